@@ -1,0 +1,46 @@
+//! A request for pictures.
+
+use sea_orm::entity::prelude::*;
+
+/// A request for pictures.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "generation")]
+pub struct Model {
+    /// Primary key.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Whose.
+    pub team_id: Uuid,
+    /// Who asked.
+    pub created_by: Uuid,
+    /// The model.
+    pub base_model_id: Uuid,
+    /// The job that does it.
+    pub job_id: Option<Uuid>,
+    /// What is to be seen.
+    #[sea_orm(column_type = "Text")]
+    pub prompt: String,
+    /// What is not.
+    #[sea_orm(column_type = "Text")]
+    pub negative_prompt: String,
+    /// Seed of the first picture; the others count on from it.
+    pub seed: i64,
+    /// Pixels.
+    pub width: i32,
+    /// Pixels.
+    pub height: i32,
+    /// Steps.
+    pub steps: i32,
+    /// Guidance scale.
+    pub guidance: f64,
+    /// Pictures asked for.
+    pub count: i32,
+    /// When it was asked for.
+    pub created_at: DateTimeUtc,
+}
+
+/// The table has no relation that a join goes through; loaders fetch by key.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,170 @@
+//! Closed sets of values, stored as snake-case text.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// What a mail link does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum MailTokenPurpose {
+    /// Proves the address.
+    VerifyEmail,
+    /// Lets a new password be set.
+    ResetPassword,
+}
+
+/// What a member may do in a team. Each role includes those below it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize,
+)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sees what belongs to the team.
+    Viewer,
+    /// Makes: data sets, trainings, LoRAs, generations.
+    Creator,
+    /// Judges what others made.
+    Reviewer,
+    /// Manages members and publishes.
+    Administrator,
+    /// Everything, the team's end included.
+    Owner,
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Trains a LoRA.
+    Train,
+    /// Renders the previews of a version.
+    Preview,
+    /// Renders pictures.
+    Generate,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for a worker.
+    Queued,
+    /// A worker holds its lease.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Ended with an error.
+    Failed,
+    /// Ended because somebody asked.
+    Cancelled,
+}
+
+/// What a ledger account holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum LedgerAccountKind {
+    /// Credits a team may spend.
+    Available,
+    /// Credits set aside for work under way.
+    Reserved,
+    /// The house: where credits come from.
+    Issued,
+    /// The house: where spent credits go.
+    Earned,
+}
+
+/// What an upload is to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum UploadPurpose {
+    /// A picture of a data set.
+    DatasetPicture,
+    /// A version of a LoRA.
+    LoraFile,
+}
+
+/// Where an upload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum UploadState {
+    /// Bytes are arriving.
+    Receiving,
+    /// All bytes are here, unchecked.
+    Quarantined,
+    /// The content was found good.
+    Checked,
+    /// It has become what it was for.
+    Ready,
+    /// The content was refused; the reason says why.
+    Rejected,
+}
+
+/// Where a LoRA stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum LoraState {
+    /// Only its team sees it.
+    Draft,
+    /// Everybody sees it.
+    Published,
+    /// Taken back: only its team sees it.
+    Unpublished,
+    /// A tombstone.
+    Deleted,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A LoRA was published for the first time or again.
+    LoraPublished,
+    /// A published LoRA got a version.
+    LoraVersionPublished,
+    /// A card, its state or its figures changed; the index follows.
+    LoraChanged,
+    /// Somebody rated a LoRA.
+    LoraRated,
+    /// Somebody commented on a LoRA.
+    CommentAdded,
+    /// Somebody follows somebody.
+    UserFollowed,
+    /// A job ended, well or not.
+    JobFinished,
+    /// A job waits for a worker.
+    JobQueued,
+    /// An upload was checked.
+    UploadFinished,
+    /// A profile changed.
+    UserChanged,
+}
+
+/// What a person is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum NotificationKind {
+    /// Somebody followed published a LoRA.
+    LoraPublished,
+    /// Somebody followed published a version.
+    LoraVersionPublished,
+    /// One's LoRA was rated.
+    LoraRated,
+    /// One's LoRA was commented on.
+    LoraCommented,
+    /// One's comment was answered.
+    CommentReplied,
+    /// Somebody follows one.
+    NewFollower,
+    /// One's job ended.
+    JobFinished,
+}

@@ -1,0 +1,41 @@
+//! Something a person is told.
+
+use sea_orm::entity::prelude::*;
+
+use crate::kinds::NotificationKind;
+
+/// Something a person is told.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "notification")]
+pub struct Model {
+    /// Primary key.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Who is told.
+    pub user_id: Uuid,
+    /// The outbox event it stems from; subscriptions count by it.
+    pub sequence: i64,
+    /// What happened.
+    pub kind: NotificationKind,
+    /// Who did it.
+    pub actor_id: Option<Uuid>,
+    /// The LoRA concerned.
+    pub lora_id: Option<Uuid>,
+    /// The comment concerned.
+    pub comment_id: Option<Uuid>,
+    /// The job concerned.
+    pub job_id: Option<Uuid>,
+    /// One sentence.
+    #[sea_orm(column_type = "Text")]
+    pub message: String,
+    /// When it was read.
+    pub read_at: Option<DateTimeUtc>,
+    /// When.
+    pub created_at: DateTimeUtc,
+}
+
+/// The table has no relation that a join goes through; loaders fetch by key.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,52 @@
+//! A picture that shows what a version does.
+
+use sea_orm::entity::prelude::*;
+
+/// A picture that shows what a version does.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "preview")]
+pub struct Model {
+    /// Primary key.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The version.
+    pub lora_version_id: Uuid,
+    /// Whose.
+    pub team_id: Uuid,
+    /// PNG with its recipe.
+    #[sea_orm(column_type = "Text")]
+    pub blob_sha256: String,
+    /// A small WebP of it.
+    #[sea_orm(column_type = "Text")]
+    pub thumbnail_sha256: String,
+    /// A placeholder while it loads.
+    #[sea_orm(column_type = "Text")]
+    pub blurhash: String,
+    /// Pixels.
+    pub width: i32,
+    /// Pixels.
+    pub height: i32,
+    /// Prompt it was made with.
+    #[sea_orm(column_type = "Text")]
+    pub prompt: String,
+    /// Seed it was made with.
+    pub seed: i64,
+    /// Strength of the LoRA.
+    pub strength: f64,
+    /// Steps.
+    pub steps: i32,
+    /// Guidance scale.
+    pub guidance: f64,
+    /// The base model.
+    pub base_model_id: Uuid,
+    /// Order in the gallery.
+    pub position: i32,
+    /// When.
+    pub created_at: DateTimeUtc,
+}
+
+/// The table has no relation that a join goes through; loaders fetch by key.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

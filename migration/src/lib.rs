@@ -1,0 +1,33 @@
+//! Migrations, one file a change, applied at start. They expand first and contract in a later release, so that the
+//! previous binary keeps working while the next one is rolled out. They never name an entity: entities move on, a
+//! migration stays what it was.
+
+use sea_orm_migration::prelude::*;
+
+mod m20261124_000001_accounts;
+mod m20261124_000002_instance;
+mod m20261124_000003_outbox;
+mod m20261124_000004_jobs;
+mod m20261124_000005_pictures;
+mod m20261124_000006_loras;
+mod m20261124_000007_studio;
+mod m20261124_000008_social;
+
+/// All migrations, in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261124_000001_accounts::Migration),
+            Box::new(m20261124_000002_instance::Migration),
+            Box::new(m20261124_000003_outbox::Migration),
+            Box::new(m20261124_000004_jobs::Migration),
+            Box::new(m20261124_000005_pictures::Migration),
+            Box::new(m20261124_000006_loras::Migration),
+            Box::new(m20261124_000007_studio::Migration),
+            Box::new(m20261124_000008_social::Migration),
+        ]
+    }
+}
