@@ -1,0 +1,64 @@
+//! What the index knows of a LoRA.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What the index knows of a LoRA.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoraDocument {
+    /// The LoRA.
+    pub id: Uuid,
+    /// Number of the change that this is the state after; a lower one never overwrites a higher one.
+    pub sequence: u64,
+    /// Its name.
+    pub name: String,
+    /// Its style in words.
+    pub description: String,
+    /// Words that call its style up.
+    pub trigger_words: Vec<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Words of its captions and of its previews' prompts.
+    pub prompts: Vec<String>,
+    /// What its creator is called.
+    pub creator_name: String,
+    /// The creator's handle, without `@`.
+    pub creator_handle: String,
+    /// The creator.
+    pub creator_id: Uuid,
+    /// The team it belongs to.
+    pub team_id: Uuid,
+    /// Whether everybody may see it; otherwise only its team.
+    pub public: bool,
+    /// Licence of the weights.
+    pub license: String,
+    /// Base models of its versions.
+    pub base_models: Vec<Uuid>,
+    /// Bayesian average of its ratings, 0 to 5.
+    pub rating_score: f64,
+    /// Number of ratings.
+    pub rating_count: u64,
+    /// Downloads.
+    pub downloads: u64,
+    /// When it was published, in milliseconds since 1970 UTC.
+    pub published_at_millis: i64,
+}
+
+impl LoraDocument {
+    /// How much it is talked about, newer ones ahead: powers of two of attention, plus one for every week of age less.
+    ///
+    /// It depends on no clock, since everything ages alike: what is a week older needs twice the attention to stand
+    /// level. Attention is downloads and five times ratings.
+    pub fn trending(&self) -> f64 {
+        const WEEK_MILLIS: f64 = 7.0 * 24.0 * 3600.0 * 1000.0;
+        let attention = self.downloads as f64 + 5.0 * self.rating_count as f64;
+        (1.0 + attention).log2() + self.published_at_millis as f64 / WEEK_MILLIS
+    }
+
+    /// Factor on its relevance, 1 to about 1.1: of two that fit the words alike, the better liked one comes first.
+    pub fn prominence(&self) -> f64 {
+        let downloads = (1.0 + self.downloads as f64).log10().min(8.0) / 8.0;
+        let rating = if self.rating_count == 0 { 0.0 } else { self.rating_score.clamp(0.0, 5.0) / 5.0 };
+        1.0 + 0.05 * downloads + 0.05 * rating
+    }
+}

@@ -1,0 +1,52 @@
+//! Where a page ended.
+
+use uuid::Uuid;
+
+use super::matching::Strictness;
+use crate::{LoraSort, SearchError};
+
+/// Where a page ended: the next one holds what sorts behind it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Position {
+    pub(super) sort: LoraSort,
+    /// How strictly the words were asked for.
+    pub(super) strictness: Strictness,
+    /// Which state of the index a list by relevance was made from; what words count for changes with every change.
+    pub(super) state: u64,
+    /// What it was sorted by.
+    pub(super) score: f64,
+    pub(super) id: Uuid,
+}
+
+const SORTS: [(LoraSort, &str); 5] = [
+    (LoraSort::Relevance, "relevance"),
+    (LoraSort::Trending, "trending"),
+    (LoraSort::Rating, "rating"),
+    (LoraSort::Downloads, "downloads"),
+    (LoraSort::Newest, "newest"),
+];
+
+impl Position {
+    pub(super) fn write(&self) -> String {
+        let sort = SORTS.iter().find(|(sort, _)| *sort == self.sort).map_or("", |(_, name)| name);
+        let strictness = Strictness::FALLING.iter().position(|s| *s == self.strictness).unwrap_or_default();
+        format!("{sort}.{strictness}.{:016x}.{:016x}.{}", self.state, self.score.to_bits(), self.id.simple())
+    }
+
+    pub(super) fn read(text: &str, sort: LoraSort) -> Result<Self, SearchError> {
+        Self::parse(text).filter(|position| position.sort == sort).ok_or(SearchError::BadPosition)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let name = parts.next()?;
+        let position = Self {
+            sort: SORTS.iter().find(|(_, sort)| *sort == name)?.0,
+            strictness: *Strictness::FALLING.get(parts.next()?.parse::<usize>().ok()?)?,
+            state: u64::from_str_radix(parts.next()?, 16).ok()?,
+            score: f64::from_bits(u64::from_str_radix(parts.next()?, 16).ok()?),
+            id: Uuid::try_parse(parts.next()?).ok()?,
+        };
+        (parts.next().is_none() && !position.score.is_nan()).then_some(position)
+    }
+}

@@ -1,0 +1,157 @@
+//! A search from end to end.
+
+use std::{collections::HashMap, sync::Arc};
+
+use tantivy::{
+    DocAddress, IndexReader, Searcher, TantivyDocument,
+    collector::Count,
+    query::{BooleanQuery, Occur, TermQuery},
+    schema::{IndexRecordOption, Value},
+};
+use uuid::Uuid;
+
+use super::{
+    failed, highlight,
+    matching::{self, Marks, Matching, Strictness},
+    position::Position,
+    ranking::{Key, Ranked, Ranking},
+    reading::Reading,
+    schema::Fields,
+    states::{self, States},
+    synonyms::Synonyms,
+};
+use crate::{Facets, Hit, Hits, LoraDocument, LoraQuery, LoraSort, SearchError};
+
+/// Hits on a page at most.
+const MOST_HITS: usize = 1000;
+/// Values of a facet that are counted out.
+const MOST_VALUES: usize = 100;
+
+/// What searches.
+pub(super) struct Engine {
+    pub(super) reader: IndexReader,
+    pub(super) fields: Fields,
+    pub(super) synonyms: Arc<Synonyms>,
+    pub(super) states: Arc<States>,
+}
+
+/// What was found and where.
+pub(super) struct Found {
+    searcher: Searcher,
+    ranked: Ranked,
+    strictness: Strictness,
+    pub(super) marks: Marks,
+}
+
+impl Engine {
+    /// Finds a page of LoRAs.
+    pub(super) fn search(&self, query: &LoraQuery) -> Result<Hits, SearchError> {
+        let reading = Reading::new(query.text.as_deref().unwrap_or_default());
+        let sort = match query.sort {
+            LoraSort::Relevance if reading.parts.is_empty() => LoraSort::Trending,
+            sort => sort,
+        };
+        let after = query.after.as_deref().map(|text| Position::read(text, sort)).transpose()?;
+        let first = query.first.min(MOST_HITS);
+        let ranking = Ranking {
+            sort,
+            most: first + 1,
+            after: after.map(|position| Key { score: position.score, id: position.id.as_u128() }),
+            facets: query.facets,
+        };
+        let found = self.find(query, &reading, &ranking, after)?;
+        let has_next = found.ranked.top.len() > first;
+        let top = &found.ranked.top[..first.min(found.ranked.top.len())];
+        let state = states::name(&found.searcher);
+        if has_next && sort == LoraSort::Relevance {
+            self.states.keep(&found.searcher);
+        }
+        let current = self.reader.searcher();
+        let outdated = states::name(&current) != state;
+        let mut hits = Vec::with_capacity(top.len());
+        for (key, address) in top {
+            let id = Uuid::from_u128(key.id);
+            // An earlier state decides on the order, never on who may see what.
+            if outdated && !self.is_visible(&current, query, id)? {
+                continue;
+            }
+            let lora = (!reading.parts.is_empty()).then(|| self.lora(&found.searcher, *address)).transpose()?;
+            let highlights = lora.map(|lora| highlight::highlights(&lora, &found.marks)).unwrap_or_default();
+            let position = Position { sort, strictness: found.strictness, state, score: key.score, id };
+            hits.push(Hit { id, score: key.score, position: position.write(), highlights });
+        }
+        let facets = query.facets.then(|| facets(&found.ranked.counts));
+        Ok(Hits { hits, has_next, total: found.ranked.total, facets })
+    }
+
+    /// Asks for all of the words, and for fewer of them where that finds nothing.
+    pub(super) fn find(
+        &self,
+        query: &LoraQuery,
+        reading: &Reading,
+        ranking: &Ranking,
+        after: Option<Position>,
+    ) -> Result<Found, SearchError> {
+        let earlier = after.filter(|_| ranking.sort == LoraSort::Relevance).and_then(|p| self.states.get(p.state));
+        let searcher = earlier.unwrap_or_else(|| self.reader.searcher());
+        let meanings = self.synonyms.meanings();
+        let matching = Matching::new(&searcher, &self.fields, &meanings, reading).map_err(failed)?;
+        let mut strictness = after.map_or(Strictness::All, |position| position.strictness);
+        let run = |strictness| {
+            let query = matching.query(&self.fields, &query.filter, &query.viewer, strictness);
+            searcher.search(&query, ranking).map_err(failed)
+        };
+        let mut ranked = run(strictness)?;
+        // Only the first page chooses: what follows has to be the same list.
+        if after.is_none() && !matching.is_empty() {
+            for weaker in Strictness::FALLING {
+                if ranked.total == 0 && matching.differs(weaker, strictness) {
+                    ranked = run(weaker)?;
+                    strictness = weaker;
+                }
+            }
+        }
+        Ok(Found { searcher, ranked, strictness, marks: matching.marks })
+    }
+
+    fn is_visible(&self, current: &Searcher, query: &LoraQuery, id: Uuid) -> Result<bool, SearchError> {
+        let term = TermQuery::new(self.fields.id_term(id), IndexRecordOption::Basic);
+        let mut clauses: Vec<(Occur, Box<dyn tantivy::query::Query>)> = vec![(Occur::Must, Box::new(term))];
+        let restrictions = matching::restrictions(&self.fields, &query.filter, &query.viewer);
+        clauses.extend(restrictions.into_iter().map(|query| (Occur::Must, query)));
+        Ok(current.search(&BooleanQuery::new(clauses), &Count).map_err(failed)? > 0)
+    }
+
+    fn lora(&self, searcher: &Searcher, address: DocAddress) -> Result<LoraDocument, SearchError> {
+        let document: TantivyDocument = searcher.doc(address).map_err(failed)?;
+        let source = document.get_first(self.fields.source).and_then(|value| value.as_bytes());
+        let damaged = || SearchError::Unavailable("a document of the search index cannot be read".to_owned());
+        serde_json::from_slice(source.ok_or_else(damaged)?).map_err(|_| damaged())
+    }
+}
+
+impl Found {
+    /// The LoRAs that were found, in order.
+    pub(super) fn loras(&self, engine: &Engine) -> Result<Vec<LoraDocument>, SearchError> {
+        self.ranked.top.iter().map(|(_, address)| engine.lora(&self.searcher, *address)).collect()
+    }
+
+    /// How often each tag occurs among what was found.
+    pub(super) const fn tags(&self) -> &HashMap<String, u64> {
+        &self.ranked.counts[0]
+    }
+}
+
+fn facets(counts: &[HashMap<String, u64>; 3]) -> Facets {
+    let [tags, licenses, base_models] = counts;
+    let base_models = most_frequent(base_models);
+    let base_models = base_models.into_iter().filter_map(|(id, count)| Some((Uuid::try_parse(&id).ok()?, count)));
+    Facets { tags: most_frequent(tags), licenses: most_frequent(licenses), base_models: base_models.collect() }
+}
+
+fn most_frequent(counts: &HashMap<String, u64>) -> Vec<(String, u64)> {
+    let mut counts: Vec<(String, u64)> = counts.iter().map(|(value, count)| (value.clone(), *count)).collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    counts.truncate(MOST_VALUES);
+    counts
+}

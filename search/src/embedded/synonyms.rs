@@ -1,0 +1,111 @@
+//! Words that mean the same, from a text file that whoever runs the installation may edit.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use super::analysis;
+
+/// What a new installation begins with.
+const BUNDLED: &str = include_str!("synonyms.txt");
+/// Seconds between two looks at the file.
+const LOOK_EVERY: u64 = 1;
+
+/// For each word, what it means too: lists of one word or of several that stand together.
+pub(super) type Meanings = HashMap<String, Vec<Vec<String>>>;
+
+/// The list, read again when its file changes.
+pub(super) struct Synonyms {
+    file: PathBuf,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    looked: Instant,
+    changed: Option<std::time::SystemTime>,
+    meanings: Arc<Meanings>,
+}
+
+impl Synonyms {
+    /// Reads the list, writing the bundled one where there is none.
+    pub(super) fn open(file: PathBuf) -> io::Result<Self> {
+        if !file.try_exists()? {
+            fs::write(&file, BUNDLED)?;
+        }
+        let text = fs::read_to_string(&file)?;
+        let changed = fs::metadata(&file)?.modified().ok();
+        let seen = Seen { looked: Instant::now(), changed, meanings: Arc::new(parse(&text)) };
+        Ok(Self { file, seen: Mutex::new(seen) })
+    }
+
+    /// The list as it stands. A file that cannot be read leaves the last list in force, with a warning.
+    pub(super) fn meanings(&self) -> Arc<Meanings> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.looked.elapsed().as_secs() >= LOOK_EVERY {
+            seen.looked = Instant::now();
+            let changed = fs::metadata(&self.file).and_then(|facts| facts.modified()).ok();
+            if changed != seen.changed {
+                seen.changed = changed;
+                match fs::read_to_string(&self.file) {
+                    Ok(text) => seen.meanings = Arc::new(parse(&text)),
+                    Err(error) => tracing::warn!(file = %self.file.display(), %error, "synonyms cannot be read"),
+                }
+            }
+        }
+        seen.meanings.clone()
+    }
+}
+
+fn parse(text: &str) -> Meanings {
+    let mut meanings = Meanings::new();
+    for line in text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|l| !l.is_empty()) {
+        let (from, to) = match line.split_once("=>") {
+            Some((from, to)) => (list(from), list(to)),
+            None => (list(line), list(line)),
+        };
+        let arrow = line.contains("=>");
+        for word in from {
+            match word.as_slice() {
+                [word] => {
+                    let known = meanings.entry(word.clone()).or_default();
+                    for meaning in &to {
+                        if meaning.as_slice() != [word.clone()] && !known.contains(meaning) {
+                            known.push(meaning.clone());
+                        }
+                    }
+                }
+                _ if arrow => tracing::warn!(line, "a synonym's left side is not one word and is ignored"),
+                _ => {}
+            }
+        }
+    }
+    meanings
+}
+
+fn list(text: &str) -> Vec<Vec<String>> {
+    let split = |part: &str| analysis::words(part, 8).into_iter().map(|word| word.text).collect::<Vec<_>>();
+    text.split(',').map(split).filter(|words| !words.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_reads_groups_and_arrows() {
+        let meanings = parse("ad, advertising # both\nbw => black and white\nblack and white => bw\n\n# nothing\n");
+        assert_eq!(meanings["ad"], [["advertising"]]);
+        assert_eq!(meanings["advertising"], [["ad"]]);
+        assert_eq!(meanings["bw"], [["black", "and", "white"]]);
+        assert_eq!(meanings.len(), 3);
+    }
+
+    #[test]
+    fn the_bundled_list_knows_ad() {
+        assert!(parse(BUNDLED)["ad"].contains(&vec!["advertising".to_owned()]));
+    }
+}

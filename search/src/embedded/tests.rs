@@ -1,0 +1,169 @@
+//! What is particular to an index on disk; what every engine does is in [`crate::conformance`].
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::EmbeddedIndex;
+use crate::{LoraDocument, LoraIndex, LoraQuery, SearchError, Viewer, conformance};
+
+fn document(name: &str) -> LoraDocument {
+    let id = uuid::Uuid::from_u128(1);
+    let json = serde_json::json!({
+        "id": id, "sequence": 3, "name": name, "description": "", "trigger_words": [], "tags": [], "prompts": [],
+        "creator_name": "", "creator_handle": "", "creator_id": id, "team_id": id, "public": true, "license": "",
+        "base_models": [], "rating_score": 0.0, "rating_count": 0, "downloads": 0, "published_at_millis": 0,
+    });
+    serde_json::from_value(json).expect("a document")
+}
+
+async fn total(index: &EmbeddedIndex, text: &str) -> u64 {
+    let query = LoraQuery { text: Some(text.to_owned()), viewer: Viewer::Everything, first: 1, ..LoraQuery::default() };
+    index.search(&query).await.expect("hits").total
+}
+
+async fn filled(folder: &Path) {
+    let index = EmbeddedIndex::open(folder).expect("an index");
+    assert!(index.needs_rebuild(), "a new index has to be filled");
+    index.upsert(vec![document("Fox")]).await.expect("it takes a document");
+    index.rebuilt().await.expect("it notes that");
+}
+
+#[tokio::test]
+async fn passes_the_conformance_suite() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let index = EmbeddedIndex::open(folder.path()).expect("an index");
+    conformance::run(&index).await;
+}
+
+#[tokio::test]
+async fn stays_over_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    filled(folder.path()).await;
+    let index = EmbeddedIndex::open(folder.path()).expect("the index");
+    assert!(!index.needs_rebuild());
+    assert_eq!(total(&index, "fox").await, 1);
+    let older = LoraDocument { sequence: 2, ..document("Hound") };
+    index.upsert(vec![older]).await.expect("it takes a document");
+    assert_eq!(total(&index, "fox").await, 1, "sequences stay too");
+}
+
+#[tokio::test]
+async fn an_unfinished_rebuild_is_noted_over_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    filled(folder.path()).await;
+    let index = EmbeddedIndex::open(folder.path()).expect("the index");
+    index.clear().await.expect("it clears");
+    drop(index);
+    assert!(EmbeddedIndex::open(folder.path()).expect("the index").needs_rebuild());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_interrupts_no_search_and_stays_over_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    filled(folder.path()).await;
+    let index = Arc::new(EmbeddedIndex::open(folder.path()).expect("the index"));
+    let ended = Arc::new(AtomicBool::new(false));
+    let searching = tokio::spawn({
+        let (index, ended) = (index.clone(), ended.clone());
+        async move {
+            let mut searches = 0;
+            while !ended.load(Ordering::Acquire) {
+                assert_eq!(total(&index, "fox").await, 1, "search {searches}");
+                searches += 1;
+            }
+            searches
+        }
+    });
+    for _ in 0..5 {
+        index.begin_rebuild().await.expect("it begins");
+        index.upsert(vec![document("Fox")]).await.expect("it takes a document");
+        index.rebuilt().await.expect("it ends");
+    }
+    ended.store(true, Ordering::Release);
+    assert!(searching.await.expect("no search fails") > 5);
+    let numbers = |folder: &Path| {
+        let names = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        names.filter_map(|name| Some(name.to_str()?.strip_prefix("index-")?.to_owned())).collect::<Vec<_>>()
+    };
+    for _ in 0..100 {
+        if numbers(folder.path()) == ["6"] {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(numbers(folder.path()), ["6"], "what was replaced is deleted");
+    index.begin_rebuild().await.expect("it begins");
+    drop(index);
+    let index = EmbeddedIndex::open(folder.path()).expect("the index");
+    assert_eq!(numbers(folder.path()), ["6"], "a rebuild that was not finished is given up");
+    assert!(!index.needs_rebuild());
+    assert_eq!(total(&index, "fox").await, 1);
+}
+
+#[tokio::test]
+async fn a_damaged_index_is_moved_aside() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 4] = [
+        ("meta.json is cut", |index| fs::write(index.join("meta.json"), "{\"segm").expect("written")),
+        ("another format", |index| fs::write(index.join("format"), "0").expect("written")),
+        ("a segment's bytes are others", |index| {
+            let file = segment_file(index, "store");
+            let mut bytes = fs::read(&file).expect("read");
+            bytes[0] ^= 0x55;
+            fs::write(&file, bytes).expect("written");
+        }),
+        ("a segment's file is gone", |index| fs::remove_file(segment_file(index, "idx")).expect("removed")),
+    ];
+    for (name, damage) in damages {
+        let folder = tempfile::tempdir().expect("a folder");
+        filled(folder.path()).await;
+        damage(&folder.path().join("index-1"));
+        let index = EmbeddedIndex::open(folder.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(index.needs_rebuild(), "{name}");
+        assert_eq!(index.count().await.expect("a count"), 0, "{name}");
+        assert!(folder.path().join("aside-1").is_dir(), "{name}");
+        index.upsert(vec![document("Fox")]).await.expect("it takes a document");
+        assert_eq!(total(&index, "fox").await, 1, "{name}");
+    }
+}
+
+fn segment_file(index: &Path, extension: &str) -> std::path::PathBuf {
+    let mut files = fs::read_dir(index).expect("a folder").map(|entry| entry.expect("an entry").path());
+    files.find(|file| file.extension().is_some_and(|e| e == extension)).expect("a segment")
+}
+
+#[tokio::test]
+async fn is_opened_once_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = EmbeddedIndex::open(folder.path()).expect("an index");
+    let second = EmbeddedIndex::open(folder.path());
+    assert!(matches!(second, Err(SearchError::Unavailable(reason)) if reason.contains("another process")));
+    assert!(!folder.path().join("aside-1").exists(), "an index in use is not damaged");
+    drop(first);
+    EmbeddedIndex::open(folder.path()).expect("free again");
+}
+
+#[tokio::test]
+async fn a_file_in_the_way_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    fs::write(&file, "").expect("written");
+    assert!(matches!(EmbeddedIndex::open(&file), Err(SearchError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn edited_synonyms_are_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let index = EmbeddedIndex::open(folder.path()).expect("an index");
+    index.upsert(vec![document("Fox")]).await.expect("it takes a document");
+    assert_eq!(total(&index, "reynard ").await, 0);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    fs::write(folder.path().join("synonyms.txt"), "reynard => fox\n").expect("written");
+    assert_eq!(total(&index, "reynard ").await, 1);
+}

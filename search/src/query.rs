@@ -1,0 +1,172 @@
+//! What is asked, and what is answered.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What somebody looks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoraQuery {
+    /// Words; those in double quotes belong together. Without any, everything that passes the filter.
+    pub text: Option<String>,
+    /// What a LoRA must be like.
+    pub filter: LoraFilter,
+    /// Who looks.
+    pub viewer: Viewer,
+    /// What comes first.
+    pub sort: LoraSort,
+    /// How many hits at most.
+    pub first: usize,
+    /// The hits after this [`Hit::position`] of the same query.
+    pub after: Option<String>,
+    /// Whether facets are counted.
+    pub facets: bool,
+}
+
+/// What a LoRA must be like to be found. An empty list lets everything pass.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoraFilter {
+    /// It has all of these tags.
+    pub tags: Vec<String>,
+    /// It has one of these licences.
+    pub licenses: Vec<String>,
+    /// A version of it is for one of these base models.
+    pub base_models: Vec<Uuid>,
+    /// It was made by this person.
+    pub creator_id: Option<Uuid>,
+    /// It belongs to this team.
+    pub team_id: Option<Uuid>,
+    /// Its [`rating_score`](crate::LoraDocument::rating_score) is at least this.
+    pub rating_at_least: Option<f64>,
+    /// It was published after this time, in milliseconds since 1970 UTC.
+    pub published_after_millis: Option<i64>,
+}
+
+/// Who looks, and therefore what is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// Whoever may see everything.
+    Everything,
+    /// A member of these teams: what is public, and what is theirs.
+    Teams(Vec<Uuid>),
+}
+
+impl Default for Viewer {
+    /// Somebody without a team: public LoRAs alone.
+    fn default() -> Self {
+        Self::Teams(Vec::new())
+    }
+}
+
+/// What comes first. What ties is in order of falling id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoraSort {
+    /// What fits the words best; without words, what trends.
+    #[default]
+    Relevance,
+    /// What is talked about and new: [`LoraDocument::trending`](crate::LoraDocument::trending).
+    Trending,
+    /// The best rated.
+    Rating,
+    /// The most downloaded.
+    Downloads,
+    /// The newest.
+    Newest,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hits {
+    /// The page.
+    pub hits: Vec<Hit>,
+    /// Whether more follow.
+    pub has_next: bool,
+    /// How many there are on all pages.
+    pub total: u64,
+    /// Counts over all pages, if asked for.
+    pub facets: Option<Facets>,
+}
+
+/// A LoRA that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The LoRA.
+    pub id: Uuid,
+    /// What it was sorted by; larger is further ahead.
+    pub score: f64,
+    /// Where it stands, for [`LoraQuery::after`]. Opaque.
+    pub position: String,
+    /// Where the words stand.
+    pub highlights: Vec<Highlight>,
+}
+
+/// A piece of text with the words that were looked for marked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Highlight {
+    /// Where it comes from.
+    pub field: HighlightField,
+    /// The piece, as HTML in which only `<em>` is markup.
+    pub html: String,
+}
+
+/// Texts in which words are marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HighlightField {
+    /// The name.
+    Name,
+    /// The description.
+    Description,
+    /// A tag.
+    Tags,
+    /// A trigger word.
+    TriggerWords,
+    /// A caption or prompt.
+    Prompts,
+    /// The creator's name or handle.
+    Creator,
+}
+
+impl HighlightField {
+    /// `name`, `description`, `tags`, `triggerWords`, `prompts` or `creator`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Description => "description",
+            Self::Tags => "tags",
+            Self::TriggerWords => "triggerWords",
+            Self::Prompts => "prompts",
+            Self::Creator => "creator",
+        }
+    }
+}
+
+/// How often each value occurs among what was found: value and count, most frequent first, at most a hundred each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facets {
+    /// Tags.
+    pub tags: Vec<(String, u64)>,
+    /// Licences.
+    pub licenses: Vec<(String, u64)>,
+    /// Base models.
+    pub base_models: Vec<(Uuid, u64)>,
+}
+
+/// What somebody may mean who has begun to type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suggestion {
+    /// What to look for.
+    pub text: String,
+    /// What it is.
+    pub kind: SuggestionKind,
+    /// The LoRA, if it is the name of one.
+    pub id: Option<Uuid>,
+}
+
+/// What a suggestion is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuggestionKind {
+    /// A tag.
+    Tag,
+    /// A LoRA's name.
+    Lora,
+}
