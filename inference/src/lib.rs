@@ -1,1 +1,33 @@
-//! placeholder
+//! Image models, LoRA and LoRA training on burn. This crate turns a request into pictures or into a LoRA and knows
+//! nothing of users, teams or tables; no tensor crosses its line.
+
+pub mod device;
+pub mod dtype;
+pub mod error;
+pub mod flux2;
+pub mod image;
+pub mod lora;
+pub mod model;
+pub mod nn;
+pub mod parity;
+pub mod progress;
+pub mod quality;
+pub mod recipe;
+pub mod render;
+pub mod schedulers;
+pub mod starter;
+pub mod text;
+pub mod training;
+pub mod weights;
+
+pub use device::DeviceName;
+pub use dtype::Precision;
+pub use error::{Error, Result};
+pub use image::Picture;
+pub use lora::{Layout, LoraReport, convert, inspect};
+pub use model::{Model, ModelFacts, facts};
+pub use parity::{ParityReport, parity};
+pub use progress::{Control, EpochOutput, Progress, Quiet, Sink};
+pub use recipe::{Recipe, RecipeLora};
+pub use render::{LoraUse, RenderRequest, Rendered};
+pub use training::{MemoryEstimate, TrainingPicture, TrainingReport, TrainingSpec, estimate};

@@ -1,0 +1,166 @@
+//! The configurations of a FLUX.2 [klein] folder together, checked before any weight is read.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{autoencoder::AutoencoderConfig, config::Flux2TransformerConfig};
+use crate::{
+    error::{Error, Result},
+    schedulers::flow_match_euler::FlowMatchEulerConfig,
+    text::qwen3::Qwen3Config,
+    weights::folder,
+};
+
+/// The class in `model_index.json` of the folders that are read.
+pub const PIPELINE: &str = "Flux2KleinPipeline";
+
+/// The configurations of a klein folder.
+#[derive(Clone, Debug)]
+pub struct Configs {
+    /// `transformer/config.json`.
+    pub transformer: Flux2TransformerConfig,
+    /// `text_encoder/config.json`.
+    pub text_encoder: Qwen3Config,
+    /// `vae/config.json`.
+    pub autoencoder: AutoencoderConfig,
+    /// `scheduler/scheduler_config.json`.
+    pub scheduler: FlowMatchEulerConfig,
+    /// Whether it was distilled to few steps without guidance.
+    pub is_distilled: bool,
+    /// The size in pixels that it was trained for.
+    pub native_size: u32,
+    /// Steps that `model_index.json` advises.
+    pub advised_steps: Option<u32>,
+    /// Guidance scale that `model_index.json` advises.
+    pub advised_guidance: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct ModelIndex {
+    #[serde(rename = "_class_name")]
+    class_name: String,
+    #[serde(default)]
+    is_distilled: bool,
+    /// Not a key of diffusers, which passes over what begins with an underscore.
+    #[serde(default, rename = "_default_steps")]
+    default_steps: Option<u32>,
+    #[serde(default, rename = "_default_guidance")]
+    default_guidance: Option<f64>,
+}
+
+impl Configs {
+    /// Reads the configurations of a folder.
+    ///
+    /// # Errors
+    /// When a file is missing or holds what is not understood, by name.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let index: ModelIndex = folder::read_json(&folder.join("model_index.json"))?;
+        if index.class_name != PIPELINE {
+            return Err(Error::Folder(format!(
+                "`{}` holds a {}. Folders of FLUX.2 [klein] ({PIPELINE}) are read.",
+                folder.display(),
+                index.class_name
+            )));
+        }
+        let autoencoder: AutoencoderConfig = folder::read_json(&folder.join("vae/config.json"))?;
+        // The published autoencoder says 1024; what a folder was trained for is the sample size of its own.
+        let native_size = u32::try_from(autoencoder.sample_size.unwrap_or(1024)).unwrap_or(u32::MAX);
+        let configs = Self {
+            transformer: folder::read_json(&folder.join("transformer/config.json"))?,
+            text_encoder: folder::read_json(&folder.join("text_encoder/config.json"))?,
+            scheduler: folder::read_json(&folder.join("scheduler/scheduler_config.json"))?,
+            autoencoder,
+            is_distilled: index.is_distilled,
+            native_size,
+            advised_steps: index.default_steps,
+            advised_guidance: index.default_guidance,
+        };
+        configs.check()?;
+        Ok(configs)
+    }
+
+    /// Which hidden states of the text encoder make the context: those after a quarter, half and three quarters of its
+    /// layers (9, 18, 27 of Qwen3-4B's and 8B's 36).
+    pub fn text_layers(&self) -> Vec<usize> {
+        let layers = self.text_encoder.num_hidden_layers;
+        vec![layers / 4, layers / 2, 3 * layers / 4]
+    }
+
+    /// Pixels on the edge of a packed latent: sizes are multiples of it.
+    pub fn size_multiple(&self) -> u32 {
+        (self.autoencoder.stride() * 2) as u32
+    }
+
+    fn check(&self) -> Result<()> {
+        self.scheduler.check()?;
+        self.text_encoder.check()?;
+        check_transformer(&self.transformer)?;
+        check_autoencoder(&self.autoencoder)?;
+        let context = self.text_layers().len() * self.text_encoder.hidden_size;
+        if self.transformer.joint_attention_dim != context {
+            return Err(Error::Config(format!(
+                "The transformer's text context is {} wide, and the text encoder makes {context}. They do not belong together.",
+                self.transformer.joint_attention_dim
+            )));
+        }
+        let packed = self.autoencoder.latent_channels * 4;
+        if self.transformer.in_channels != packed || self.transformer.outputs() != packed {
+            return Err(Error::Config(format!(
+                "The transformer takes {} channels to {}, and the autoencoder packs {packed}. They do not belong together.",
+                self.transformer.in_channels,
+                self.transformer.outputs()
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn check_transformer(config: &Flux2TransformerConfig) -> Result<()> {
+    let refuse = |what: String| Err(Error::Config(format!("The transformer's {what}.")));
+    if config.patch_size != 1 {
+        return refuse(format!("`patch_size` is {}; 1 is supported", config.patch_size));
+    }
+    if config.guidance_embeds {
+        return refuse("`guidance_embeds` is true, as FLUX.2 [dev] has it; FLUX.2 [klein] has none".to_owned());
+    }
+    let [_, _, _, _] = config.axes_dims_rope[..] else {
+        return refuse(format!("`axes_dims_rope` has {} entries; there are four axes", config.axes_dims_rope.len()));
+    };
+    let rope: usize = config.axes_dims_rope.iter().sum();
+    if rope != config.attention_head_dim || config.axes_dims_rope.iter().any(|width| width % 2 == 1) {
+        return refuse(format!(
+            "`axes_dims_rope` are {rope} wide together, and `attention_head_dim` is {}; they must be equal, and every axis even",
+            config.attention_head_dim
+        ));
+    }
+    if config.hidden() == 0 || config.mlp_hidden() == 0 || config.timestep_guidance_channels < 2 {
+        return refuse("sizes must not be zero".to_owned());
+    }
+    Ok(())
+}
+
+fn check_autoencoder(config: &AutoencoderConfig) -> Result<()> {
+    let refuse = |what: String| Err(Error::Config(format!("The autoencoder's {what}.")));
+    if config.act_fn != "silu" {
+        return refuse(format!("`act_fn` is `{}`; silu is supported", config.act_fn));
+    }
+    let kinds = [(&config.down_block_types, "DownEncoderBlock2D"), (&config.up_block_types, "UpDecoderBlock2D")];
+    for (types, known) in kinds {
+        if let Some(other) = types.iter().find(|kind| *kind != known) {
+            return refuse(format!("block `{other}` is not supported; `{known}` is"));
+        }
+    }
+    if config.patch_size != [2, 2] {
+        return refuse(format!("`patch_size` is {:?}; [2, 2] is supported", config.patch_size));
+    }
+    let widths = || config.block_out_channels.iter().chain(config.decoder_block_out_channels.iter().flatten());
+    let groups = config.norm_num_groups;
+    if config.block_out_channels.is_empty() || groups == 0 || widths().any(|width| *width == 0 || width % groups != 0) {
+        return refuse(format!("`block_out_channels` must be multiples of `norm_num_groups` ({groups})"));
+    }
+    if config.latent_channels == 0 || config.in_channels != 3 || config.out_channels != 3 {
+        return refuse("`in_channels` and `out_channels` must be 3, and `latent_channels` not 0".to_owned());
+    }
+    Ok(())
+}

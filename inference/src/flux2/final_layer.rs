@@ -1,0 +1,34 @@
+//! The last normalisation: scale and shift from the embedded time. In diffusers' files scale comes first, in Black Forest
+//! Labs' shift.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, activation::silu, backend::Backend},
+};
+
+use crate::nn::{linear::Linear, norm::layer_norm};
+
+/// Adaptive layer normalisation without weights of its own but those of the modulation.
+#[derive(Module, Debug)]
+pub struct FinalNorm<B: Backend> {
+    /// `[hidden] → [2 · hidden]`: scale, then shift.
+    pub linear: Linear<B>,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl<B: Backend> FinalNorm<B> {
+    /// A normalisation that neither scales nor shifts at first.
+    pub fn new(hidden: usize, epsilon: f64, device: &B::Device) -> Self {
+        Self { linear: Linear::zeros(hidden, 2 * hidden, false, device), epsilon }
+    }
+
+    /// `[batch, tokens, hidden]` and `[batch or 1, hidden]` → `[batch, tokens, hidden]`.
+    pub fn forward(&self, input: Tensor<B, 3>, embedded: Tensor<B, 2>) -> Tensor<B, 3> {
+        let hidden = embedded.dims()[1];
+        let both = self.linear.forward(silu(embedded)).unsqueeze_dim::<3>(1);
+        let scale = both.clone().narrow(2, 0, hidden);
+        let shift = both.narrow(2, hidden, hidden);
+        layer_norm(input, self.epsilon) * scale.add_scalar(1.0) + shift
+    }
+}

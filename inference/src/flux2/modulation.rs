@@ -1,0 +1,63 @@
+//! Modulation: shift, scale and gate of a residual branch, from the embedded time. FLUX.2 shares it between all blocks
+//! of a kind.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, activation::silu, backend::Backend},
+};
+
+use crate::nn::linear::Linear;
+
+/// Shift, scale and gate, each `[1, 1, hidden]`, or `[batch, tokens, hidden]` where the times of a batch differ: backends
+/// compute along a row or number by number fast, and across other axes slowly.
+#[derive(Clone, Debug)]
+pub struct Modulated<B: Backend> {
+    /// Added to the normalised stream.
+    shift: Tensor<B, 3>,
+    /// Multiplies it; one more than the layer says.
+    scale: Tensor<B, 3>,
+    /// Multiplies the branch before it joins the stream.
+    gate: Tensor<B, 3>,
+}
+
+impl<B: Backend> Modulated<B> {
+    /// `(1 + scale) · x + shift`.
+    pub fn apply(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
+        input * self.scale.clone() + self.shift.clone()
+    }
+
+    /// `stream + gate · branch`.
+    pub fn join(&self, stream: Tensor<B, 3>, branch: Tensor<B, 3>) -> Tensor<B, 3> {
+        branch * self.gate.clone() + stream
+    }
+}
+
+/// Makes one or two triples of shift, scale and gate.
+#[derive(Module, Debug)]
+pub struct Modulation<B: Backend> {
+    /// `[hidden] → [3 · triples · hidden]`.
+    pub linear: Linear<B>,
+}
+
+impl<B: Backend> Modulation<B> {
+    /// A modulation that begins as nothing: every gate is zero.
+    pub fn new(hidden: usize, triples: usize, device: &B::Device) -> Self {
+        Self { linear: Linear::zeros(hidden, hidden * 3 * triples, false, device) }
+    }
+
+    /// `[batch or 1, hidden]` → triples for a stream of so many tokens.
+    pub fn forward(&self, embedded: Tensor<B, 2>, tokens: usize) -> Vec<Modulated<B>> {
+        let [batch, hidden] = embedded.dims();
+        let all = self.linear.forward(silu(embedded)).unsqueeze_dim::<3>(1);
+        let triples = all.dims()[2] / (3 * hidden);
+        let part = |index: usize| all.clone().narrow(2, index * hidden, hidden);
+        let spread = |part: Tensor<B, 3>| if batch == 1 { part } else { part.repeat_dim(1, tokens) };
+        (0..triples)
+            .map(|triple| Modulated {
+                shift: spread(part(3 * triple)),
+                scale: spread(part(3 * triple + 1).add_scalar(1.0)),
+                gate: spread(part(3 * triple + 2)),
+            })
+            .collect()
+    }
+}

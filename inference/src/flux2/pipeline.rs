@@ -1,0 +1,373 @@
+//! From a prompt to pictures: `pipeline_flux2_klein.py`.
+
+use std::path::Path;
+
+use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+
+pub use super::configs::Configs;
+use super::{
+    autoencoder::Autoencoder,
+    latents::{from_tokens, to_tokens},
+    position,
+    transformer::Flux2Transformer,
+};
+pub use crate::render::{LoraUse, RenderRequest, Rendered};
+use crate::{
+    error::{Error, Result},
+    image::Picture,
+    lora::{self, inject},
+    nn::rope::Rotation,
+    progress::{Control, Progress, Sink},
+    schedulers::flow_match_euler::FlowMatchEulerConfig,
+    starter::pictures::{from_tensor, to_tensor},
+    text::{qwen3::Qwen3Encoder, tokenizer::Tokenizer},
+    weights::{folder, module_file},
+};
+
+/// The longer edge of a preview, in pixels.
+const PREVIEW_EDGE: u32 = 256;
+
+/// Rows of tokens that a thread takes at once: enough for matrix products to be worth it.
+const ROWS_A_THREAD: usize = 352;
+
+/// Sequences of more tokens keep all threads busy by themselves.
+const LONG_SEQUENCE: usize = 1024;
+
+/// The longest prompt, in tokens, where the tokenizer does not say less.
+const LONGEST_PROMPT: usize = 512;
+
+/// A FLUX.2 [klein] pipeline on a device. Clones share their weights.
+#[derive(Clone)]
+pub struct Flux2Pipeline<B: Backend> {
+    /// Prompts → token ids.
+    pub tokenizer: Tokenizer,
+    /// Token ids → context.
+    pub text_encoder: Qwen3Encoder<B>,
+    /// Whose hidden states make the context.
+    pub text_layers: Vec<usize>,
+    /// Predicts the velocity.
+    pub transformer: Flux2Transformer<B>,
+    /// Latents ↔ pictures.
+    pub autoencoder: Autoencoder<B>,
+    /// The schedule.
+    pub scheduler: FlowMatchEulerConfig,
+    /// Configurations.
+    pub configs: Configs,
+    /// Tokens of a prompt.
+    pub prompt_length: usize,
+    /// Where it runs.
+    pub device: B::Device,
+}
+
+/// Pictures that a picture is made from, as tokens.
+#[derive(Clone, Debug)]
+pub struct Reference<B: Backend> {
+    /// `[1, tokens, channels]`.
+    tokens: Tensor<B, 3>,
+    /// Their positions: pictures differ in time.
+    positions: Vec<[i64; 4]>,
+}
+
+/// Positions in time between one reference picture and the next, and before the first.
+const TIME_BETWEEN_REFERENCES: i64 = 10;
+
+/// Tokens that prompts are padded to, where a tokenizer allows so many.
+pub(crate) fn prompt_length(longest: Option<usize>) -> usize {
+    longest.unwrap_or(LONGEST_PROMPT).clamp(1, LONGEST_PROMPT)
+}
+
+/// What is to be denoised, and how.
+pub struct Denoising<'a, B: Backend> {
+    /// Initial noise, `[batch, tokens, channels]`.
+    pub latents: Tensor<B, 3>,
+    /// Context of the prompt, `[1 or batch, text tokens, context]`.
+    pub context: Tensor<B, 3>,
+    /// Context of the negative prompt, for classifier-free guidance.
+    pub negative: Option<Tensor<B, 3>>,
+    /// Pictures that stand beside what is denoised and are not changed.
+    pub reference: Option<Reference<B>>,
+    /// Rows and columns of latent tokens.
+    pub grid: (usize, usize),
+    /// Steps.
+    pub steps: u32,
+    /// Guidance scale.
+    pub guidance: f64,
+    /// Hears of each step and says whether to go on.
+    pub after_step: &'a mut AfterStep<'a, B>,
+}
+
+/// Called with a step's number, from 1, the latents after it, and the latents that the end is expected to have.
+pub type AfterStep<'a, B> = dyn FnMut(u32, &Tensor<B, 3>, &Tensor<B, 3>) -> Control + 'a;
+
+impl<B: Backend> Flux2Pipeline<B> {
+    /// Loads a klein folder.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged or does not fit its configuration.
+    pub fn load(folder: &Path, device: &B::Device) -> Result<Self> {
+        let configs = Configs::read(folder)?;
+        let as_it_is = |name: &str| Some(name.to_owned());
+        let transformer = module_file::load::<B, _>(
+            Flux2Transformer::new(&configs.transformer, device),
+            &folder::weight_files(&folder.join("transformer"))?,
+            as_it_is,
+        )?;
+        let autoencoder = module_file::load::<B, _>(
+            Autoencoder::new(&configs.autoencoder, device),
+            &folder::weight_files(&folder.join("vae"))?,
+            // A counter of the training that wrote the file.
+            |name| (name != "bn.num_batches_tracked").then(|| name.to_owned()),
+        )?;
+        let text_encoder = module_file::load::<B, _>(
+            Qwen3Encoder::new(&configs.text_encoder, device),
+            &folder::weight_files(&folder.join("text_encoder"))?,
+            // The language head is not used; its weights are often those of the embedding.
+            |name| (name != "lm_head.weight").then(|| name.strip_prefix("model.").unwrap_or(name).to_owned()),
+        )?;
+        let tokenizer = Tokenizer::load(&folder.join("tokenizer"))?;
+        if tokenizer.vocabulary() > configs.text_encoder.vocab_size {
+            return Err(Error::Config(format!(
+                "The tokenizer has {} entries and the text encoder {}. They do not belong together.",
+                tokenizer.vocabulary(),
+                configs.text_encoder.vocab_size
+            )));
+        }
+        let prompt_length = prompt_length(tokenizer.longest());
+        Ok(Self {
+            prompt_length,
+            tokenizer,
+            text_layers: configs.text_layers(),
+            text_encoder,
+            transformer,
+            autoencoder,
+            scheduler: configs.scheduler.clone(),
+            configs,
+            device: device.clone(),
+        })
+    }
+
+    /// Prompts → context `[batch, prompt length, context]`.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on a prompt.
+    pub fn encode_prompts(&self, prompts: &[&str]) -> Result<Tensor<B, 3>> {
+        let mut ids = Vec::with_capacity(prompts.len() * self.prompt_length);
+        let mut masks = Vec::with_capacity(prompts.len());
+        for prompt in prompts {
+            let encoded = self.tokenizer.encode_chat(prompt, self.prompt_length)?;
+            ids.extend(encoded.ids.into_iter().map(|id| id as i32));
+            masks.push(encoded.mask);
+        }
+        let shape = [prompts.len(), self.prompt_length];
+        let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, shape), &self.device);
+        Ok(self.text_encoder.forward(ids, &masks, &self.text_layers))
+    }
+
+    /// Reference pictures as tokens: each is cut at its edges to whole tokens and encoded.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when a picture is smaller than a token.
+    pub fn reference(&self, pictures: &[Picture]) -> Result<Reference<B>> {
+        let multiple = self.configs.size_multiple();
+        let (mut tokens, mut positions) = (Vec::new(), Vec::new());
+        for (picture, time) in pictures.iter().zip(1..) {
+            let (columns, rows) = (picture.width / multiple, picture.height / multiple);
+            if columns == 0 || rows == 0 {
+                return Err(Error::Input(format!(
+                    "A reference picture is smaller than {multiple} × {multiple} pixels."
+                )));
+            }
+            let cut = to_tensor::<B>([picture], &self.device)
+                .narrow(2, ((picture.height - rows * multiple) / 2) as usize, (rows * multiple) as usize)
+                .narrow(3, ((picture.width - columns * multiple) / 2) as usize, (columns * multiple) as usize);
+            tokens.push(to_tokens(self.autoencoder.encode_packed(cut)));
+            positions.extend(position::picture(rows as usize, columns as usize, time * TIME_BETWEEN_REFERENCES));
+        }
+        Ok(Reference { tokens: Tensor::cat(tokens, 1), positions })
+    }
+
+    /// The rotation of a picture of `grid` tokens beside a prompt and, maybe, other pictures.
+    fn rotation(&self, (rows, columns): (usize, usize), reference: Option<&Reference<B>>) -> Rotation<B> {
+        let mut pictures = position::picture(rows, columns, 0);
+        pictures.extend(reference.into_iter().flat_map(|reference| &reference.positions));
+        self.transformer.rotation(&position::text(self.prompt_length), &pictures, &self.device)
+    }
+
+    /// Denoises.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when a step's listener says so.
+    pub fn denoise(&self, denoising: Denoising<'_, B>) -> Result<Tensor<B, 3>> {
+        let Denoising { mut latents, context, negative, reference, grid, steps, guidance, after_step } = denoising;
+        let [batch, tokens, _] = latents.dims();
+        let sigmas = self.scheduler.sigmas(steps, tokens)?;
+        let rotation = self.rotation(grid, reference.as_ref());
+        // With guidance, both contexts go through the transformer as one batch: wanted, then not wanted.
+        let contexts = [Some(context), negative].into_iter().flatten().map(|context| for_batch(context, batch));
+        let contexts: Vec<_> = contexts.collect();
+        let times = contexts.len();
+        let context = Tensor::cat(contexts, 0);
+        let beside = reference.map(|reference| for_batch(reference.tokens, times * batch));
+        for (step, pair) in sigmas.windows(2).enumerate() {
+            let time = Tensor::<B, 1>::full([1], self.scheduler.time(pair[0]), (&self.device, DType::F32));
+            let mut input = if times == 1 { latents.clone() } else { latents.clone().repeat_dim(0, times) };
+            if let Some(beside) = &beside {
+                input = Tensor::cat(vec![input, beside.clone()], 1);
+            }
+            let mut velocity = self.velocity(input, context.clone(), time, &rotation);
+            if beside.is_some() {
+                velocity = velocity.narrow(1, 0, tokens);
+            }
+            if times == 2 {
+                let wanted = velocity.clone().narrow(0, 0, batch);
+                let unwanted = velocity.narrow(0, batch, batch);
+                velocity = unwanted.clone() + (wanted - unwanted).mul_scalar(guidance);
+            }
+            let estimate = latents.clone() - velocity.clone().mul_scalar(pair[0]);
+            latents = latents + velocity.mul_scalar(pair[1] - pair[0]);
+            if after_step(step as u32 + 1, &latents, &estimate) == Control::Stop {
+                return Err(Error::Stopped);
+            }
+        }
+        Ok(latents)
+    }
+
+    /// The transformer's prediction for a batch at one time. On the processor several threads each take a part of a batch of
+    /// short sequences, because what is not a matrix product runs in one thread alone.
+    fn velocity(
+        &self,
+        input: Tensor<B, 3>,
+        context: Tensor<B, 3>,
+        time: Tensor<B, 1>,
+        rotation: &Rotation<B>,
+    ) -> Tensor<B, 3> {
+        let [batch, tokens, _] = input.dims();
+        let part = (ROWS_A_THREAD / (tokens + context.dims()[1])).max(1);
+        if !self.is_on_the_processor() || part >= batch || tokens > LONG_SEQUENCE {
+            return self.transformer.forward(input, context, time, None, rotation);
+        }
+        let parts: Vec<_> = (0..batch)
+            .step_by(part)
+            .map(|start| {
+                let count = part.min(batch - start);
+                let (input, context) = (input.clone().narrow(0, start, count), context.clone().narrow(0, start, count));
+                (self.transformer.clone(), input, context, time.clone(), rotation.clone())
+            })
+            .collect();
+        let predict = |(transformer, input, context, time, rotation): (Flux2Transformer<B>, _, _, _, Rotation<B>)| {
+            transformer.forward(input, context, time, None, &rotation)
+        };
+        Tensor::cat(parts.into_par_iter().map(predict).collect(), 0)
+    }
+
+    /// Latent tokens → `[batch, 3, height, width]` in -1 … 1.
+    pub fn decode(&self, tokens: Tensor<B, 3>, (rows, columns): (usize, usize)) -> Tensor<B, 4> {
+        let batch = tokens.dims()[0];
+        if !self.is_on_the_processor() || batch == 1 {
+            return self.autoencoder.decode_packed(from_tokens(tokens, rows, columns));
+        }
+        let parts: Vec<_> =
+            (0..batch).map(|one| (self.autoencoder.clone(), tokens.clone().narrow(0, one, 1))).collect();
+        let decode =
+            |(autoencoder, one): (Autoencoder<B>, _)| autoencoder.decode_packed(from_tokens(one, rows, columns));
+        Tensor::cat(parts.into_par_iter().map(decode).collect(), 0)
+    }
+
+    fn is_on_the_processor(&self) -> bool {
+        B::name(&self.device) == "flex"
+    }
+
+    /// Noise of seeds, `[seeds, tokens, channels]`: drawn on the processor, so that every device begins from the same.
+    pub fn noise(&self, seeds: &[u64], (rows, columns): (usize, usize)) -> Tensor<B, 3> {
+        let channels = self.configs.transformer.in_channels;
+        let mut values = Vec::with_capacity(seeds.len() * rows * columns * channels);
+        for seed in seeds {
+            let random = ChaCha20Rng::seed_from_u64(*seed);
+            values.extend(random.sample_iter::<f32, _>(StandardNormal).take(rows * columns * channels));
+        }
+        Tensor::from_data(TensorData::new(values, [seeds.len(), rows * columns, channels]), &self.device)
+    }
+
+    /// Whether a guidance scale has an effect: distilled models have none.
+    pub fn uses_guidance(&self, guidance: f64) -> bool {
+        guidance > 1.0 && !self.configs.is_distilled
+    }
+}
+
+/// Repeats a context of one prompt for a batch.
+fn for_batch<B: Backend>(context: Tensor<B, 3>, batch: usize) -> Tensor<B, 3> {
+    if context.dims()[0] == batch { context } else { context.repeat_dim(0, batch) }
+}
+
+impl<B: Backend> Flux2Pipeline<B> {
+    /// This pipeline with LoRAs beside its transformer's weights, which both share.
+    ///
+    /// # Errors
+    /// [`Error::Lora`] when a file is damaged, of a kind that is not supported, or was made for another model.
+    pub fn with_loras(&self, loras: &[LoraUse]) -> Result<Self> {
+        let mut transformer = self.transformer.clone();
+        for used in loras {
+            let adapter = lora::read::read(&used.path)?;
+            if !adapter.unmatched.is_empty() {
+                tracing::warn!(file = %used.path.display(), keys = ?adapter.unmatched, "keys of a LoRA are not understood and left out");
+            }
+            inject::attach(&mut transformer, &adapter.targets, used.strength, &self.device)?;
+        }
+        Ok(Self { transformer, ..self.clone() })
+    }
+
+    /// Renders pictures; the LoRAs are in the transformer already.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for what is out of bounds, [`Error::Stopped`] when the sink says so.
+    pub fn render(&self, request: &RenderRequest, sink: &mut dyn Sink) -> Result<Vec<Rendered>> {
+        let multiple = self.configs.size_multiple();
+        request.check(multiple)?;
+        let grid = ((request.height / multiple) as usize, (request.width / multiple) as usize);
+        let preparing = Progress::Preparing { what: "the prompt".to_owned() };
+        if sink.report(&preparing) == Control::Stop {
+            return Err(Error::Stopped);
+        }
+        let context = self.encode_prompts(&[&request.prompt])?;
+        let guided = self.uses_guidance(request.guidance);
+        let negative = if guided { Some(self.encode_prompts(&[&request.negative_prompt])?) } else { None };
+        let mut rendered = Vec::with_capacity(request.seeds.len());
+        let pictures = request.seeds.len() as u32;
+        for seeds in request.seeds.chunks(pictures_at_once(grid)) {
+            let first = rendered.len() as u32 + 1;
+            let mut after_step = |step: u32, _: &Tensor<B, 3>, estimate: &Tensor<B, 3>| {
+                let is_due = request.preview_every.is_some_and(|every| step.is_multiple_of(every.max(1)));
+                // After the last step comes the picture itself.
+                if is_due && step < request.steps {
+                    let one = estimate.clone().narrow(0, 0, 1);
+                    from_tensor(self.decode(one, grid))
+                        .iter()
+                        .for_each(|picture| sink.preview(&picture.thumbnail(PREVIEW_EDGE)));
+                }
+                sink.report(&Progress::Rendering { picture: first, pictures, step, steps: request.steps })
+            };
+            let latents = self.denoise(Denoising {
+                latents: self.noise(seeds, grid),
+                context: context.clone(),
+                negative: negative.clone(),
+                reference: None,
+                grid,
+                steps: request.steps,
+                guidance: request.guidance,
+                after_step: &mut after_step,
+            })?;
+            let decoded = from_tensor(self.decode(latents, grid));
+            rendered.extend(seeds.iter().zip(decoded).map(|(seed, picture)| Rendered { seed: *seed, picture }));
+        }
+        Ok(rendered)
+    }
+}
+
+/// How many pictures are denoised together: small ones in company, large ones alone.
+fn pictures_at_once((rows, columns): (usize, usize)) -> usize {
+    (1024 / (rows * columns)).clamp(1, 16)
+}

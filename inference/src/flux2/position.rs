@@ -1,0 +1,12 @@
+//! Positions of tokens: (time, row, column, place in the text). Text tokens differ in the last, picture tokens in row and
+//! column, reference pictures in time.
+
+/// Positions of a packed picture of `rows` × `columns` tokens.
+pub fn picture(rows: usize, columns: usize, time: i64) -> Vec<[i64; 4]> {
+    (0..rows).flat_map(|row| (0..columns).map(move |column| [time, row as i64, column as i64, 0])).collect()
+}
+
+/// Positions of a text.
+pub fn text(tokens: usize) -> Vec<[i64; 4]> {
+    (0..tokens).map(|token| [0, 0, 0, token as i64]).collect()
+}

@@ -1,0 +1,26 @@
+//! Writes a LoRA file in another layout; its metadata goes with it.
+
+use std::path::Path;
+
+use super::{
+    read::read,
+    save::{Layout, save},
+};
+use crate::error::{Error, Result};
+
+/// Converts a file. What it changes in a model stays the same up to the rounding of bf16.
+///
+/// # Errors
+/// Those of [`read`] and [`save`], and [`Error::Lora`] for a file with keys that are not understood: they would be
+/// lost.
+pub fn convert(path: &Path, layout: Layout, out: &Path) -> Result<()> {
+    let adapter = read(path)?;
+    if let Some(first) = adapter.unmatched.first() {
+        return Err(Error::Lora(format!(
+            "{} of the LoRA's {} keys are not understood (such as `{first}`) and would be lost; take the file as it came.",
+            adapter.unmatched.len(),
+            adapter.keys,
+        )));
+    }
+    save(&adapter, layout, out)
+}

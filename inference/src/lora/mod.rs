@@ -1,0 +1,22 @@
+//! LoRA files: read in the dialects of the wild, told apart, applied without merging, written in three layouts.
+//!
+//! [`inspect()`] looks at a file and reports; [`read::read`] gives its pairs under diffusers' names; [`inject`] puts
+//! them beside a model's weights; [`save::save`] and [`convert()`] write them.
+
+pub mod adapter;
+pub mod convert;
+pub mod formats;
+pub mod hashes;
+pub mod inject;
+pub mod inspect;
+pub mod metadata;
+pub mod read;
+pub mod save;
+#[cfg(test)]
+mod tests;
+
+pub use adapter::{Adapter, LowRankPair};
+pub use convert::convert;
+pub use formats::detect::{AdapterFacts, Family, base_name, fits};
+pub use inspect::{LoraReport, inspect};
+pub use save::Layout;

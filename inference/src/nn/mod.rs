@@ -1,0 +1,8 @@
+//! Layers that are identical in every architecture. Weights keep the layout and the names of the published state dicts.
+
+pub mod attention;
+pub mod convolution;
+pub mod linear;
+pub mod norm;
+pub mod rope;
+pub mod timestep_embedding;

@@ -1,0 +1,66 @@
+//! Normalisations. Statistics are taken in f32 whatever the precision of the model.
+
+use burn::{
+    module::{Initializer, Module, Param},
+    tensor::{DType, FloatDType, Tensor, backend::Backend},
+};
+
+/// Root-mean-square normalisation with a learned scale (Zhang and Sennrich, 2019).
+#[derive(Module, Debug)]
+pub struct RmsNorm<B: Backend> {
+    /// `[features]`.
+    pub weight: Param<Tensor<B, 1>>,
+    /// Added to the mean square.
+    pub epsilon: f64,
+}
+
+impl<B: Backend> RmsNorm<B> {
+    /// A normalisation whose scale is one.
+    pub fn new(features: usize, epsilon: f64, device: &B::Device) -> Self {
+        Self { weight: Initializer::Ones.init([features], device), epsilon }
+    }
+
+    /// `[batch, tokens, heads · features]` → the same shape, every head for itself.
+    pub fn forward_by_head(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
+        let dims = input.dims();
+        let features = self.weight.dims()[0];
+        let rows = dims.iter().product::<usize>() / features;
+        self.forward(input.reshape([rows, features])).reshape(dims)
+    }
+
+    /// `[…, features]` → the same shape.
+    pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
+        in_f32(input, |input| {
+            let mean_square = input.clone().square().mean_dim(D - 1);
+            input * mean_square.add_scalar(self.epsilon).sqrt().recip()
+        }) * self.weight.val().unsqueeze()
+    }
+}
+
+/// Layer normalisation without learned scale or shift: `[…, features]` → the same shape.
+pub fn layer_norm<B: Backend, const D: usize>(input: Tensor<B, D>, epsilon: f64) -> Tensor<B, D> {
+    in_f32(input, |input| {
+        let centred = input.clone() - input.mean_dim(D - 1);
+        let variance = centred.clone().square().mean_dim(D - 1);
+        centred * variance.add_scalar(epsilon).sqrt().recip()
+    })
+}
+
+/// Runs a computation in f32 and gives its result the precision of the input.
+pub fn in_f32<B: Backend, const D: usize>(
+    input: Tensor<B, D>,
+    compute: impl FnOnce(Tensor<B, D>) -> Tensor<B, D>,
+) -> Tensor<B, D> {
+    if input.dtype() == DType::F32 {
+        return compute(input);
+    }
+    in_precision_of(compute(input.clone().cast(FloatDType::F32)), &input)
+}
+
+/// A tensor in the precision of another one.
+pub fn in_precision_of<B: Backend, const D: usize, const E: usize>(
+    input: Tensor<B, D>,
+    other: &Tensor<B, E>,
+) -> Tensor<B, D> {
+    if input.dtype() == other.dtype() { input } else { input.cast(other.dtype()) }
+}

@@ -1,0 +1,82 @@
+//! What is asked of a model when pictures are wanted, and what it answers.
+
+use std::path::PathBuf;
+
+use crate::{
+    error::{Error, Result},
+    image::Picture,
+};
+
+/// The longest edge that is rendered, in pixels.
+const LONGEST_EDGE: u32 = 4096;
+
+/// The most steps of a picture.
+const MOST_STEPS: u32 = 1000;
+
+/// What is to be rendered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenderRequest {
+    /// What the pictures show.
+    pub prompt: String,
+    /// What they do not show.
+    pub negative_prompt: String,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Denoising steps.
+    pub steps: u32,
+    /// Guidance scale; 1 and below is none.
+    pub guidance: f64,
+    /// One seed a picture.
+    pub seeds: Vec<u64>,
+    /// LoRAs, applied together.
+    pub loras: Vec<LoraUse>,
+    /// Shows what the pictures look like every so many steps.
+    pub preview_every: Option<u32>,
+}
+
+/// A LoRA and its strength.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoraUse {
+    /// Its `.safetensors` file.
+    pub path: PathBuf,
+    /// Its strength; negative ones turn its effect round.
+    pub strength: f64,
+}
+
+/// A rendered picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendered {
+    /// Its seed.
+    pub seed: u64,
+    /// The picture.
+    pub picture: Picture,
+}
+
+impl RenderRequest {
+    /// Checks the request against a model whose sizes are multiples of a number of pixels.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with what is out of bounds.
+    pub fn check(&self, multiple: u32) -> Result<()> {
+        let refuse = |sentence: String| Err(Error::Input(sentence));
+        for (name, pixels) in [("width", self.width), ("height", self.height)] {
+            if pixels == 0 || pixels > LONGEST_EDGE || !pixels.is_multiple_of(multiple) {
+                return refuse(format!(
+                    "The {name} is {pixels}; this model renders multiples of {multiple} up to {LONGEST_EDGE}."
+                ));
+            }
+        }
+        if self.steps == 0 || self.steps > MOST_STEPS {
+            return refuse(format!("{} steps are asked for; ask for 1 to {MOST_STEPS}.", self.steps));
+        }
+        if self.seeds.is_empty() {
+            return refuse("No picture is asked for; ask for at least one.".to_owned());
+        }
+        if !self.guidance.is_finite() || self.loras.iter().any(|lora| !lora.strength.is_finite()) {
+            return refuse("Guidance and strengths must be numbers.".to_owned());
+        }
+        Ok(())
+    }
+}

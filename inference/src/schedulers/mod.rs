@@ -1,0 +1,3 @@
+//! Schedules of denoising.
+
+pub mod flow_match_euler;

@@ -1,0 +1,229 @@
+//! Trains the starter model's transformer and text encoder together, from drawn scenes and their captions.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use burn::{
+    module::{AutodiffModule, Module},
+    optim::{AdamW, AdamWConfig, GradientsParams, Muon, MuonConfig, Optimizer, adaptor::OptimizerAdaptor},
+    record::{BinFileRecorder, FullPrecisionSettings, Recorder},
+    tensor::backend::AutodiffBackend,
+};
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+pub use super::configuration::transformer_config;
+use super::{
+    configuration::{SIZE, write_frame},
+    encoded_scenes::EncodedScenes,
+    learner::{Learner, Lesson, gradients, inner_matrices},
+    parts, samples,
+    tokenizer::PROMPT_LENGTH,
+    weight_average::WeightAverage,
+};
+use crate::{
+    error::{Error, Result},
+    flux2::{autoencoder::Autoencoder, configs::Configs, pipeline::Flux2Pipeline, transformer::Flux2Transformer},
+    text::{qwen3::Qwen3Encoder, tokenizer::Tokenizer},
+    weights::{
+        folder,
+        module_file::{Stored, load, save},
+    },
+};
+
+/// How the model is trained.
+#[derive(Clone, Debug)]
+pub struct BaseTraining {
+    /// Pictures a step.
+    pub batch: usize,
+    /// How many of them are new; the others are drawn from those seen before.
+    pub fresh: usize,
+    /// How long.
+    pub time: Duration,
+    /// Parts of a batch that are computed at the same time.
+    pub parts: usize,
+    /// Learning rate of embeddings, vectors and outer layers (AdamW, Loshchilov and Hutter, 2019) at its peak; that of the
+    /// blocks' matrices (Muon, Jordan et al., 2024) is [`MATRIX_RATE`] times as large.
+    pub learning_rate: f64,
+    /// First seed; go on from another one when training goes on.
+    pub first_seed: u64,
+}
+
+/// Learning rate of matrices over that of the rest.
+const MATRIX_RATE: f64 = 8.0;
+
+/// What stays of the averaged weights at a step.
+const AVERAGE_KEEPS: f32 = 0.998;
+
+/// How often weights and samples are written.
+const SAVE_EVERY: Duration = Duration::from_secs(480);
+
+/// Steps over which learning rates rise.
+const WARM_UP: f64 = 100.0;
+
+/// Share of the time after which learning rates fall, to a twentieth at the end.
+const FALL_FROM: f64 = 0.55;
+
+/// The two optimisers.
+struct Optimisers<B: AutodiffBackend> {
+    matrices: OptimizerAdaptor<Muon<B::InnerBackend>, Learner<B>, B>,
+    rest: OptimizerAdaptor<AdamW, Learner<B>, B>,
+}
+
+/// Everything that changes.
+struct Progress<B: AutodiffBackend> {
+    learner: Learner<B>,
+    optimisers: Optimisers<B>,
+    average: WeightAverage,
+    step: u64,
+}
+
+type Records = BinFileRecorder<FullPrecisionSettings>;
+
+/// Trains into a folder whose autoencoder is there already; goes on from the checkpoint in `checkpoint` if there is one.
+///
+/// # Errors
+/// When the autoencoder is missing or a folder cannot be written.
+pub fn train<B: AutodiffBackend>(
+    folder: &Path,
+    checkpoint: &Path,
+    training: &BaseTraining,
+    device: &B::Device,
+) -> Result<()> {
+    write_frame(folder)?;
+    let configs = Configs::read(folder)?;
+    let tokenizer = Tokenizer::load(&folder.join("tokenizer"))?;
+    let autoencoder = load::<B::InnerBackend, _>(
+        Autoencoder::new(&configs.autoencoder, device),
+        &folder::weight_files(&folder.join("vae"))?,
+        |name| Some(name.to_owned()),
+    )?;
+    let mut now = Progress::<B>::begin(&configs, checkpoint, device)?;
+    let nothing = tokenizer.encode_chat("", PROMPT_LENGTH)?;
+    let seed = training.first_seed + (now.step << 20);
+    let source = (seed, training.fresh, SIZE);
+    let mut scenes = EncodedScenes::begin(autoencoder.clone(), tokenizer, PROMPT_LENGTH, source, device);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let pools = parts::pools(training.parts)?;
+    let grid = SIZE as usize / configs.size_multiple() as usize;
+    let (started, mut saved, begun_at, mut loss_sum) = (Instant::now(), Instant::now(), now.step, 0.0);
+    while started.elapsed() < training.time {
+        let batch = scenes.batch(training.batch, &mut random)?;
+        let lesson = Lesson { configs: &configs, nothing: &nothing, grid, seed: random.next_u64() };
+        let (loss, gradients) = gradients(&now.learner, &batch, lesson, &pools, device)?;
+        loss_sum += f64::from(loss);
+        let share = started.elapsed().as_secs_f64() / training.time.as_secs_f64();
+        now.advance(gradients, training.learning_rate * schedule(now.step - begun_at, share));
+        if now.step.is_multiple_of(50) {
+            let rate = (now.step - begun_at) as f64 * training.batch as f64 / started.elapsed().as_secs_f64();
+            tracing::info!(
+                step = now.step,
+                loss = format!("{:.4}", loss_sum / 50.0),
+                rate = format!("{rate:.1}/s"),
+                "model"
+            );
+            loss_sum = 0.0;
+        }
+        if saved.elapsed() > SAVE_EVERY {
+            now.save(folder, checkpoint, &configs, &autoencoder, device)?;
+            saved = Instant::now();
+        }
+    }
+    now.save(folder, checkpoint, &configs, &autoencoder, device)
+}
+
+/// Rises over the first steps, stays, falls towards the end of the time.
+fn schedule(step: u64, share: f64) -> f64 {
+    let rise = (step as f64 / WARM_UP).min(1.0);
+    let fall = ((1.0 - share) / (1.0 - FALL_FROM)).clamp(0.05, 1.0);
+    rise * fall
+}
+
+impl<B: AutodiffBackend> Progress<B> {
+    fn begin(configs: &Configs, checkpoint: &Path, device: &B::Device) -> Result<Self> {
+        let mut learner = Learner::<B> {
+            transformer: Flux2Transformer::new(&configs.transformer, device),
+            text_encoder: Qwen3Encoder::new(&configs.text_encoder, device),
+        };
+        let mut optimisers = Optimisers {
+            matrices: MuonConfig::new().init::<B, Learner<B>>(),
+            rest: AdamWConfig::new().with_weight_decay(1e-3).with_beta_2(0.99).init::<B, Learner<B>>(),
+        };
+        let (mut step, mut average) = (0, WeightAverage::default());
+        let step_file = checkpoint.join("step.json");
+        if step_file.exists() {
+            step = folder::read_json(&step_file)?;
+            let records = Records::new();
+            let unreadable =
+                |error| Error::Weights(format!("The checkpoint `{}` cannot be read: {error}.", checkpoint.display()));
+            learner = learner.load_record(records.load(checkpoint.join("weights"), device).map_err(unreadable)?);
+            let (matrices, rest) = (checkpoint.join("matrices"), checkpoint.join("rest"));
+            optimisers.matrices = optimisers.matrices.load_record(records.load(matrices, device).map_err(unreadable)?);
+            optimisers.rest = optimisers.rest.load_record(records.load(rest, device).map_err(unreadable)?);
+            let averaged =
+                learner.valid().load_record(records.load(checkpoint.join("average"), device).map_err(unreadable)?);
+            average.resume(&averaged);
+        }
+        Ok(Self { learner, optimisers, average, step })
+    }
+
+    /// One step down the gradients.
+    fn advance(&mut self, gradients: GradientsParams, rate: f64) {
+        let (mut matrices, mut rest) = (GradientsParams::new(), gradients);
+        for id in inner_matrices(&self.learner) {
+            if let Some(gradient) = rest.remove::<B::InnerBackend, 2>(id) {
+                matrices.register::<B::InnerBackend, 2>(id, gradient);
+            }
+        }
+        let learner = self.optimisers.matrices.step(rate * MATRIX_RATE, self.learner.clone(), matrices);
+        self.learner = self.optimisers.rest.step(rate, learner, rest);
+        self.average.update(&self.learner.valid(), AVERAGE_KEEPS);
+        self.step += 1;
+    }
+
+    /// Writes the checkpoint, the averaged weights in half precision, and a sheet of samples beside the folder.
+    fn save(
+        &self,
+        folder: &Path,
+        checkpoint: &Path,
+        configs: &Configs,
+        autoencoder: &Autoencoder<B::InnerBackend>,
+        device: &B::Device,
+    ) -> Result<()> {
+        std::fs::create_dir_all(checkpoint).map_err(Error::io(checkpoint))?;
+        let learnt = self.average.apply(self.learner.valid());
+        let records = Records::new();
+        let failed =
+            |error| Error::Weights(format!("The checkpoint `{}` cannot be written: {error}.", checkpoint.display()));
+        records.record(self.learner.clone().into_record(), checkpoint.join("weights")).map_err(failed)?;
+        records.record(self.optimisers.matrices.to_record(), checkpoint.join("matrices")).map_err(failed)?;
+        records.record(self.optimisers.rest.to_record(), checkpoint.join("rest")).map_err(failed)?;
+        records.record(learnt.clone().into_record(), checkpoint.join("average")).map_err(failed)?;
+        let step_file = checkpoint.join("step.json");
+        std::fs::write(&step_file, self.step.to_string()).map_err(Error::io(&step_file))?;
+        let file = folder.join("transformer/diffusion_pytorch_model.safetensors");
+        save::<B::InnerBackend, _>(&learnt.transformer, &file, Stored::F16, BTreeMap::new())?;
+        save::<B::InnerBackend, _>(
+            &learnt.text_encoder,
+            &folder.join("text_encoder/model.safetensors"),
+            Stored::F16,
+            BTreeMap::new(),
+        )?;
+        let pipeline = Flux2Pipeline::<B::InnerBackend> {
+            tokenizer: Tokenizer::load(&folder.join("tokenizer"))?,
+            text_layers: configs.text_layers(),
+            text_encoder: learnt.text_encoder,
+            transformer: learnt.transformer,
+            autoencoder: autoencoder.clone(),
+            scheduler: configs.scheduler.clone(),
+            configs: configs.clone(),
+            prompt_length: PROMPT_LENGTH,
+            device: device.clone(),
+        };
+        let sheet = checkpoint.join(format!("samples-{:06}.png", self.step));
+        std::fs::write(&sheet, samples::sheet(&pipeline)?.encode_png(&[])).map_err(Error::io(&sheet))
+    }
+}

@@ -1,0 +1,124 @@
+//! The two parts of the starter model that learn together, their loss and its gradients.
+
+use burn::{
+    module::{Module, ModuleVisitor, Param, ParamId},
+    optim::GradientsParams,
+    tensor::{
+        Int, Tensor, TensorData,
+        backend::{AutodiffBackend, Backend},
+    },
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use rayon::ThreadPool;
+
+use super::{
+    encoded_scenes::{EncodedScene, latents},
+    parts,
+};
+use crate::{
+    error::Result,
+    flux2::{configs::Configs, position, transformer::Flux2Transformer},
+    text::{qwen3::Qwen3Encoder, tokenizer::Encoded},
+    training::loss::{logit_normal_times, rectified_flow},
+};
+
+/// One in so many pictures is shown without its caption, so that guidance has something to guide away from.
+const WITHOUT_CAPTION: f64 = 0.1;
+
+/// Mean of the normal distribution whose logistic function the times are.
+const TIME_MEAN: f64 = 0.4;
+
+/// The two parts that learn.
+#[derive(Module, Debug)]
+pub struct Learner<B: Backend> {
+    /// Predicts the velocity.
+    pub transformer: Flux2Transformer<B>,
+    /// Token ids → context.
+    pub text_encoder: Qwen3Encoder<B>,
+}
+
+/// What a batch is beside its scenes.
+#[derive(Clone, Copy)]
+pub struct Lesson<'a> {
+    /// Configurations of the model.
+    pub configs: &'a Configs,
+    /// The prompt that says nothing.
+    pub nothing: &'a Encoded,
+    /// Rows and columns of latent tokens.
+    pub grid: usize,
+    /// Seed of its noise, times and omissions.
+    pub seed: u64,
+}
+
+impl<B: Backend> Learner<B> {
+    /// Mean squared error of the velocity over scenes.
+    pub fn loss(&self, scenes: &[&EncodedScene], lesson: Lesson<'_>, device: &B::Device) -> Tensor<B, 1> {
+        let mut random = ChaCha8Rng::seed_from_u64(lesson.seed);
+        let picture = latents::<B>(scenes, lesson.configs.transformer.in_channels, device);
+        let shape = picture.dims();
+        let noise: Vec<f32> = (&mut random).sample_iter(StandardNormal).take(shape.iter().product()).collect();
+        let noise = Tensor::from_data(TensorData::new(noise, shape), device);
+        let times = logit_normal_times(&mut random, scenes.len(), TIME_MEAN);
+        let time = Tensor::from_data(TensorData::new(times, [scenes.len()]), device);
+        let context = self.context(scenes, lesson, &mut random, device);
+        let text = position::text(context.dims()[1]);
+        let rotation = self.transformer.rotation(&text, &position::picture(lesson.grid, lesson.grid, 0), device);
+        rectified_flow(&self.transformer, picture, noise, time, context, &rotation)
+    }
+
+    /// Contexts of the captions, some of them left out.
+    fn context(
+        &self,
+        scenes: &[&EncodedScene],
+        lesson: Lesson<'_>,
+        random: &mut ChaCha8Rng,
+        device: &B::Device,
+    ) -> Tensor<B, 3> {
+        let mut choose = |scene: &'_ EncodedScene| {
+            let told = if random.random_bool(WITHOUT_CAPTION) { lesson.nothing } else { &scene.caption };
+            (told.ids.iter().map(|id| *id as i32).collect::<Vec<_>>(), told.mask.clone())
+        };
+        let (ids, masks): (Vec<_>, Vec<_>) = scenes.iter().map(|scene| choose(scene)).unzip();
+        let length = lesson.nothing.ids.len();
+        let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids.concat(), [scenes.len(), length]), device);
+        self.text_encoder.forward(ids, &masks, &lesson.configs.text_layers())
+    }
+}
+
+/// Mean loss and its gradients, computed in as many parts as there are pools, at the same time.
+///
+/// # Errors
+/// When a part's thread ended early.
+pub fn gradients<B: AutodiffBackend>(
+    learner: &Learner<B>,
+    scenes: &[&EncodedScene],
+    lesson: Lesson<'_>,
+    pools: &[ThreadPool],
+    device: &B::Device,
+) -> Result<(f32, GradientsParams)> {
+    let share = scenes.len().div_ceil(pools.len());
+    let numbered = scenes.chunks(share).zip(1..).collect();
+    parts::gradients(learner, numbered, pools, |copy: &Learner<B>, (part, number): (&[&EncodedScene], u64)| {
+        let lesson = Lesson { seed: lesson.seed.wrapping_mul(64).wrapping_add(number), ..lesson };
+        copy.loss(part, lesson, device).mul_scalar(part.len() as f64 / scenes.len() as f64)
+    })
+}
+
+/// The matrices inside the blocks: what an optimiser for matrices takes.
+pub fn inner_matrices<B: Backend>(learner: &Learner<B>) -> Vec<ParamId> {
+    struct Matrices(Vec<ParamId>);
+    impl<B: Backend> ModuleVisitor<B> for Matrices {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if D == 2 {
+                self.0.push(param.id);
+            }
+        }
+    }
+    let mut matrices = Matrices(Vec::new());
+    learner.transformer.transformer_blocks.visit(&mut matrices);
+    learner.transformer.single_transformer_blocks.visit(&mut matrices);
+    learner.text_encoder.layers.visit(&mut matrices);
+    matrices.0
+}

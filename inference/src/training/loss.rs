@@ -1,0 +1,40 @@
+//! What is minimised: rectified flow (Liu et al., 2022), with times as Stable Diffusion 3 draws them (Esser et al., 2024).
+
+use burn::tensor::{Tensor, backend::Backend};
+use rand::Rng;
+use rand_distr::StandardNormal;
+
+use crate::{flux2::transformer::Flux2Transformer, nn::rope::Rotation};
+
+/// Mean squared error of the velocity `noise - picture`, predicted at `(1 - t) picture + t noise`.
+///
+/// - `picture`, `noise`: `[batch, tokens, channels]`
+/// - `time`: `[batch]`, 0 to 1
+/// - `context`: `[batch, text tokens, context]`
+/// - result: `[1]`
+pub fn rectified_flow<B: Backend>(
+    transformer: &Flux2Transformer<B>,
+    picture: Tensor<B, 3>,
+    noise: Tensor<B, 3>,
+    time: Tensor<B, 1>,
+    context: Tensor<B, 3>,
+    rotation: &Rotation<B>,
+) -> Tensor<B, 1> {
+    let [batch, tokens, channels] = picture.dims();
+    // One row a picture: backends multiply along a row fast.
+    let rows = [batch, tokens * channels];
+    let velocity = noise - picture.clone();
+    let share = time.clone().reshape([batch, 1]);
+    let noisy = picture.reshape(rows) + velocity.clone().reshape(rows) * share;
+    let predicted = transformer.forward(noisy.reshape([batch, tokens, channels]), context, time, None, rotation);
+    (predicted - velocity).square().mean()
+}
+
+/// Times: the logistic function of a normal distribution of spread 1.
+pub fn logit_normal_times(random: &mut impl Rng, count: usize, mean: f64) -> Vec<f32> {
+    let mut draw = || {
+        let normal: f64 = random.sample(StandardNormal);
+        (1.0 / (1.0 + (-(mean + normal)).exp())) as f32
+    };
+    (0..count).map(|_| draw()).collect()
+}

@@ -1,0 +1,258 @@
+//! A training from beginning to end: cache, epochs, checkpoints, samples, report.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
+
+use super::{
+    cache::Cache,
+    checkpoint::{self, State},
+    dataset,
+    memory::estimate,
+    spec::{TrainingReport, TrainingSpec},
+    trainer::{Trainer, batches, first_pairs},
+    validation,
+};
+use crate::{
+    error::{Error, Result},
+    flux2::pipeline::Flux2Pipeline,
+    lora::{self, Adapter, Layout, LowRankPair, inject, metadata},
+    model::ModelFacts,
+    progress::{Control, EpochOutput, Progress, Sink},
+    render::RenderRequest,
+};
+
+/// Within an epoch a checkpoint is written after so long.
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
+
+/// Trains.
+///
+/// # Errors
+/// As [`Model::train`](crate::Model::train).
+pub fn run<B: AutodiffBackend>(
+    pipeline: &Flux2Pipeline<B::InnerBackend>,
+    spec: &TrainingSpec,
+    facts: &ModelFacts,
+    sink: &mut dyn Sink,
+) -> Result<TrainingReport> {
+    estimate(facts, spec).check()?;
+    std::fs::create_dir_all(&spec.directory).map_err(Error::io(&spec.directory))?;
+    let fingerprint = spec.fingerprint()?;
+    let resumed = checkpoint::load(&spec.directory, &fingerprint)?;
+    tell(sink, &Progress::Preparing { what: "the pictures".to_owned() })?;
+    let examples = dataset::read(spec)?;
+    let (learnt, held_out) = dataset::split(examples.len(), spec.validation_share, spec.seed);
+    let pick = |numbers: &[usize]| numbers.iter().map(|number| &examples[*number]).collect::<Vec<_>>();
+    let resolution = spec.resolution.unwrap_or(facts.native_width);
+    let cache = Cache::fill(pipeline, spec, resolution, (&pick(&learnt), &pick(&held_out)), sink)?;
+    let pairs = match &spec.init_lora {
+        Some(path) => lora::read::read(path)?.targets,
+        None => first_pairs(&mut pipeline.transformer.clone(), spec),
+    };
+    let trainer = Trainer::<B>::new(&pipeline.transformer, &pairs, spec, !facts.distilled, &pipeline.device)?;
+    let mut run = Run {
+        pipeline,
+        spec,
+        facts,
+        cache,
+        trainer,
+        state: State::default(),
+        pictures: learnt.len(),
+        started: Instant::now(),
+    };
+    match resumed {
+        Some((state, tensors)) => {
+            run.trainer.optimiser.resume(&mut run.trainer.transformer, &tensors, state.step, &pipeline.device);
+            run.state = state;
+            for output in &run.state.epochs {
+                sink.epoch(output)?;
+            }
+        }
+        None => {
+            let base_loss = validation::loss(&pipeline.transformer, &run.cache, &pipeline.device);
+            run.state = State { fingerprint, base_loss, ..State::default() };
+        }
+    }
+    run.go_through(sink)
+}
+
+/// Reports a step and hears whether to go on.
+fn tell(sink: &mut dyn Sink, progress: &Progress) -> Result<()> {
+    match sink.report(progress) {
+        Control::Continue => Ok(()),
+        Control::Stop => Err(Error::Stopped),
+    }
+}
+
+struct Run<'a, B: AutodiffBackend> {
+    pipeline: &'a Flux2Pipeline<B::InnerBackend>,
+    spec: &'a TrainingSpec,
+    facts: &'a ModelFacts,
+    cache: Cache<B::InnerBackend>,
+    trainer: Trainer<'a, B>,
+    state: State,
+    pictures: usize,
+    started: Instant,
+}
+
+impl<B: AutodiffBackend> Run<'_, B> {
+    fn go_through(mut self, sink: &mut dyn Sink) -> Result<TrainingReport> {
+        let earlier = self.state.seconds;
+        for epoch in self.state.epochs.len() as u32..self.spec.epochs {
+            self.epoch(epoch, earlier, sink)?;
+        }
+        let loss = |output: &EpochOutput| output.validation_loss.unwrap_or(output.training_loss);
+        let best = self.state.epochs.iter().min_by(|a, b| loss(a).total_cmp(&loss(b)));
+        let best = best.ok_or_else(|| Error::Input("The training has no epoch.".to_owned()))?;
+        let first_loss = self.state.epochs.first().map_or(0.0, |output| output.training_loss);
+        Ok(TrainingReport {
+            steps: self.state.step,
+            epochs: self.spec.epochs,
+            validation_loss_base: self.state.base_loss.unwrap_or(first_loss),
+            validation_loss: loss(best),
+            best_epoch: best.epoch,
+            seconds: earlier + self.started.elapsed().as_secs_f64(),
+            epochs_output: self.state.epochs.clone(),
+        })
+    }
+
+    /// One epoch (from 0), from wherever in it the state is.
+    fn epoch(&mut self, epoch: u32, earlier: f64, sink: &mut dyn Sink) -> Result<()> {
+        let batches = batches(&self.cache.learnt, self.spec, epoch);
+        let (each, steps) = (batches.len() as u32, batches.len() as u32 * self.spec.epochs);
+        let done = (self.state.step - epoch * each) as usize;
+        let mut saved = Instant::now();
+        for batch in &batches[done.min(batches.len())..] {
+            let views: Vec<_> = batch.iter().map(|number| &self.cache.learnt[*number]).collect();
+            let (loss, learning_rate) = self.trainer.step(&self.cache, &views, (self.state.step, steps))?;
+            if !loss.is_finite() {
+                return Err(Error::Input(format!(
+                    "The loss of step {} is not a number: the learning rate of {} is too high for this model. Try a tenth.",
+                    self.state.step + 1,
+                    self.spec.learning_rate
+                )));
+            }
+            self.state.step += 1;
+            self.state.loss_sum += loss;
+            let (epoch, epochs, step) = (epoch + 1, self.spec.epochs, self.state.step);
+            let heard = tell(sink, &Progress::Training { epoch, epochs, step, steps, loss, learning_rate });
+            if heard.is_err() || saved.elapsed() > CHECKPOINT_AFTER {
+                self.save_checkpoint(earlier)?;
+                saved = Instant::now();
+            }
+            heard?;
+        }
+        self.finish_epoch(epoch + 1, each, earlier, sink)
+    }
+
+    /// Measures, renders samples, writes the adapter and the checkpoint.
+    fn finish_epoch(&mut self, epoch: u32, steps: u32, earlier: f64, sink: &mut dyn Sink) -> Result<()> {
+        let epochs = self.spec.epochs;
+        let training_loss = self.state.loss_sum / steps as f32;
+        let validation_loss = validation::loss(&self.trainer.transformer.valid(), &self.cache, &self.pipeline.device);
+        tell(sink, &Progress::EpochFinished { epoch, epochs, training_loss, validation_loss })?;
+        let samples = self.samples(epoch, sink)?;
+        tell(sink, &Progress::Saving { what: format!("epoch {epoch}") })?;
+        let adapter = self.spec.directory.join(format!("epoch-{epoch:04}.safetensors"));
+        self.save_adapter(epoch, &adapter)?;
+        let output = EpochOutput { epoch, adapter, training_loss, validation_loss, samples };
+        self.state.epochs.push(output.clone());
+        self.state.loss_sum = 0.0;
+        self.save_checkpoint(earlier)?;
+        sink.epoch(&output)
+    }
+
+    fn save_checkpoint(&mut self, earlier: f64) -> Result<()> {
+        self.state.seconds = earlier + self.started.elapsed().as_secs_f64();
+        let tensors = self.trainer.optimiser.tensors(&mut self.trainer.transformer);
+        checkpoint::save(&self.spec.directory, &self.state, &tensors)
+    }
+
+    /// Renders the sample prompts, all from the same seed.
+    fn samples(&self, epoch: u32, sink: &mut dyn Sink) -> Result<Vec<PathBuf>> {
+        let prompts = &self.spec.sample_prompts;
+        let mut transformer = self.trainer.transformer.valid();
+        for layer in inject::Adaptable::linear_layers(&mut transformer).into_values() {
+            layer.adapters.iter_mut().for_each(|pair| pair.scale *= self.spec.samples_strength);
+        }
+        let adapted = Flux2Pipeline { transformer, ..self.pipeline.clone() };
+        let total = prompts.len() as u32;
+        let mut files = Vec::with_capacity(prompts.len());
+        for (prompt, number) in prompts.iter().zip(1..) {
+            let sampling = Progress::Sampling { epoch, done: number - 1, total };
+            let rendered =
+                adapted.render(&self.sample_request(prompt), &mut Listening { sink: &mut *sink, sampling })?;
+            for one in rendered {
+                let file = self.spec.directory.join(format!("epoch-{epoch:04}-sample-{number}.png"));
+                write_whole(&file, &one.picture.encode_png(&[]))?;
+                sink.preview(&one.picture);
+                files.push(file);
+            }
+            tell(sink, &Progress::Sampling { epoch, done: number, total })?;
+        }
+        Ok(files)
+    }
+
+    fn sample_request(&self, prompt: &str) -> RenderRequest {
+        RenderRequest {
+            prompt: prompt.to_owned(),
+            negative_prompt: String::new(),
+            width: self.facts.native_width,
+            height: self.facts.native_height,
+            steps: self.facts.default_steps,
+            guidance: self.facts.default_guidance,
+            seeds: vec![self.spec.sample_seed],
+            loras: Vec::new(),
+            preview_every: None,
+        }
+    }
+
+    fn save_adapter(&mut self, epoch: u32, file: &Path) -> Result<()> {
+        let pairs: BTreeMap<String, LowRankPair> = inject::last_pairs(&mut self.trainer.transformer);
+        let title = self.spec.metadata.get("modelspec.title").map_or(self.spec.trigger_word.as_str(), String::as_str);
+        let mut tags: BTreeMap<String, u64> = BTreeMap::new();
+        for picture in &self.spec.pictures {
+            for tag in picture.caption.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+                *tags.entry(tag.to_owned()).or_default() += 1;
+            }
+        }
+        let facts = metadata::TrainingFacts {
+            title,
+            trigger_word: &self.spec.trigger_word,
+            rank: self.spec.rank,
+            alpha: self.spec.alpha,
+            pictures: self.pictures,
+            steps: self.state.step,
+            epoch,
+            learning_rate: self.spec.learning_rate,
+            resolution: self.spec.resolution.unwrap_or(self.facts.native_width),
+            tags: &tags,
+        };
+        let mut header = self.spec.metadata.clone();
+        header.extend(metadata::of_training(&facts));
+        lora::save::save(&Adapter::new(pairs, header), Layout::Bfl, file)
+    }
+}
+
+/// Asks at every step of a sample whether to stop; to the listener a sample is one thing.
+struct Listening<'a> {
+    sink: &'a mut dyn Sink,
+    sampling: Progress,
+}
+
+impl Sink for Listening<'_> {
+    fn report(&mut self, _rendering: &Progress) -> Control {
+        self.sink.report(&self.sampling)
+    }
+}
+
+/// Writes a file that appears whole or not at all.
+fn write_whole(file: &Path, bytes: &[u8]) -> Result<()> {
+    let partial = file.with_extension("partial");
+    std::fs::write(&partial, bytes).map_err(Error::io(&partial))?;
+    std::fs::rename(&partial, file).map_err(Error::io(file))
+}

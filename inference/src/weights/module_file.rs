@@ -1,0 +1,186 @@
+//! A module's parameters in `.safetensors` files, under the names of its fields. They are the names of the published state
+//! dicts, so that files of the reference implementation load as they are.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use burn::{
+    module::ParamId,
+    store::{ModuleSnapshot, TensorSnapshot},
+    tensor::{DType, Element, Shape, TensorData, backend::Backend},
+};
+use half::{bf16, f16};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use crate::error::{Error, Result};
+
+/// How numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// 32 bits.
+    F32,
+    /// 16 bits, half precision.
+    F16,
+    /// 16 bits with the exponent of 32.
+    Bf16,
+}
+
+/// Writes a module. The file appears under its name only when it is whole.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn save<B: Backend, M: ModuleSnapshot<B>>(
+    module: &M,
+    file: &Path,
+    stored: Stored,
+    metadata: BTreeMap<String, String>,
+) -> Result<()> {
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for snapshot in module.collect(None, None, false) {
+        let name = snapshot.full_path();
+        let data =
+            snapshot.to_data().map_err(|error| Error::Weights(format!("`{name}` cannot be read back: {error:?}.")))?;
+        let shape = data.shape.to_vec();
+        tensors.push((name, shape, bytes(data, stored)));
+    }
+    let dtype = match stored {
+        Stored::F32 => Dtype::F32,
+        Stored::F16 => Dtype::F16,
+        Stored::Bf16 => Dtype::BF16,
+    };
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(dtype, shape.clone(), bytes);
+        view.map(|view| (name.clone(), view))
+            .map_err(|error| Error::Weights(format!("`{name}` cannot be written: {error}.")))
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    let metadata: HashMap<String, String> = metadata.into_iter().collect();
+    let partial = file.with_extension("partial");
+    safetensors::serialize_to_file(views, Some(metadata), &partial)
+        .map_err(|error| Error::Weights(format!("`{}` cannot be written: {error}.", partial.display())))?;
+    std::fs::rename(&partial, file).map_err(Error::io(file))
+}
+
+fn bytes(data: TensorData, stored: Stored) -> Vec<u8> {
+    let values = data.iter::<f32>();
+    match stored {
+        Stored::F32 => values.flat_map(f32::to_le_bytes).collect(),
+        Stored::F16 => values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect(),
+        Stored::Bf16 => values.flat_map(|value| bf16::from_f32(value).to_le_bytes()).collect(),
+    }
+}
+
+/// Reads a module's parameters from one or several files. `rename` gives the module's name of a file's tensor, or none for
+/// a tensor that the module does not use on purpose.
+///
+/// # Errors
+/// When a file is missing or damaged, a shape differs, and for parameters that are missing or left over, by name.
+pub fn load<B: Backend, M: ModuleSnapshot<B>>(
+    mut module: M,
+    files: &[PathBuf],
+    rename: impl Fn(&str) -> Option<String>,
+) -> Result<M> {
+    let mut snapshots = Vec::new();
+    for file in files {
+        read(file, &rename, <B::FloatElem as Element>::dtype(), &mut snapshots)?;
+    }
+    let result = module.apply(snapshots, None, None, false);
+    let named = || files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+    if let Some(error) = result.errors.first() {
+        return Err(Error::Weights(format!("The weights in {} do not fit the configuration: {error}.", named())));
+    }
+    if !result.missing.is_empty() {
+        let names: Vec<&String> = result.missing.iter().map(|(name, _)| name).collect();
+        return Err(Error::Weights(format!("The weights in {} lack {}.", named(), listed(&names))));
+    }
+    if !result.unused.is_empty() {
+        let names: Vec<&String> = result.unused.iter().collect();
+        return Err(Error::Weights(format!(
+            "The weights in {} hold tensors that the model does not have: {}.",
+            named(),
+            listed(&names)
+        )));
+    }
+    Ok(module)
+}
+
+/// The first names of a list, and how many more there are.
+fn listed(names: &[&String]) -> String {
+    let shown: Vec<&str> = names.iter().take(8).map(|name| name.as_str()).collect();
+    let more = names.len().saturating_sub(shown.len());
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+/// Tensors of a file, each read when it is put in its place, in the precision that the model computes in.
+fn read(
+    file: &Path,
+    rename: &impl Fn(&str) -> Option<String>,
+    precision: DType,
+    snapshots: &mut Vec<TensorSnapshot>,
+) -> Result<()> {
+    let map = Rc::new(map(file)?);
+    let damaged =
+        |error| Error::Weights(format!("`{}` is no intact safetensors file: {error}. Fetch it again.", file.display()));
+    let tensors = SafeTensors::deserialize(&map).map_err(damaged)?;
+    let base = map.as_ptr() as usize;
+    for (name, view) in tensors.iter() {
+        let Some(name) = rename(name) else { continue };
+        let dtype = view.dtype();
+        if !matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            return Err(Error::Weights(format!(
+                "`{name}` in `{}` is stored as {dtype:?}; F32, F16 and BF16 are read.",
+                file.display()
+            )));
+        }
+        let start = view.data().as_ptr() as usize - base;
+        let range = start..start + view.data().len();
+        let shape = view.shape().to_vec();
+        let source = Rc::clone(&map);
+        let data_shape = shape.clone();
+        let data = move || {
+            let bytes = &source[range.clone()];
+            let as_it_is = dtype == Dtype::BF16 && precision == DType::BF16;
+            Ok(match as_it_is {
+                true => TensorData::from_bytes_vec(bytes.to_vec(), data_shape.clone(), precision),
+                false => TensorData::new(floats(bytes, dtype), data_shape.clone()).convert_dtype(precision),
+            })
+        };
+        let path = name.split('.').map(str::to_owned).collect();
+        let snapshot = TensorSnapshot::from_closure(
+            Rc::new(data),
+            precision,
+            Shape::from(shape),
+            path,
+            Vec::new(),
+            ParamId::new(),
+        );
+        snapshots.push(snapshot);
+    }
+    Ok(())
+}
+
+/// Maps a file into memory.
+///
+/// # Errors
+/// When it is missing or may not be read.
+#[allow(
+    unsafe_code,
+    reason = "mapping a file is unsafe because another process may change it; weights are not written in place"
+)]
+pub(super) fn map(file: &Path) -> Result<Mmap> {
+    let opened = File::open(file).map_err(Error::io(file))?;
+    unsafe { Mmap::map(&opened) }.map_err(Error::io(file))
+}
+
+pub(super) fn floats(bytes: &[u8], dtype: Dtype) -> Vec<f32> {
+    match dtype {
+        Dtype::F16 => bytes.chunks_exact(2).map(|two| f16::from_le_bytes([two[0], two[1]]).to_f32()).collect(),
+        Dtype::BF16 => bytes.chunks_exact(2).map(|two| bf16::from_le_bytes([two[0], two[1]]).to_f32()).collect(),
+        _ => bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect(),
+    }
+}

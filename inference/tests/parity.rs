@@ -1,0 +1,130 @@
+//! The reference implementation's results, repeated: every folder under `tests/fixtures/parity` is a case. And that the
+//! comparison notices when something is wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use atelier_inference::{DeviceName, ParityReport, Precision, parity};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/parity")
+}
+
+fn repeat(case: &Path) -> ParityReport {
+    parity(case, &DeviceName::Cpu, Precision::F32).unwrap_or_else(|error| panic!("{}: {error}", case.display()))
+}
+
+/// A copy of a case that may be changed.
+fn copy_of(case: &str) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&fixtures().join(case), copy.path());
+    copy
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Changes a JSON file in place.
+fn edit(file: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    change(&mut value);
+    fs::write(file, value.to_string()).unwrap();
+}
+
+/// Swaps the first two of a tensor's equal parts.
+fn swap_parts(file: &Path, tensor: &str, parts: usize) {
+    let mut bytes = fs::read(file).unwrap();
+    let (start, length) = {
+        let read = SafeTensors::deserialize(&bytes).unwrap();
+        let data = read.tensor(tensor).unwrap().data().as_ptr_range();
+        (data.start as usize - bytes.as_ptr() as usize, (data.end as usize - data.start as usize) / parts)
+    };
+    let (first, second) = bytes[start..start + 2 * length].split_at_mut(length);
+    first.swap_with_slice(second);
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn every_case_is_equal_to_the_reference() {
+    let mut cases: Vec<PathBuf> = fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(cases.len() >= 6, "cases are missing: {cases:?}");
+    for case in cases {
+        let report = repeat(&case);
+        assert!(report.ok, "{report:#?}");
+    }
+}
+
+#[test]
+fn scale_and_shift_the_wrong_way_round_are_noticed() {
+    for (tensor, parts) in [("single_stream_modulation.linear.weight", 3), ("norm_out.linear.weight", 2)] {
+        let case = copy_of("klein");
+        swap_parts(&case.path().join("model/transformer/diffusion_pytorch_model.safetensors"), tensor, parts);
+        let report = repeat(case.path());
+        assert!(!report.ok && report.max_abs["latents.3"] > 1e-2, "{tensor}: {report:#?}");
+        assert!(report.max_abs["prompt_embeds"] < 1e-4, "the text encoder was not touched");
+    }
+}
+
+#[test]
+fn another_strength_is_noticed() {
+    for case in ["klein-lora-diffusers", "klein-lora-bfl", "klein-lora-kohya"] {
+        let case = copy_of(case);
+        edit(&case.path().join("case.json"), |request| {
+            let strength = request["lora"][0]["strength"].as_f64().unwrap();
+            request["lora"][0]["strength"] = (strength * 1.1).into();
+        });
+        let report = repeat(case.path());
+        assert!(!report.ok, "{report:#?}");
+    }
+}
+
+#[test]
+fn another_gradient_is_noticed() {
+    let case = copy_of("klein-training");
+    let name = "grad.transformer_blocks.0.attn.to_q.A";
+    swap_parts(&case.path().join("train.expected.safetensors"), name, 2);
+    let report = repeat(case.path());
+    assert!(!report.ok && report.max_abs["train.grad"] > 1e-2, "{report:#?}");
+}
+
+#[test]
+fn a_key_of_a_configuration_that_is_not_known_is_refused_by_name() {
+    for component in ["transformer", "text_encoder", "vae"] {
+        let case = copy_of("klein");
+        edit(&case.path().join(format!("model/{component}/config.json")), |config| {
+            config["brand_new_switch"] = true.into()
+        });
+        let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
+        assert!(error.contains("brand_new_switch"), "{component}: {error}");
+    }
+}
+
+#[test]
+fn keys_that_are_missing_or_left_over_are_listed() {
+    let case = copy_of("klein");
+    let file = case.path().join("model/transformer/config.json");
+    edit(&file, |config| config["num_single_layers"] = 3.into());
+    let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
+    assert!(error.contains("single_transformer_blocks.2.attn.to_out.weight"), "{error}");
+    edit(&file, |config| config["num_single_layers"] = 1.into());
+    let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
+    assert!(error.contains("single_transformer_blocks.1.attn.to_out.weight"), "{error}");
+}
