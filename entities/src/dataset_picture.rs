@@ -38,6 +38,8 @@ pub struct Model {
     pub perceptual_hash: i64,
     /// Variance of the Laplacian at a common size.
     pub sharpness: f64,
+    /// A copy of 8 x 8 pixels, red, green and blue of each, to tell near-duplicates by.
+    pub colours: Vec<u8>,
     /// When.
     pub created_at: DateTimeUtc,
 }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum MailTokenPurpose {
-    /// Proves the address.
-    VerifyEmail,
-    /// Lets a new password be set.
+    /// Lets a forgotten password be replaced.
     ResetPassword,
+    /// Lets the first administrator choose a password.
+    SetPassword,
 }
 
 /// What a member may do in a team. Each role includes those below it.
@@ -23,11 +23,11 @@ pub enum MailTokenPurpose {
 pub enum Role {
     /// Sees what belongs to the team.
     Viewer,
-    /// Makes: data sets, trainings, LoRAs, generations.
+    /// Makes and publishes: data sets, trainings, LoRAs, generations.
     Creator,
     /// Judges what others made.
     Reviewer,
-    /// Manages members and publishes.
+    /// Manages members, invitations and the team itself.
     Administrator,
     /// Everything, the team's end included.
     Owner,

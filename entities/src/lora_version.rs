@@ -31,6 +31,15 @@ pub struct Model {
     /// What the tensors say.
     #[sea_orm(column_type = "Text")]
     pub detected_variant: String,
+    /// Width of the text context that it was made for.
+    pub context_width: i32,
+    /// Width of the network that it was made for.
+    pub hidden_width: i32,
+    /// Share of its keys that were understood, 0 to 1.
+    pub matched_share: f64,
+    /// What is odd about the file, in sentences.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub problems: Json,
     /// Words that call it.
     #[sea_orm(column_type = "JsonBinary")]
     pub trigger_words: Json,

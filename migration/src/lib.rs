@@ -2,7 +2,8 @@
 //! previous binary keeps working while the next one is rolled out. They never name an entity: entities move on, a
 //! migration stays what it was.
 
-use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::{MigrationTrait, async_trait};
 
 mod m20261124_000001_accounts;
 mod m20261124_000002_instance;

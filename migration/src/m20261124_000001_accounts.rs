@@ -10,6 +10,8 @@ pub struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         user(manager).await?;
+        sign_up(manager).await?;
+        throttle(manager).await?;
         refresh_token(manager).await?;
         mail_token(manager).await?;
         team(manager).await?;
@@ -19,7 +21,8 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in ["invitation", "membership", "team", "mail_token", "refresh_token", "user"] {
+        for table in ["invitation", "membership", "team", "mail_token", "refresh_token", "throttle", "sign_up", "user"]
+        {
             manager.drop_table(Table::drop().table(Alias::new(table)).to_owned()).await?;
         }
         Ok(())
@@ -41,6 +44,37 @@ async fn user(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(ColumnDef::new("created_at").timestamp_with_time_zone().not_null())
         .to_owned();
     manager.create_table(table).await
+}
+
+async fn sign_up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let table = Table::create()
+        .table("sign_up")
+        .col(ColumnDef::new("id").uuid().not_null().primary_key())
+        .col(ColumnDef::new("email").text().not_null())
+        .col(ColumnDef::new("handle").text().not_null())
+        .col(ColumnDef::new("display_name").text().not_null())
+        .col(ColumnDef::new("password_hash").text().not_null())
+        .col(ColumnDef::new("token_hash").text().not_null().unique_key())
+        .col(ColumnDef::new("expires_at").timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new("created_at").timestamp_with_time_zone().not_null())
+        .to_owned();
+    manager.create_table(table).await?;
+    let index = Index::create().name("sign_up_email").table("sign_up").col("email").to_owned();
+    manager.create_index(index).await?;
+    let index = Index::create().name("sign_up_expires_at").table("sign_up").col("expires_at").to_owned();
+    manager.create_index(index).await
+}
+
+async fn throttle(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let table = Table::create()
+        .table("throttle")
+        .col(ColumnDef::new("key").text().not_null().primary_key())
+        .col(ColumnDef::new("attempts").integer().not_null())
+        .col(ColumnDef::new("last_attempt_at").timestamp_with_time_zone().not_null())
+        .to_owned();
+    manager.create_table(table).await?;
+    let index = Index::create().name("throttle_last_attempt_at").table("throttle").col("last_attempt_at").to_owned();
+    manager.create_index(index).await
 }
 
 async fn refresh_token(manager: &SchemaManager<'_>) -> Result<(), DbErr> {

@@ -65,7 +65,7 @@ async fn job(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col("priority")
         .to_owned();
     manager.create_index(index).await?;
-    let index = Index::create().name("job_team_id_state").table("job").col("team_id").col("state").to_owned();
+    let index = Index::create().name("job_team_id_started_at").table("job").col("team_id").col("started_at").to_owned();
     manager.create_index(index).await
 }
 

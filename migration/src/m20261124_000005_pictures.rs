@@ -97,6 +97,7 @@ async fn dataset_picture(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(ColumnDef::new("height").integer().not_null())
         .col(ColumnDef::new("perceptual_hash").big_integer().not_null())
         .col(ColumnDef::new("sharpness").double().not_null())
+        .col(ColumnDef::new("colours").binary().not_null())
         .col(ColumnDef::new("created_at").timestamp_with_time_zone().not_null())
         .foreign_key(ForeignKey::create().from("dataset_picture", "dataset_id").to("dataset", "id"))
         .foreign_key(ForeignKey::create().from("dataset_picture", "team_id").to("team", "id"))

@@ -12,12 +12,14 @@ impl MigrationTrait for Migration {
         base_model(manager).await?;
         lora(manager).await?;
         lora_version(manager).await?;
+        lora_file(manager).await?;
+        lora_download(manager).await?;
         preview(manager).await?;
         Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for table in ["preview", "lora_version", "lora", "base_model"] {
+        for table in ["preview", "lora_download", "lora_file", "lora_version", "lora", "base_model"] {
             manager.drop_table(Table::drop().table(Alias::new(table)).to_owned()).await?;
         }
         Ok(())
@@ -96,6 +98,10 @@ async fn lora_version(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(ColumnDef::new("declared_family").text().not_null())
         .col(ColumnDef::new("detected_family").text().not_null())
         .col(ColumnDef::new("detected_variant").text().not_null())
+        .col(ColumnDef::new("context_width").integer().not_null())
+        .col(ColumnDef::new("hidden_width").integer().not_null())
+        .col(ColumnDef::new("matched_share").double().not_null())
+        .col(ColumnDef::new("problems").json_binary().not_null())
         .col(ColumnDef::new("trigger_words").json_binary().not_null())
         .col(ColumnDef::new("rank").integer().not_null())
         .col(ColumnDef::new("alpha").double().not_null())
@@ -107,7 +113,7 @@ async fn lora_version(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .col(ColumnDef::new("file_size").big_integer().not_null())
         .col(ColumnDef::new("recommended_strength").double().not_null())
         .col(ColumnDef::new("metadata").json_binary().not_null())
-        .col(ColumnDef::new("training_run_id").uuid().unique_key())
+        .col(ColumnDef::new("training_run_id").uuid())
         .col(ColumnDef::new("upload_id").uuid().unique_key())
         .col(ColumnDef::new("published_at").timestamp_with_time_zone())
         .col(ColumnDef::new("created_at").timestamp_with_time_zone().not_null())
@@ -129,11 +135,63 @@ async fn lora_version(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager.create_index(index).await?;
     let index = Index::create().name("lora_version_blake3").table("lora_version").col("blake3").to_owned();
     manager.create_index(index).await?;
+    // A training makes a version of each epoch that is chosen, and of the same epoch once.
+    let index = Index::create()
+        .name("lora_version_training_run_id_blob_sha256")
+        .table("lora_version")
+        .col("training_run_id")
+        .col("blob_sha256")
+        .unique()
+        .to_owned();
+    manager.create_index(index).await?;
     let index = Index::create()
         .name("lora_version_lora_id_number")
         .table("lora_version")
         .col("lora_id")
         .col("number")
+        .unique()
+        .to_owned();
+    manager.create_index(index).await
+}
+
+async fn lora_file(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let table = Table::create()
+        .table("lora_file")
+        .col(ColumnDef::new("id").uuid().not_null().primary_key())
+        .col(ColumnDef::new("lora_version_id").uuid().not_null())
+        .col(ColumnDef::new("layout").text().not_null())
+        .col(ColumnDef::new("blob_sha256").text().not_null())
+        .col(ColumnDef::new("file_size").big_integer().not_null())
+        .col(ColumnDef::new("created_at").timestamp_with_time_zone().not_null())
+        .foreign_key(ForeignKey::create().from("lora_file", "lora_version_id").to("lora_version", "id"))
+        .to_owned();
+    manager.create_table(table).await?;
+    let index = Index::create()
+        .name("lora_file_lora_version_id_layout")
+        .table("lora_file")
+        .col("lora_version_id")
+        .col("layout")
+        .unique()
+        .to_owned();
+    manager.create_index(index).await
+}
+
+async fn lora_download(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let table = Table::create()
+        .table("lora_download")
+        .col(ColumnDef::new("id").uuid().not_null().primary_key())
+        .col(ColumnDef::new("lora_version_id").uuid().not_null())
+        .col(ColumnDef::new("user_id").uuid().not_null())
+        .col(ColumnDef::new("created_at").timestamp_with_time_zone().not_null())
+        .foreign_key(ForeignKey::create().from("lora_download", "lora_version_id").to("lora_version", "id"))
+        .foreign_key(ForeignKey::create().from("lora_download", "user_id").to("user", "id"))
+        .to_owned();
+    manager.create_table(table).await?;
+    let index = Index::create()
+        .name("lora_download_lora_version_id_user_id")
+        .table("lora_download")
+        .col("lora_version_id")
+        .col("user_id")
         .unique()
         .to_owned();
     manager.create_index(index).await

@@ -1,0 +1,30 @@
+//! A version's file in another layout: converted once, then handed out again.
+
+use sea_orm::entity::prelude::*;
+
+/// A version's file in another layout: converted once, then handed out again.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "lora_file")]
+pub struct Model {
+    /// Primary key.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The version.
+    pub lora_version_id: Uuid,
+    /// `BFL`, `DIFFUSERS` or `KOHYA`.
+    #[sea_orm(column_type = "Text")]
+    pub layout: String,
+    /// The converted bytes.
+    #[sea_orm(column_type = "Text")]
+    pub blob_sha256: String,
+    /// Bytes.
+    pub file_size: i64,
+    /// When.
+    pub created_at: DateTimeUtc,
+}
+
+/// The table has no relation that a join goes through; loaders fetch by key.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
