@@ -1,0 +1,225 @@
+//! Base models: model folders that LoRAs are trained on and combined with.
+
+use std::collections::HashMap;
+
+use atelier_entities::base_model;
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, sea_query::Expr,
+};
+use uuid::Uuid;
+
+use crate::{
+    actor::Actor,
+    context::Context,
+    error::{Invalid, ReadError, Refused},
+    failures,
+    ports::inspector::{InspectedLora, InspectedModel, inspect, model_folder},
+    text,
+};
+
+failures! {
+    /// Why [`register`] refused.
+    pub enum RegisterBaseModelError {
+        /// The folder is missing or holds no model that is understood.
+        NotUnderstood { reason: String } => ("folder", "NOT_A_MODEL", "{reason}"),
+    }
+}
+
+/// Makes a model folder known, or brings what is known of it up to date. The first one becomes the default. The folder
+/// is absolute or lies below the data directory's `models`.
+///
+/// # Errors
+/// [`RegisterBaseModelError::NotUnderstood`] with what is wrong with the folder.
+pub async fn register(
+    ctx: &Context,
+    name: &str,
+    title: &str,
+    folder: &str,
+    license: &str,
+) -> Result<base_model::Model, RegisterBaseModelError> {
+    let name = text::check("name", name, 1, 60)?;
+    let title = text::check("title", title, 1, 120)?;
+    let license = text::check("license", license, 1, 200)?;
+    let path = model_folder(&ctx.settings.models, folder);
+    let facts = inspect(&ctx.inspector, move |inspector| inspector.model(&path))
+        .await?
+        .map_err(|rejected| RegisterBaseModelError::NotUnderstood { reason: rejected.0 })?;
+    let tx = ctx.db.write().await?;
+    crate::database::serialize(&tx, "base_model").await?;
+    let known = base_model::Entity::find().filter(base_model::Column::Name.eq(&name)).one(&tx).await?;
+    let row = match known {
+        Some(known) => {
+            let mut row = known.clone().into_active_model();
+            describe(&mut row, title, folder, license, &facts)?;
+            // A start that changes nothing writes nothing.
+            if row.is_changed() { row.update(&tx).await? } else { known }
+        }
+        None => {
+            let is_first = base_model::Entity::find().one(&tx).await?.is_none();
+            let mut row = base_model::ActiveModel {
+                id: Set(ctx.new_id()),
+                name: Set(name),
+                enabled: Set(true),
+                is_default: Set(is_first),
+                created_at: Set(ctx.now()),
+                ..Default::default()
+            };
+            describe(&mut row, title, folder, license, &facts)?;
+            row.insert(&tx).await?
+        }
+    };
+    ctx.commit(tx).await?;
+    Ok(row)
+}
+
+fn describe(
+    row: &mut base_model::ActiveModel,
+    title: String,
+    folder: &str,
+    license: String,
+    facts: &InspectedModel,
+) -> anyhow::Result<()> {
+    row.title.set_if_not_equals(title);
+    row.folder.set_if_not_equals(folder.to_owned());
+    row.license.set_if_not_equals(license);
+    row.family.set_if_not_equals(facts.family.clone());
+    row.variant.set_if_not_equals(facts.variant.clone());
+    row.context_width.set_if_not_equals(i32::try_from(facts.context_width)?);
+    row.hidden_width.set_if_not_equals(i32::try_from(facts.hidden_width)?);
+    row.native_width.set_if_not_equals(i32::try_from(facts.native_width)?);
+    row.native_height.set_if_not_equals(i32::try_from(facts.native_height)?);
+    row.size_multiple.set_if_not_equals(i32::try_from(facts.size_multiple)?);
+    row.default_steps.set_if_not_equals(i32::try_from(facts.default_steps)?);
+    row.default_guidance.set_if_not_equals(facts.default_guidance);
+    row.distilled.set_if_not_equals(facts.distilled);
+    Ok(())
+}
+
+/// Makes a base model the one that is taken when nobody names one.
+///
+/// # Errors
+/// [`Refused::NotFound`].
+pub async fn set_default(ctx: &Context, id: Uuid) -> Result<base_model::Model, ReadError> {
+    let tx = ctx.db.write().await?;
+    let mut row = base_model::Entity::find_by_id(id).one(&tx).await?.ok_or_else(missing)?;
+    base_model::Entity::update_many().col_expr(base_model::Column::IsDefault, Expr::value(false)).exec(&tx).await?;
+    base_model::Entity::update_many()
+        .col_expr(base_model::Column::IsDefault, Expr::value(true))
+        .filter(base_model::Column::Id.eq(id))
+        .exec(&tx)
+        .await?;
+    ctx.commit(tx).await?;
+    row.is_default = true;
+    Ok(row)
+}
+
+fn missing() -> Refused {
+    Refused::NotFound("base model")
+}
+
+/// The base models that may be used, the default one first. There are few: the list has no pages.
+///
+/// # Errors
+/// What the database says.
+pub async fn list(ctx: &Context) -> Result<Vec<base_model::Model>, ReadError> {
+    Ok(enabled(ctx.db.read()).await?)
+}
+
+async fn enabled<C: ConnectionTrait>(db: &C) -> Result<Vec<base_model::Model>, DbErr> {
+    base_model::Entity::find()
+        .filter(base_model::Column::Enabled.eq(true))
+        .order_by_desc(base_model::Column::IsDefault)
+        .order_by_asc(base_model::Column::Name)
+        .all(db)
+        .await
+}
+
+/// A base model, also one that is no longer offered.
+///
+/// # Errors
+/// [`Refused::NotFound`].
+pub async fn get(ctx: &Context, id: Uuid) -> Result<base_model::Model, ReadError> {
+    Ok(base_model::Entity::find_by_id(id).one(ctx.db.read()).await?.ok_or_else(missing)?)
+}
+
+/// Base models by key, for loaders; everybody may see them.
+///
+/// # Errors
+/// What the database says.
+pub async fn by_ids(ctx: &Context, _: &Actor, ids: &[Uuid]) -> Result<HashMap<Uuid, base_model::Model>, ReadError> {
+    let select = base_model::Entity::find().filter(base_model::Column::Id.is_in(ids.iter().copied()));
+    Ok(select.all(ctx.db.read()).await?.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The base model that somebody chose, or the default one, if it may be used.
+///
+/// # Errors
+/// [`Refused::NotFound`]; [`Invalid`] with `NO_BASE_MODEL` when the installation has none, `BASE_MODEL_DISABLED` when it is
+/// no longer offered.
+pub async fn choose(ctx: &Context, id: Option<Uuid>) -> Result<base_model::Model, ReadError> {
+    let Some(id) = id else {
+        let first = enabled(ctx.db.read()).await?.into_iter().next();
+        return first.ok_or_else(|| {
+            let message = "This installation has no base model. Ask whoever runs it to add one.";
+            Invalid::new("baseModelId", "NO_BASE_MODEL", message).into()
+        });
+    };
+    let row = get(ctx, id).await?;
+    if !row.enabled {
+        let message = format!("The base model `{}` is no longer offered here. Choose another.", row.title);
+        return Err(Invalid::new("baseModelId", "BASE_MODEL_DISABLED", message).into());
+    }
+    Ok(row)
+}
+
+/// The shorter edge of the pictures that the default base model draws: smaller ones are too small to train on. 0 without
+/// a base model.
+///
+/// # Errors
+/// What the database says.
+pub async fn smallest_edge(ctx: &Context) -> Result<u32, DbErr> {
+    let first = enabled(ctx.db.read()).await?.into_iter().next();
+    Ok(first.map_or(0, |model| model.native_width.min(model.native_height).unsigned_abs()))
+}
+
+/// What the inspector found in a model's folder, as it was kept with its row.
+pub fn facts(model: &base_model::Model) -> InspectedModel {
+    InspectedModel {
+        family: model.family.clone(),
+        variant: model.variant.clone(),
+        context_width: model.context_width.unsigned_abs(),
+        hidden_width: model.hidden_width.unsigned_abs(),
+        native_width: model.native_width.unsigned_abs(),
+        native_height: model.native_height.unsigned_abs(),
+        size_multiple: model.size_multiple.unsigned_abs(),
+        default_steps: model.default_steps.unsigned_abs(),
+        default_guidance: model.default_guidance,
+        distilled: model.distilled,
+    }
+}
+
+/// Checks that a LoRA fits a base model, before any work is queued.
+///
+/// # Errors
+/// [`Invalid`] with `BASE_MODEL_MISMATCH`, naming both.
+pub async fn check_fit(ctx: &Context, lora: &InspectedLora, model: &base_model::Model) -> Result<(), ReadError> {
+    let (lora, facts) = (lora.clone(), facts(model));
+    let fits = inspect(&ctx.inspector, move |inspector| inspector.fits(&lora, &facts)).await?;
+    Ok(fits.map_err(|rejected| Invalid::new("baseModelId", "BASE_MODEL_MISMATCH", rejected.0))?)
+}
+
+/// The first enabled base model that a LoRA fits, the default one before others.
+///
+/// # Errors
+/// What the database says.
+pub async fn matching(ctx: &Context, lora: &InspectedLora) -> Result<Option<base_model::Model>, ReadError> {
+    for model in enabled(ctx.db.read()).await? {
+        match check_fit(ctx, lora, &model).await {
+            Ok(()) => return Ok(Some(model)),
+            Err(ReadError::Invalid(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}

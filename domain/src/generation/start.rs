@@ -1,0 +1,237 @@
+//! Asking for pictures.
+
+use atelier_entities::{base_model, generation, generation_lora, kinds::JobKind, lora_version as version, team};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
+};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    actor::Actor,
+    audit, base_model as models,
+    context::Context,
+    error::{Invalid, ReadError, Refused},
+    failures,
+    idempotency::{self, KeyError},
+    jobs::{self, NewJob},
+    lora::versions,
+    policy::{Action, Resource as _, authorize},
+    text,
+    widen::widen,
+};
+
+/// The longest edge of a picture, in pixels.
+const LONGEST_EDGE: i32 = 2048;
+
+/// How many pictures one generation makes at most.
+const MOST_PICTURES: i32 = 16;
+
+/// How many LoRAs work together at most.
+const MOST_LORAS: usize = 8;
+
+/// A LoRA to be used.
+#[derive(Clone, Debug, Serialize)]
+pub struct WantedLora {
+    /// Its version.
+    pub version: Uuid,
+    /// Its strength, -2 to 2; none takes what the version recommends.
+    pub strength: Option<f64>,
+}
+
+/// What a person asks for.
+#[derive(Clone, Debug, Serialize)]
+pub struct StartGeneration {
+    /// The team that pays and keeps the pictures; none is the person's own.
+    pub team: Option<Uuid>,
+    /// The model; none is the one of the first LoRA, or the default one.
+    pub base_model: Option<Uuid>,
+    /// What the pictures show.
+    pub prompt: String,
+    /// What they do not show.
+    pub negative_prompt: String,
+    /// LoRAs, applied together.
+    pub loras: Vec<WantedLora>,
+    /// Seed of the first picture, the others count on from it; none draws one.
+    pub seed: Option<i64>,
+    /// Pixels across; none is the model's own.
+    pub width: Option<i32>,
+    /// Pixels down; none is the model's own.
+    pub height: Option<i32>,
+    /// Denoising steps; none is the model's own number.
+    pub steps: Option<i32>,
+    /// Guidance scale; none is the model's own.
+    pub guidance: Option<f64>,
+    /// Number of pictures.
+    pub count: Option<i32>,
+    /// Makes a repeated call harmless.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+failures! {
+    /// Why [`start`] refused.
+    pub enum StartGenerationError {
+        /// There is no base model.
+        NoBaseModel => ("baseModelId", "NO_BASE_MODEL", "No base model is enabled. Ask an administrator to add one."),
+        /// The base model is switched off.
+        BaseModelDisabled => ("baseModelId", "BASE_MODEL_DISABLED", "This base model is not enabled. Choose another."),
+        /// The same LoRA twice.
+        RepeatedLora => ("loras", "REPEATED_LORA", "The same LoRA version is named twice. Name it once, with the strength it shall have."),
+        /// A LoRA was made for another model.
+        Mismatch { reason: String } => ("loras", "LORA_MISMATCH", "{reason}"),
+    }
+}
+
+widen!(KeyError, ReadError => StartGenerationError);
+
+/// Asks for pictures: in one transaction their credits are set aside and generation and job are written. A LoRA that
+/// does not fit the model is refused before anything is queued.
+///
+/// # Errors
+/// [`StartGenerationError`]; an [`Invalid`] with `NOT_ENOUGH_CREDITS` when the team cannot pay for it.
+pub async fn start(
+    ctx: &Context,
+    actor: &Actor,
+    input: StartGeneration,
+) -> Result<generation::Model, StartGenerationError> {
+    let person = actor.person()?;
+    let loras = wanted(ctx, actor, &input.loras).await?;
+    let tx = ctx.db.write().await?;
+    let team = input.team.unwrap_or(person.personal_team);
+    let team = team::Entity::find_by_id(team).one(&tx).await?.ok_or(Refused::NotFound(team::Model::NAME))?;
+    let permit = authorize(actor, Action::AssetGenerate, &team)?;
+    let key = input.idempotency_key.as_deref();
+    let once = idempotency::begin(&tx, ctx, person.id, key, "generatePictures", &input).await?;
+    if let Some(earlier) = once.earlier() {
+        let earlier = generation::Entity::find_by_id(earlier).one(&tx).await?;
+        return Ok(earlier.ok_or(Refused::NotFound(generation::Model::NAME))?);
+    }
+    let model = choose_model(&tx, input.base_model, loras.first().and_then(|(lora, _)| lora.base_model_id)).await?;
+    let facts = models::facts(&model);
+    for (version, _) in &loras {
+        let fits = ctx.inspector.fits(&versions::facts(version), &facts);
+        fits.map_err(|rejected| StartGenerationError::Mismatch { reason: rejected.0 })?;
+    }
+    let row = row(ctx, &input, person.id, team.id, &model)?.insert(&tx).await?;
+    write_loras(&tx, ctx, row.id, &loras).await?;
+    let job = NewJob {
+        team: team.id,
+        created_by: Some(person.id),
+        kind: JobKind::Generate,
+        subject: row.id,
+        payload: json!({}),
+        priority: 2,
+        max_attempts: 10,
+        credits: ctx.settings.credits_per_picture * i64::from(row.count),
+    };
+    let job = match jobs::enqueue(&tx, ctx, job).await {
+        Ok(job) => job,
+        Err(error) => return Err(error.into_invalid()?.into()),
+    };
+    let mut row = row.into_active_model();
+    row.job_id = Set(Some(job.id));
+    let row = row.update(&tx).await?;
+    audit::record(&tx, ctx, &permit, Some(row.id), json!({ "pictures": row.count })).await?;
+    once.remember(&tx, ctx, row.id).await?;
+    ctx.commit(tx).await?;
+    Ok(row)
+}
+
+/// The versions that are asked for, with their strengths, as far as the actor may see them.
+async fn wanted(
+    ctx: &Context,
+    actor: &Actor,
+    loras: &[WantedLora],
+) -> Result<Vec<(version::Model, f64)>, StartGenerationError> {
+    if loras.len() > MOST_LORAS {
+        let message = format!("{} LoRAs are named; at most {MOST_LORAS} work together. Remove some.", loras.len());
+        return Err(Invalid::new("loras", "TOO_MANY", message).into());
+    }
+    let mut found: Vec<(version::Model, f64)> = Vec::with_capacity(loras.len());
+    for lora in loras {
+        let (_, version) = versions::get(ctx, actor, lora.version).await?;
+        if found.iter().any(|(other, _)| other.id == version.id) {
+            return Err(StartGenerationError::RepeatedLora);
+        }
+        let strength = lora.strength.unwrap_or(version.recommended_strength);
+        found.push((version, text::check_range("loras.strength", strength, -2.0, 2.0)?));
+    }
+    Ok(found)
+}
+
+async fn choose_model(
+    tx: &DatabaseTransaction,
+    asked: Option<Uuid>,
+    of_lora: Option<Uuid>,
+) -> Result<base_model::Model, StartGenerationError> {
+    let model = match asked.or(of_lora) {
+        Some(id) => base_model::Entity::find_by_id(id).one(tx).await?.ok_or(Refused::NotFound("base model"))?,
+        None => base_model::Entity::find()
+            .filter(base_model::Column::IsDefault.eq(true))
+            .one(tx)
+            .await?
+            .ok_or(StartGenerationError::NoBaseModel)?,
+    };
+    if model.enabled { Ok(model) } else { Err(StartGenerationError::BaseModelDisabled) }
+}
+
+fn row(
+    ctx: &Context,
+    input: &StartGeneration,
+    person: Uuid,
+    team: Uuid,
+    model: &base_model::Model,
+) -> Result<generation::ActiveModel, Invalid> {
+    let guidance = input.guidance.unwrap_or(model.default_guidance);
+    Ok(generation::ActiveModel {
+        id: Set(ctx.new_id()),
+        team_id: Set(team),
+        created_by: Set(person),
+        base_model_id: Set(model.id),
+        job_id: Set(None),
+        prompt: Set(text::check("prompt", &input.prompt, 0, 4000)?),
+        negative_prompt: Set(text::check("negativePrompt", &input.negative_prompt, 0, 4000)?),
+        seed: Set(text::check_range("seed", input.seed.unwrap_or_else(|| ctx.random.seed()), 0, (1 << 53) - 1)?),
+        width: Set(edge("width", input.width.unwrap_or(model.native_width), model.size_multiple)?),
+        height: Set(edge("height", input.height.unwrap_or(model.native_height), model.size_multiple)?),
+        steps: Set(text::check_range("steps", input.steps.unwrap_or(model.default_steps), 1, 150)?),
+        guidance: Set(text::check_range("guidance", guidance, 0.0, 30.0)?),
+        count: Set(text::check_range("count", input.count.unwrap_or(1), 1, MOST_PICTURES)?),
+        created_at: Set(ctx.now()),
+    })
+}
+
+/// Checks an edge of the picture: within bounds, and a multiple of what the model divides it by.
+fn edge(field: &'static str, pixels: i32, multiple: i32) -> Result<i32, Invalid> {
+    let pixels = text::check_range(field, pixels, multiple, LONGEST_EDGE)?;
+    if pixels % multiple == 0 {
+        return Ok(pixels);
+    }
+    let near = pixels / multiple * multiple;
+    let message = format!(
+        "`{field}` is {pixels}; this model renders multiples of {multiple}. Take {near} or {}.",
+        near + multiple
+    );
+    Err(Invalid::new(field, "NOT_A_MULTIPLE", message))
+}
+
+async fn write_loras(
+    tx: &DatabaseTransaction,
+    ctx: &Context,
+    generation: Uuid,
+    loras: &[(version::Model, f64)],
+) -> Result<(), StartGenerationError> {
+    for (position, (version, strength)) in loras.iter().enumerate() {
+        let row = generation_lora::ActiveModel {
+            id: Set(ctx.new_id()),
+            generation_id: Set(generation),
+            lora_version_id: Set(version.id),
+            strength: Set(*strength),
+            position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
+        };
+        row.insert(tx).await?;
+    }
+    Ok(())
+}

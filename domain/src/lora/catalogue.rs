@@ -1,0 +1,165 @@
+//! Lists of LoRAs straight from the database: what is asked for without words, and drafts, which the index does not hold.
+
+use atelier_entities::{kinds::LoraState, lora, lora_version as version, scope::Scoped};
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, ExprTrait, Func, LikeExpr, SimpleExpr},
+};
+use uuid::Uuid;
+
+use super::{
+    search::{LoraFilter, LoraSort},
+    versions,
+};
+use crate::{
+    actor::Actor,
+    context::Context,
+    error::ReadError,
+    page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
+    text,
+};
+
+/// A page of LoRAs by a column that sorts them, then by key: every row comes once also while rows are inserted.
+pub(super) async fn page(
+    ctx: &Context,
+    actor: &Actor,
+    words: &[String],
+    filter: &LoraFilter,
+    sort: LoraSort,
+    request: &PageRequest,
+) -> Result<Page<lora::Model>, ReadError> {
+    let mut select = filtered(actor, words, filter);
+    let order = Order::of(sort);
+    if let Some(cursor) = &request.after {
+        select = select.filter(order.after(cursor).ok_or_else(bad_cursor)?);
+    }
+    let most = u64::from(request.first) + 1;
+    let mut rows =
+        select.order_by_desc(order.expression()).order_by_desc(lora::Column::Id).limit(most).all(ctx.db.read()).await?;
+    let has_next = rows.len() > request.first as usize;
+    rows.truncate(request.first as usize);
+    Ok(Page { rows: rows.into_iter().map(|row| (order.cursor(&row), row)).collect(), has_next })
+}
+
+/// What sorts a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Published,
+    Rating,
+    Downloads,
+}
+
+impl Order {
+    fn of(sort: LoraSort) -> Self {
+        match sort {
+            LoraSort::Relevance | LoraSort::Trending | LoraSort::Newest => Self::Published,
+            LoraSort::Rating => Self::Rating,
+            LoraSort::Downloads => Self::Downloads,
+        }
+    }
+
+    fn expression(self) -> SimpleExpr {
+        match self {
+            Self::Published => published().into(),
+            Self::Rating => Expr::col(lora::Column::RatingScore),
+            Self::Downloads => Expr::col(lora::Column::DownloadCount),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Rating => "rating",
+            Self::Downloads => "downloads",
+        }
+    }
+
+    fn cursor(self, row: &lora::Model) -> String {
+        let value = match self {
+            Self::Published => row.published_at.unwrap_or(row.created_at).timestamp_micros().to_string(),
+            Self::Rating => row.rating_score.to_string(),
+            Self::Downloads => row.download_count.to_string(),
+        };
+        write_cursor(&format!("{}:{value}:{}", self.name(), row.id))
+    }
+
+    /// The rows that come after a cursor; none if it is no cursor of this order.
+    fn after(self, cursor: &str) -> Option<Condition> {
+        let text = read_cursor(cursor)?;
+        let mut parts = text.splitn(3, ':');
+        if parts.next()? != self.name() {
+            return None;
+        }
+        let value = parts.next()?;
+        let id: Uuid = parts.next()?.parse().ok()?;
+        let value = match self {
+            Self::Published => {
+                let time = DateTime::<Utc>::from_timestamp_micros(value.parse().ok()?)?;
+                Expr::value(Some(time).filter(text::is_storable)?)
+            }
+            Self::Rating => Expr::value(value.parse::<f64>().ok()?),
+            Self::Downloads => Expr::value(value.parse::<i64>().ok()?),
+        };
+        let tied = Condition::all().add(self.expression().eq(value.clone())).add(lora::Column::Id.lt(id));
+        Some(Condition::any().add(self.expression().lt(value)).add(tied))
+    }
+}
+
+/// When a LoRA was published; of a draft, when it was made.
+fn published() -> sea_orm::sea_query::FunctionCall {
+    Func::coalesce([Expr::col(lora::Column::PublishedAt), Expr::col(lora::Column::CreatedAt)])
+}
+
+fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora::Entity> {
+    let mut select = lora::Entity::visible_to(&actor.scope())
+        .filter(lora::Column::State.eq(filter.state.unwrap_or(LoraState::Published)));
+    for word in words {
+        let holds = |column: lora::Column| Func::lower(Expr::col(column)).like(within(&word.to_lowercase()));
+        select = select.filter(
+            Condition::any()
+                .add(holds(lora::Column::Name))
+                .add(holds(lora::Column::Description))
+                .add(tags().like(within(&word.to_lowercase()))),
+        );
+    }
+    for tag in &filter.tags {
+        let quoted = serde_json::Value::from(tag.to_lowercase()).to_string();
+        select = select.filter(tags().like(within(&quoted)));
+    }
+    if !filter.base_models.is_empty() {
+        let versions = versions::visible_to(&actor.scope())
+            .select_only()
+            .column(version::Column::LoraId)
+            .filter(version::Column::BaseModelId.is_in(filter.base_models.iter().copied()));
+        select = select.filter(lora::Column::Id.in_subquery(versions.into_query()));
+    }
+    if let Some(after) = filter.published_after {
+        select = select.filter(lora::Column::PublishedAt.gt(after));
+    }
+    if let Some(creator) = filter.creator {
+        select = select.filter(lora::Column::CreatedBy.eq(creator));
+    }
+    if let Some(team) = filter.team {
+        select = select.filter(lora::Column::TeamId.eq(team));
+    }
+    if !filter.licenses.is_empty() {
+        let licenses = filter.licenses.iter().map(|license| license.to_lowercase());
+        select = select.filter(Func::lower(Expr::col(lora::Column::License)).is_in(licenses));
+    }
+    if let Some(least) = filter.minimum_rating {
+        select = select.filter(lora::Column::RatingScore.gte(least));
+    }
+    select
+}
+
+/// The list of tags as text, such as `["ink", "wash"]`.
+fn tags() -> SimpleExpr {
+    Expr::col(lora::Column::Tags).cast_as("text")
+}
+
+/// A pattern for a text anywhere, in which `%`, `_` and `\` stand for themselves.
+fn within(text: &str) -> LikeExpr {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    LikeExpr::new(format!("%{escaped}%")).escape('\\')
+}

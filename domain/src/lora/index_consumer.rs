@@ -1,0 +1,236 @@
+//! Keeps the search index in step with the database: every published LoRA, and nothing else.
+//!
+//! The index is a copy of what the database says at the moment of reading. A document carries the sequence of the event
+//! that it answers, so that what comes late or twice never overwrites what is newer.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use atelier_entities::{
+    job,
+    kinds::{EventKind, JobKind, LoraState},
+    lora, lora_version as version, outbox_event, preview, user,
+};
+use atelier_search::LoraDocument;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::versions::words;
+use crate::{
+    context::Context,
+    outbox::{self, Follower},
+};
+
+/// How many documents are built and handed over at once.
+const PIECE: usize = 500;
+
+/// Follows the outbox with the search index.
+#[derive(Debug, Default)]
+pub struct LoraIndexer;
+
+#[async_trait]
+impl Follower for LoraIndexer {
+    fn name(&self) -> &'static str {
+        "lora_index"
+    }
+
+    async fn follow(&self, ctx: &Context, events: &[outbox_event::Model]) -> anyhow::Result<()> {
+        let changed: Vec<(Uuid, u64)> = changed(ctx, events).await?.into_iter().collect();
+        for piece in changed.chunks(PIECE) {
+            bring_up_to_date(ctx, piece).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Builds the index anew if it is new, was damaged or cleared. Call it at start. Returns how many documents it handed
+/// over; none if the index is whole.
+///
+/// # Errors
+/// What the database or the engine says.
+pub async fn reindex_if_needed(ctx: &Context) -> anyhow::Result<usize> {
+    if ctx.search.needs_rebuild() { hand_over_everything(ctx).await } else { Ok(0) }
+}
+
+/// Builds the index anew from the database. Returns how many documents it handed over.
+///
+/// # Errors
+/// What the database or the engine says.
+pub async fn reindex(ctx: &Context) -> anyhow::Result<usize> {
+    ctx.search.clear().await.context("The search index cannot be cleared.")?;
+    hand_over_everything(ctx).await
+}
+
+async fn hand_over_everything(ctx: &Context) -> anyhow::Result<usize> {
+    // Read before the rows: what changes from here on has a higher sequence, and the follower brings it.
+    let sequence = outbox::latest(ctx.db.read()).await?.unsigned_abs();
+    let mut handed_over = 0;
+    let mut after = Uuid::nil();
+    loop {
+        let ids: Vec<Uuid> = lora::Entity::find()
+            .select_only()
+            .column(lora::Column::Id)
+            .filter(lora::Column::State.eq(LoraState::Published))
+            .filter(lora::Column::Id.gt(after))
+            .order_by_asc(lora::Column::Id)
+            .limit(PIECE as u64)
+            .into_tuple()
+            .all(ctx.db.read())
+            .await?;
+        let Some(last) = ids.last() else { break };
+        after = *last;
+        handed_over += ids.len();
+        let piece: Vec<(Uuid, u64)> = ids.into_iter().map(|id| (id, sequence)).collect();
+        bring_up_to_date(ctx, &piece).await?;
+    }
+    ctx.search.rebuilt().await.context("The search index cannot be completed.")?;
+    Ok(handed_over)
+}
+
+/// The LoRAs that events are about, each with the sequence of the last one.
+async fn changed(ctx: &Context, events: &[outbox_event::Model]) -> Result<BTreeMap<Uuid, u64>, DbErr> {
+    let (mut users, mut jobs) = (HashMap::new(), HashMap::new());
+    let mut changed = BTreeMap::new();
+    for event in events {
+        let sequence = event.sequence.unsigned_abs();
+        match event.kind {
+            EventKind::LoraPublished
+            | EventKind::LoraVersionPublished
+            | EventKind::LoraChanged
+            | EventKind::LoraRated => {
+                changed.insert(event.subject_id, sequence);
+            }
+            EventKind::UserChanged => {
+                users.insert(event.subject_id, sequence);
+            }
+            EventKind::JobFinished => {
+                jobs.insert(event.subject_id, sequence);
+            }
+            EventKind::CommentAdded | EventKind::UserFollowed | EventKind::JobQueued | EventKind::UploadFinished => {}
+        }
+    }
+    let more = of_users(ctx, &users).await?.into_iter().chain(of_previews(ctx, &jobs).await?);
+    for (lora, sequence) in more {
+        let known = changed.entry(lora).or_insert(sequence);
+        *known = sequence.max(*known);
+    }
+    Ok(changed)
+}
+
+/// The published LoRAs of people whose profile changed: their names stand in the documents.
+async fn of_users(ctx: &Context, users: &HashMap<Uuid, u64>) -> Result<Vec<(Uuid, u64)>, DbErr> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(Uuid, Uuid)> = lora::Entity::find()
+        .select_only()
+        .columns([lora::Column::Id, lora::Column::CreatedBy])
+        .filter(lora::Column::CreatedBy.is_in(users.keys().copied()))
+        .filter(lora::Column::State.eq(LoraState::Published))
+        .into_tuple()
+        .all(ctx.db.read())
+        .await?;
+    Ok(rows.into_iter().filter_map(|(lora, user)| Some((lora, *users.get(&user)?))).collect())
+}
+
+/// The LoRAs whose previews were rendered: their prompts stand in the documents.
+async fn of_previews(ctx: &Context, jobs: &HashMap<Uuid, u64>) -> Result<Vec<(Uuid, u64)>, DbErr> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rendered: Vec<(Uuid, Uuid)> = job::Entity::find()
+        .select_only()
+        .columns([job::Column::SubjectId, job::Column::Id])
+        .filter(job::Column::Id.is_in(jobs.keys().copied()))
+        .filter(job::Column::Kind.eq(JobKind::Preview))
+        .into_tuple()
+        .all(ctx.db.read())
+        .await?;
+    let sequences: HashMap<Uuid, u64> =
+        rendered.into_iter().filter_map(|(version, job)| Some((version, *jobs.get(&job)?))).collect();
+    let rows: Vec<(Uuid, Uuid)> = version::Entity::find()
+        .select_only()
+        .columns([version::Column::LoraId, version::Column::Id])
+        .filter(version::Column::Id.is_in(sequences.keys().copied()))
+        .into_tuple()
+        .all(ctx.db.read())
+        .await?;
+    Ok(rows.into_iter().filter_map(|(lora, version)| Some((lora, *sequences.get(&version)?))).collect())
+}
+
+/// Puts what is published into the index and takes everything else out.
+async fn bring_up_to_date(ctx: &Context, changed: &[(Uuid, u64)]) -> anyhow::Result<()> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let documents = documents(ctx, &changed.iter().copied().collect()).await?;
+    let present: HashSet<Uuid> = documents.iter().map(|document| document.id).collect();
+    let removals: Vec<(Uuid, u64)> = changed.iter().copied().filter(|(id, _)| !present.contains(id)).collect();
+    if !documents.is_empty() {
+        ctx.search.upsert(documents).await.context("The search index does not take documents.")?;
+    }
+    if !removals.is_empty() {
+        ctx.search.remove(removals).await.context("The search index does not take removals.")?;
+    }
+    Ok(())
+}
+
+/// The documents of those LoRAs that are published.
+async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<LoraDocument>, DbErr> {
+    let db = ctx.db.read();
+    let loras = lora::Entity::find()
+        .filter(lora::Column::Id.is_in(wanted.keys().copied()))
+        .filter(lora::Column::State.eq(LoraState::Published))
+        .all(db)
+        .await?;
+    let versions = version::Entity::find()
+        .filter(version::Column::LoraId.is_in(loras.iter().map(|row| row.id)))
+        .filter(version::Column::PublishedAt.is_not_null())
+        .order_by_asc(version::Column::Number)
+        .all(db)
+        .await?;
+    let previews = preview::Entity::find()
+        .filter(preview::Column::LoraVersionId.is_in(loras.iter().filter_map(|row| row.latest_version_id)))
+        .order_by_asc(preview::Column::Position)
+        .all(db)
+        .await?;
+    let creators: HashMap<Uuid, user::Model> = user::Entity::find()
+        .filter(user::Column::Id.is_in(loras.iter().map(|row| row.created_by)))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(|row| (row.id, row))
+        .collect();
+    let documents = loras.into_iter().map(|lora| {
+        let sequence = wanted.get(&lora.id).copied().unwrap_or_default();
+        let versions: Vec<&version::Model> = versions.iter().filter(|row| row.lora_id == lora.id).collect();
+        let shown = versions.iter().find(|row| Some(row.id) == lora.latest_version_id).copied();
+        let prompts = previews.iter().filter(|row| Some(row.lora_version_id) == lora.latest_version_id);
+        let mut base_models: Vec<Uuid> = versions.iter().filter_map(|row| row.base_model_id).collect();
+        base_models.sort_unstable();
+        base_models.dedup();
+        let creator = creators.get(&lora.created_by);
+        LoraDocument {
+            id: lora.id,
+            sequence,
+            trigger_words: shown.map(|row| words(&row.trigger_words)).unwrap_or_default(),
+            tags: words(&lora.tags),
+            prompts: prompts.map(|row| row.prompt.clone()).collect(),
+            creator_name: creator.map(|row| row.display_name.clone()).unwrap_or_default(),
+            creator_handle: creator.map(|row| row.handle.clone()).unwrap_or_default(),
+            creator_id: lora.created_by,
+            team_id: lora.team_id,
+            public: true,
+            base_models,
+            rating_score: lora.rating_score,
+            rating_count: lora.rating_count.unsigned_abs(),
+            downloads: lora.download_count.unsigned_abs(),
+            published_at_millis: lora.published_at.unwrap_or(lora.created_at).timestamp_millis(),
+            name: lora.name,
+            description: lora.description,
+            license: lora.license,
+        }
+    });
+    Ok(documents.collect())
+}

@@ -1,0 +1,222 @@
+//! Finding LoRAs: by words and by what trends through the search index, otherwise straight from the database. Whatever
+//! the index says, the database has the last word on what somebody may see.
+
+use std::collections::HashMap;
+
+use atelier_entities::{kinds::LoraState, lora, scope::Scoped};
+use atelier_search::{self as engine, SearchError};
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::catalogue;
+use crate::{
+    actor::Actor,
+    context::Context,
+    error::ReadError,
+    page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
+    text,
+};
+
+pub use atelier_search::{Facets, Highlight, HighlightField};
+
+/// What somebody looks for.
+#[derive(Clone, Debug, Default)]
+pub struct LoraSearch {
+    /// Words; typing errors are forgiven.
+    pub text: Option<String>,
+    /// What a LoRA must be like.
+    pub filter: LoraFilter,
+    /// What comes first.
+    pub sort: LoraSort,
+    /// Which page.
+    pub page: PageRequest,
+}
+
+/// What a LoRA must be like to be found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoraFilter {
+    /// It has all of these tags.
+    pub tags: Vec<String>,
+    /// It is for one of these base models.
+    pub base_models: Vec<Uuid>,
+    /// It was made by this person.
+    pub creator: Option<Uuid>,
+    /// It belongs to this team.
+    pub team: Option<Uuid>,
+    /// It has one of these licences.
+    pub licenses: Vec<String>,
+    /// Its rating score is at least this.
+    pub minimum_rating: Option<f64>,
+    /// It was published after this time.
+    pub published_after: Option<DateTime<Utc>>,
+    /// It stands there; published without.
+    pub state: Option<LoraState>,
+}
+
+/// What comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoraSort {
+    /// What fits the words best; without words, what trends.
+    #[default]
+    Relevance,
+    /// What is new and talked about.
+    Trending,
+    /// The newest.
+    Newest,
+    /// The best rated.
+    Rating,
+    /// The most downloaded.
+    Downloads,
+}
+
+/// A LoRA that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The LoRA.
+    pub lora: lora::Model,
+    /// Where the words stand.
+    pub highlights: Vec<Highlight>,
+}
+
+const LONGEST_TEXT: usize = 200;
+const MOST_FILTERS: usize = 20;
+
+/// How often the index is asked again for a page because the database did not confirm all that it found.
+const MOST_ROUNDS: usize = 5;
+
+/// How many hits the index is asked for when it is asked again, at least.
+const FEWEST: usize = 20;
+
+/// What stands before a position of the index in a cursor: the database's cursors begin otherwise.
+const INDEX_CURSOR: &str = "index:";
+
+/// Looks for LoRAs that the actor may see.
+///
+/// # Errors
+/// [`Invalid`](crate::error::Invalid) for words or filters that are too long, and for a cursor of another list.
+pub async fn search(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result<Page<Found>, ReadError> {
+    let words = checked_words(search)?;
+    let is_ranked = !words.is_empty() || matches!(search.sort, LoraSort::Relevance | LoraSort::Trending);
+    if is_ranked && is_published(&search.filter) {
+        return through_index(ctx, actor, search, &words).await;
+    }
+    let page = catalogue::page(ctx, actor, &words, &search.filter, search.sort, &search.page).await?;
+    Ok(page.map(|lora| Found { lora, highlights: Vec::new() }))
+}
+
+/// How often each tag, licence and base model occurs among what a search finds. Of drafts nothing is counted.
+///
+/// # Errors
+/// As [`search`].
+pub async fn facets(ctx: &Context, search: &LoraSearch) -> Result<Facets, ReadError> {
+    let words = checked_words(search)?;
+    if !is_published(&search.filter) {
+        return Ok(Facets::default());
+    }
+    let query = engine::LoraQuery { first: 1, facets: true, ..query(search, &words) };
+    let hits = ctx.search.search(&query).await.map_err(refuse)?;
+    Ok(hits.facets.unwrap_or_default())
+}
+
+/// Whether the index knows everything that the filter asks for: it holds what is published.
+fn is_published(filter: &LoraFilter) -> bool {
+    filter.state.is_none_or(|state| state == LoraState::Published)
+}
+
+fn checked_words(search: &LoraSearch) -> Result<Vec<String>, ReadError> {
+    let text = text::check("search", search.text.as_deref().unwrap_or_default(), 0, LONGEST_TEXT)?;
+    text::check_words("tags", &search.filter.tags, MOST_FILTERS, super::LONGEST_TAG)?;
+    text::check_words("licenses", &search.filter.licenses, MOST_FILTERS, super::LONGEST_LICENSE)?;
+    search.filter.published_after.map(|time| text::check_time("publishedAfter", time)).transpose()?;
+    if search.filter.base_models.len() > MOST_FILTERS {
+        let message = format!("At most {MOST_FILTERS} base models can be asked for at once. Remove some.");
+        return Err(crate::error::Invalid::new("baseModelIds", "TOO_MANY", message).into());
+    }
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Asks the index, and lets through what the database confirms.
+async fn through_index(
+    ctx: &Context,
+    actor: &Actor,
+    search: &LoraSearch,
+    words: &[String],
+) -> Result<Page<Found>, ReadError> {
+    let first = search.page.first as usize;
+    let mut query = query(search, words);
+    if let Some(cursor) = &search.page.after {
+        let text = read_cursor(cursor).ok_or_else(bad_cursor)?;
+        query.after = Some(text.strip_prefix(INDEX_CURSOR).ok_or_else(bad_cursor)?.to_owned());
+    }
+    let mut page = Page { rows: Vec::with_capacity(first), has_next: true };
+    for _ in 0..MOST_ROUNDS {
+        let hits = ctx.search.search(&query).await.map_err(refuse)?;
+        page.has_next = hits.has_next;
+        let Some(last) = hits.hits.last() else { break };
+        query.after = Some(last.position.clone());
+        query.first = FEWEST.max(first);
+        let mut confirmed = confirm(ctx, actor, hits.hits.iter().map(|hit| hit.id)).await?;
+        page.rows.extend(hits.hits.into_iter().filter_map(|hit| {
+            let found = Found { lora: confirmed.remove(&hit.id)?, highlights: hit.highlights };
+            Some((write_cursor(&format!("{INDEX_CURSOR}{}", hit.position)), found))
+        }));
+        if page.rows.len() > first {
+            page.rows.truncate(first);
+            page.has_next = true;
+        }
+        if page.rows.len() == first || !page.has_next {
+            break;
+        }
+    }
+    Ok(page)
+}
+
+/// Those LoRAs that are published by now still, and that the actor may see.
+async fn confirm(
+    ctx: &Context,
+    actor: &Actor,
+    ids: impl Iterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, lora::Model>, ReadError> {
+    let rows = lora::Entity::visible_to(&actor.scope())
+        .filter(lora::Column::Id.is_in(ids))
+        .filter(lora::Column::State.eq(LoraState::Published))
+        .all(ctx.db.read())
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+fn query(search: &LoraSearch, words: &[String]) -> engine::LoraQuery {
+    let filter = &search.filter;
+    engine::LoraQuery {
+        text: (!words.is_empty()).then(|| words.join(" ")),
+        filter: engine::LoraFilter {
+            tags: filter.tags.iter().map(|tag| tag.trim().to_lowercase()).collect(),
+            licenses: filter.licenses.clone(),
+            base_models: filter.base_models.clone(),
+            creator_id: filter.creator,
+            team_id: filter.team,
+            rating_at_least: filter.minimum_rating,
+            published_after_millis: filter.published_after.map(|time| time.timestamp_millis()),
+        },
+        // The index holds what is public and nothing else.
+        viewer: engine::Viewer::default(),
+        sort: match search.sort {
+            LoraSort::Relevance => engine::LoraSort::Relevance,
+            LoraSort::Trending => engine::LoraSort::Trending,
+            LoraSort::Newest => engine::LoraSort::Newest,
+            LoraSort::Rating => engine::LoraSort::Rating,
+            LoraSort::Downloads => engine::LoraSort::Downloads,
+        },
+        first: search.page.first as usize,
+        after: None,
+        facets: false,
+    }
+}
+
+fn refuse(error: SearchError) -> ReadError {
+    match error {
+        SearchError::BadPosition => bad_cursor().into(),
+        SearchError::Unavailable(_) => ReadError::Unexpected(anyhow::Error::new(error).context("search")),
+    }
+}

@@ -1,0 +1,301 @@
+//! The files of a LoRA. A version comes from a training or from an import, and never changes afterwards.
+
+use std::collections::HashMap;
+
+use atelier_entities::{kinds::LoraState, lora, lora_version as version, scope::Scope};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    actor::Actor,
+    audit, blob,
+    context::Context,
+    error::{Invalid, ReadError, Refused},
+    failures, nested,
+    page::{Direction, Page, PageRequest},
+    policy::{Action, Permit, Resource, authorize},
+    ports::{blobs::Stored, inspector::InspectedLora},
+};
+
+/// Where a version's file comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionSource {
+    /// A training run.
+    Training(Uuid),
+    /// An upload.
+    Upload(Uuid),
+}
+
+/// A version to be added.
+#[derive(Clone, Debug)]
+pub struct NewVersion {
+    /// The LoRA.
+    pub lora: Uuid,
+    /// What is new.
+    pub change_note: String,
+    /// The version that it continues.
+    pub parent: Option<Uuid>,
+    /// The base model that it was made for.
+    pub base_model: Option<Uuid>,
+    /// Words that call its style up.
+    pub trigger_words: Vec<String>,
+    /// The `.safetensors` file, in the store already.
+    pub file: Stored,
+    /// What the inspector found in the file.
+    pub facts: InspectedLora,
+    /// Strength at which it looks best.
+    pub recommended_strength: f64,
+    /// Where it comes from. The same source and file give the same version.
+    pub source: VersionSource,
+}
+
+failures! {
+    /// Why [`add_version`] refused.
+    pub enum AddVersionError {
+        /// The LoRA has been deleted meanwhile.
+        Deleted => ("loraId", "LORA_DELETED", "This LoRA was deleted. Choose another or make a new one."),
+        /// The LoRA has this very file.
+        Repeated { number: i32 } =>
+            ("uploadId", "REPEATED_VERSION", "This very file is version {number} of the LoRA already. Nothing was added."),
+    }
+}
+
+/// Adds a version in the caller's transaction: the blob's row, the version's row, and the audit entry. Called again for
+/// the same source it returns what it made the first time.
+///
+/// The version is seen by the team only until it is published.
+///
+/// # Errors
+/// [`AddVersionError::Deleted`], [`AddVersionError::Repeated`].
+pub async fn add_version<C: ConnectionTrait>(
+    tx: &C,
+    ctx: &Context,
+    permit: &Permit,
+    new: NewVersion,
+) -> Result<version::Model, AddVersionError> {
+    let lora = lora::Entity::find_by_id(new.lora)
+        .lock_exclusive()
+        .one(tx)
+        .await?
+        .ok_or(Refused::NotFound(lora::Model::NAME))?;
+    if lora.state == LoraState::Deleted {
+        return Err(AddVersionError::Deleted);
+    }
+    let siblings = version::Entity::find().filter(version::Column::LoraId.eq(lora.id)).all(tx).await?;
+    let (training, upload) = match new.source {
+        VersionSource::Training(id) => (Some(id), None),
+        VersionSource::Upload(id) => (None, Some(id)),
+    };
+    // One training may make several versions: an epoch each.
+    let is_same_source = |row: &&version::Model| {
+        (row.training_run_id, row.upload_id) == (training, upload) && row.blob_sha256 == new.file.sha256
+    };
+    if let Some(made) = siblings.iter().find(is_same_source) {
+        return Ok(made.clone());
+    }
+    if let Some(repeated) = siblings.iter().find(|row| row.blob_sha256 == new.file.sha256) {
+        return Err(AddVersionError::Repeated { number: repeated.number });
+    }
+    blob::record(tx, ctx, &new.file).await?;
+    let number = siblings.iter().map(|row| row.number).max().unwrap_or_default() + 1;
+    let row = row(ctx, &lora, number, new, training, upload).insert(tx).await?;
+    if siblings.iter().all(|row| row.published_at.is_none()) {
+        show_first(tx, ctx, lora.id, row.id).await?;
+    }
+    audit::record(tx, ctx, permit, Some(row.id), json!({ "do": "add version", "lora": lora.id, "number": number }))
+        .await?;
+    Ok(row)
+}
+
+fn row(
+    ctx: &Context,
+    lora: &lora::Model,
+    number: i32,
+    new: NewVersion,
+    training: Option<Uuid>,
+    upload: Option<Uuid>,
+) -> version::ActiveModel {
+    version::ActiveModel {
+        id: Set(ctx.new_id()),
+        lora_id: Set(lora.id),
+        team_id: Set(lora.team_id),
+        number: Set(number),
+        change_note: Set(new.change_note),
+        parent_version_id: Set(new.parent),
+        base_model_id: Set(new.base_model),
+        declared_family: Set(new.facts.declared),
+        detected_family: Set(new.facts.family),
+        detected_variant: Set(new.facts.variant),
+        context_width: Set(width(new.facts.context_width)),
+        hidden_width: Set(width(new.facts.hidden_width)),
+        matched_share: Set(new.facts.matched_share),
+        problems: Set(json!(new.facts.problems)),
+        trigger_words: Set(json!(new.trigger_words)),
+        rank: Set(width(new.facts.rank)),
+        alpha: Set(new.facts.alpha),
+        layout: Set(new.facts.layout),
+        blob_sha256: Set(new.file.sha256),
+        auto_v2: Set(new.facts.auto_v2),
+        auto_v3: Set(new.facts.auto_v3),
+        blake3: Set(new.facts.blake3),
+        file_size: Set(new.file.size),
+        recommended_strength: Set(new.recommended_strength),
+        metadata: Set(new.facts.metadata),
+        training_run_id: Set(training),
+        upload_id: Set(upload),
+        published_at: Set(None),
+        created_at: Set(ctx.now()),
+    }
+}
+
+fn width(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+/// What the inspector found in a version's file, as it was kept with the version.
+pub fn facts(version: &version::Model) -> InspectedLora {
+    InspectedLora {
+        family: version.detected_family.clone(),
+        variant: version.detected_variant.clone(),
+        declared: version.declared_family.clone(),
+        context_width: version.context_width.unsigned_abs(),
+        hidden_width: version.hidden_width.unsigned_abs(),
+        rank: version.rank.unsigned_abs(),
+        alpha: version.alpha,
+        layout: version.layout.clone(),
+        trigger_words: words(&version.trigger_words),
+        title: None,
+        sha256: version.blob_sha256.clone(),
+        auto_v2: version.auto_v2.clone(),
+        auto_v3: version.auto_v3.clone(),
+        blake3: version.blake3.clone(),
+        size: version.file_size.unsigned_abs(),
+        matched_share: version.matched_share,
+        problems: words(&version.problems),
+        metadata: version.metadata.clone(),
+    }
+}
+
+/// A column that holds a list of texts.
+pub fn words(column: &serde_json::Value) -> Vec<String> {
+    let list = column.as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+}
+
+/// Makes a version the one that the card shows first.
+pub(super) async fn show_first<C: ConnectionTrait>(
+    tx: &C,
+    ctx: &Context,
+    lora: Uuid,
+    version: Uuid,
+) -> Result<(), DbErr> {
+    lora::Entity::update_many()
+        .col_expr(lora::Column::LatestVersionId, Expr::value(version))
+        .col_expr(lora::Column::UpdatedAt, Expr::value(ctx.now()))
+        .filter(lora::Column::Id.eq(lora))
+        .exec(tx)
+        .await
+        .map(|_| ())
+}
+
+/// A version with its LoRA, for whoever may see both: a version that is not published is its team's.
+///
+/// # Errors
+/// [`Refused::NotFound`].
+pub async fn get(ctx: &Context, actor: &Actor, id: Uuid) -> Result<(lora::Model, version::Model), ReadError> {
+    let missing = Refused::NotFound("LoRA version");
+    let db = ctx.db.read();
+    let version = version::Entity::find_by_id(id).one(db).await?.ok_or_else(|| missing.clone())?;
+    let lora = lora::Entity::find_by_id(version.lora_id).one(db).await?.ok_or_else(|| missing.clone())?;
+    if authorize(actor, Action::LoraRead, &lora).is_err() || !sees(actor, &version) {
+        return Err(missing.into());
+    }
+    Ok((lora, version))
+}
+
+/// A prompt that calls a style up: the trigger word stands before it unless it holds it, as in training.
+pub fn with_trigger(trigger: &str, prompt: &str) -> String {
+    let (trigger, prompt) = (trigger.trim(), prompt.trim());
+    let holds = prompt.to_lowercase().contains(&trigger.to_lowercase());
+    match (prompt.is_empty(), holds) {
+        (true, _) => trigger.to_owned(),
+        (false, true) => prompt.to_owned(),
+        (false, false) => format!("{trigger} {prompt}"),
+    }
+}
+
+/// Whether the actor sees a version of a LoRA that they see.
+fn sees(actor: &Actor, version: &version::Model) -> bool {
+    version.published_at.is_some() || actor.role_in(version.team_id).is_some()
+}
+
+/// The versions that a viewer may see: published ones of published LoRAs, and all of their teams.
+pub(super) fn visible_to(scope: &Scope) -> sea_orm::Select<version::Entity> {
+    let Scope::Teams(teams) = scope else { return version::Entity::find() };
+    let published = lora::Entity::find()
+        .select_only()
+        .column(lora::Column::Id)
+        .filter(lora::Column::State.eq(LoraState::Published));
+    let public = Condition::all()
+        .add(version::Column::PublishedAt.is_not_null())
+        .add(version::Column::LoraId.in_subquery(published.into_query()));
+    let own = version::Column::TeamId.is_in(teams.iter().copied());
+    version::Entity::find().filter(Condition::any().add(public).add(own))
+}
+
+/// The same page of the versions of several LoRAs, newest first; versions that the actor may not see are left out.
+///
+/// # Errors
+/// A cursor that cannot be read.
+pub async fn pages(
+    ctx: &Context,
+    actor: &Actor,
+    loras: &[Uuid],
+    request: &PageRequest,
+) -> Result<HashMap<Uuid, Page<version::Model>>, ReadError> {
+    let columns = (version::Column::LoraId, version::Column::Id);
+    let select = visible_to(&actor.scope());
+    let keys = |row: &version::Model| (row.lora_id, row.id);
+    Ok(nested::pages(select, columns, keys, loras, request, Direction::NewestFirst, ctx.db.read()).await?)
+}
+
+/// Versions by key, for loaders; those that the actor may not see are left out.
+///
+/// # Errors
+/// What the database says.
+pub async fn by_ids(ctx: &Context, actor: &Actor, ids: &[Uuid]) -> Result<HashMap<Uuid, version::Model>, ReadError> {
+    let select = visible_to(&actor.scope()).filter(version::Column::Id.is_in(ids.iter().copied()));
+    Ok(select.all(ctx.db.read()).await?.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// How many versions a hash may name.
+const MOST_BY_HASH: u64 = 100;
+
+/// The versions whose file a hash names: SHA-256, AutoV2, AutoV3 or BLAKE3, in any case, or the first eight or more
+/// digits of one.
+///
+/// # Errors
+/// [`Invalid`] for what is no hash.
+pub async fn by_hash(ctx: &Context, actor: &Actor, hash: &str) -> Result<Vec<version::Model>, ReadError> {
+    let digits = hash.trim().to_ascii_lowercase();
+    if !(8..=64).contains(&digits.len()) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        let message = "`hash` is no hash. Give 8 to 64 hexadecimal digits of a SHA-256, AutoV2, AutoV3 or BLAKE3.";
+        return Err(Invalid::new("hash", "BAD_HASH", message).into());
+    }
+    let named = Condition::any()
+        .add(version::Column::BlobSha256.starts_with(&digits))
+        .add(version::Column::AutoV3.starts_with(&digits))
+        .add(version::Column::Blake3.starts_with(&digits));
+    let live =
+        lora::Entity::find().select_only().column(lora::Column::Id).filter(lora::Column::State.ne(LoraState::Deleted));
+    let select = visible_to(&actor.scope())
+        .filter(named)
+        .filter(version::Column::LoraId.in_subquery(live.into_query()))
+        .order_by_desc(version::Column::Id)
+        .limit(MOST_BY_HASH);
+    Ok(select.all(ctx.db.read()).await?)
+}

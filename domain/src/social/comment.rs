@@ -1,0 +1,245 @@
+//! Comments on LoRAs, in threads. A deleted comment leaves its place, so that the answers below it stay.
+
+use std::collections::{HashMap, HashSet};
+
+use atelier_entities::{comment, kinds::EventKind, lora};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    IntoActiveModel, QueryFilter, QuerySelect,
+};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    actor::Actor,
+    audit,
+    context::Context,
+    error::{ReadError, Refused},
+    failures,
+    idempotency::{self, KeyError},
+    lora as loras, nested, outbox,
+    page::{Direction, Page, PageRequest},
+    policy::{Action, CommentOn, Resource as _, authorize},
+    text,
+    widen::widen,
+};
+
+const LONGEST: usize = 5_000;
+
+/// A comment to be written.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewComment {
+    /// The LoRA.
+    pub lora: Uuid,
+    /// The comment that it answers.
+    pub parent: Option<Uuid>,
+    /// The text, 1 to 5,000 characters.
+    pub body: String,
+}
+
+failures! {
+    /// Why [`add`] refused.
+    pub enum AddCommentError {
+        /// There is nothing to answer.
+        NoParent => ("parentId", "NO_PARENT", "The comment to answer is not there, or is another LoRA's. Leave `parentId` out to begin a thread."),
+        /// What it answers is gone.
+        ParentDeleted => ("parentId", "PARENT_DELETED", "The comment to answer was deleted. Leave `parentId` out to begin a thread."),
+    }
+}
+
+failures! {
+    /// Why [`edit`] refused.
+    pub enum EditCommentError {
+        /// It is gone.
+        Deleted => ("id", "COMMENT_DELETED", "This comment was deleted. Write a new one."),
+    }
+}
+
+failures! {
+    /// Why [`delete`] refused.
+    pub enum DeleteCommentError {
+        /// It is gone.
+        Deleted => ("id", "COMMENT_DELETED", "This comment was deleted already; there is nothing to do."),
+    }
+}
+
+widen!(KeyError, ReadError => AddCommentError);
+widen!(ReadError => EditCommentError);
+widen!(ReadError => DeleteCommentError);
+
+/// Writes a comment.
+///
+/// # Errors
+/// [`AddCommentError`]; an [`crate::error::Invalid`] for a text that is missing or too long.
+pub async fn add(
+    ctx: &Context,
+    actor: &Actor,
+    new: NewComment,
+    key: Option<&str>,
+) -> Result<comment::Model, AddCommentError> {
+    let person = actor.person()?;
+    let body = text::check("body", &new.body, 1, LONGEST)?;
+    let tx = ctx.db.write().await?;
+    let lora = lora::Entity::find_by_id(new.lora).one(&tx).await?.ok_or(Refused::NotFound(lora::Model::NAME))?;
+    let permit = authorize(actor, Action::LoraComment, &lora)?;
+    let once = idempotency::begin(&tx, ctx, person.id, key, "addComment", &new).await?;
+    if let Some(id) = once.earlier() {
+        let earlier = comment::Entity::find_by_id(id).one(&tx).await?;
+        return Ok(earlier.ok_or(Refused::NotFound(CommentOn::NAME))?);
+    }
+    if let Some(parent) = new.parent {
+        let parent = comment::Entity::find_by_id(parent).one(&tx).await?.filter(|parent| parent.lora_id == lora.id);
+        if parent.ok_or(AddCommentError::NoParent)?.deleted_at.is_some() {
+            return Err(AddCommentError::ParentDeleted);
+        }
+    }
+    let row = comment::ActiveModel {
+        id: Set(ctx.new_id()),
+        lora_id: Set(lora.id),
+        parent_id: Set(new.parent),
+        user_id: Set(person.id),
+        body: Set(body),
+        created_at: Set(ctx.now()),
+        edited_at: Set(None),
+        deleted_at: Set(None),
+    };
+    let row = row.insert(&tx).await?;
+    audit::record(&tx, ctx, &permit, Some(lora.id), json!({ "do": "add", "comment": row.id })).await?;
+    once.remember(&tx, ctx, row.id).await?;
+    let event = outbox::Event {
+        kind: EventKind::CommentAdded,
+        team: Some(lora.team_id),
+        actor: Some(person.id),
+        subject: row.id,
+        payload: json!({ "lora": lora.id }),
+    };
+    outbox::append(&tx, ctx, event).await?;
+    ctx.commit(tx).await?;
+    Ok(row)
+}
+
+/// Changes a comment's text.
+///
+/// # Errors
+/// [`EditCommentError::Deleted`]; an [`crate::error::Invalid`] for a text that is missing or too long.
+pub async fn edit(ctx: &Context, actor: &Actor, id: Uuid, body: &str) -> Result<comment::Model, EditCommentError> {
+    let body = text::check("body", body, 1, LONGEST)?;
+    let tx = ctx.db.write().await?;
+    let (row, lora) = locked(&tx, id).await?;
+    let permit = authorize(actor, Action::CommentChange, &CommentOn { comment: &row, lora: &lora })?;
+    if row.deleted_at.is_some() {
+        return Err(EditCommentError::Deleted);
+    }
+    let mut row = row.into_active_model();
+    row.body = Set(body);
+    row.edited_at = Set(Some(ctx.now()));
+    let row = row.update(&tx).await?;
+    audit::record(&tx, ctx, &permit, Some(id), json!({ "do": "edit" })).await?;
+    ctx.commit(tx).await?;
+    Ok(row)
+}
+
+/// Deletes a comment: its text is gone, its place and the answers stay.
+///
+/// # Errors
+/// [`DeleteCommentError::Deleted`].
+pub async fn delete(ctx: &Context, actor: &Actor, id: Uuid) -> Result<comment::Model, DeleteCommentError> {
+    let tx = ctx.db.write().await?;
+    let (row, lora) = locked(&tx, id).await?;
+    let permit = authorize(actor, Action::CommentDelete, &CommentOn { comment: &row, lora: &lora })?;
+    if row.deleted_at.is_some() {
+        return Err(DeleteCommentError::Deleted);
+    }
+    let author = row.user_id;
+    let mut row = row.into_active_model();
+    row.body = Set(String::new());
+    row.deleted_at = Set(Some(ctx.now()));
+    let row = row.update(&tx).await?;
+    audit::record(&tx, ctx, &permit, Some(id), json!({ "do": "delete", "author": author })).await?;
+    ctx.commit(tx).await?;
+    Ok(row)
+}
+
+async fn locked(tx: &DatabaseTransaction, id: Uuid) -> Result<(comment::Model, lora::Model), ReadError> {
+    let missing = || Refused::NotFound(CommentOn::NAME);
+    let row = comment::Entity::find_by_id(id).lock_exclusive().one(tx).await?.ok_or_else(missing)?;
+    let lora = lora::Entity::find_by_id(row.lora_id).one(tx).await?.ok_or_else(missing)?;
+    Ok((row, lora))
+}
+
+/// A comment on a LoRA that the actor may see.
+///
+/// # Errors
+/// [`Refused::NotFound`].
+pub async fn get(ctx: &Context, actor: &Actor, id: Uuid) -> Result<comment::Model, ReadError> {
+    let found = by_ids(ctx, actor, &[id]).await?.remove(&id);
+    Ok(found.ok_or(Refused::NotFound(CommentOn::NAME))?)
+}
+
+/// Comments by key, for loaders; those on LoRAs that the actor may not see are left out.
+///
+/// # Errors
+/// What the database says.
+pub async fn by_ids(ctx: &Context, actor: &Actor, ids: &[Uuid]) -> Result<HashMap<Uuid, comment::Model>, ReadError> {
+    let rows =
+        comment::Entity::find().filter(comment::Column::Id.is_in(ids.iter().copied())).all(ctx.db.read()).await?;
+    let on: HashSet<Uuid> = rows.iter().map(|row| row.lora_id).collect();
+    let seen = loras::by_ids(ctx, actor, &on.into_iter().collect::<Vec<_>>()).await?;
+    Ok(rows.into_iter().filter(|row| seen.contains_key(&row.lora_id)).map(|row| (row.id, row)).collect())
+}
+
+/// The comments that begin a thread on several LoRAs, newest first; LoRAs that the actor may not see have none.
+///
+/// # Errors
+/// A cursor that cannot be read.
+pub async fn pages(
+    ctx: &Context,
+    actor: &Actor,
+    of: &[Uuid],
+    request: &PageRequest,
+) -> Result<HashMap<Uuid, Page<comment::Model>>, ReadError> {
+    let seen: Vec<Uuid> = loras::by_ids(ctx, actor, of).await?.into_keys().collect();
+    let columns = (comment::Column::LoraId, comment::Column::Id);
+    let keys = |row: &comment::Model| (row.lora_id, row.id);
+    let select = comment::Entity::find().filter(comment::Column::ParentId.is_null());
+    Ok(nested::pages(select, columns, keys, &seen, request, Direction::NewestFirst, ctx.db.read()).await?)
+}
+
+/// The answers to several comments, oldest first.
+///
+/// # Errors
+/// A cursor that cannot be read.
+pub async fn reply_pages(
+    ctx: &Context,
+    actor: &Actor,
+    parents: &[Uuid],
+    request: &PageRequest,
+) -> Result<HashMap<Uuid, Page<comment::Model>>, ReadError> {
+    let seen: Vec<Uuid> = by_ids(ctx, actor, parents).await?.into_keys().collect();
+    let columns = (comment::Column::ParentId, comment::Column::Id);
+    let keys = |row: &comment::Model| (row.parent_id.unwrap_or_default(), row.id);
+    let select = comment::Entity::find();
+    Ok(nested::pages(select, columns, keys, &seen, request, Direction::OldestFirst, ctx.db.read()).await?)
+}
+
+/// How many answers several comments have.
+///
+/// # Errors
+/// What the database says.
+pub async fn reply_counts(ctx: &Context, _actor: &Actor, parents: &[Uuid]) -> Result<HashMap<Uuid, i64>, ReadError> {
+    Ok(counts(ctx.db.read(), parents).await?)
+}
+
+async fn counts<C: ConnectionTrait>(db: &C, parents: &[Uuid]) -> Result<HashMap<Uuid, i64>, DbErr> {
+    let rows: Vec<(Uuid, i64)> = comment::Entity::find()
+        .select_only()
+        .column(comment::Column::ParentId)
+        .column_as(comment::Column::Id.count(), "number")
+        .filter(comment::Column::ParentId.is_in(parents.iter().copied()))
+        .group_by(comment::Column::ParentId)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().collect())
+}

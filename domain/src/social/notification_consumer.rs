@@ -1,0 +1,291 @@
+//! Turns what happened into notifications. It reads the outbox in order, and what it writes commits together with its
+//! position: everybody is told once, also after a crash.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use atelier_entities::{
+    comment, follow, job,
+    kinds::{EventKind, JobKind, JobState, LoraState, NotificationKind},
+    lora, lora_version, membership, notification, outbox_event, training_run, user,
+};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+};
+use uuid::Uuid;
+
+use crate::{context::Context, outbox::Consumer};
+
+/// How many followers are told in one statement.
+const PIECE: usize = 500;
+
+/// Characters of a job's failure that are told; the job itself holds all.
+const LONGEST_REASON: usize = 300;
+
+/// Tells people what concerns them.
+#[derive(Debug, Default)]
+pub struct NotificationConsumer;
+
+#[async_trait]
+impl Consumer for NotificationConsumer {
+    fn name(&self) -> &'static str {
+        "notifications"
+    }
+
+    async fn consume(
+        &self,
+        ctx: &Context,
+        tx: &DatabaseTransaction,
+        events: &[outbox_event::Model],
+    ) -> anyhow::Result<()> {
+        for event in events {
+            let teller = Teller { ctx, tx, event };
+            match event.kind {
+                EventKind::LoraPublished => teller.lora_published().await?,
+                EventKind::LoraVersionPublished => teller.version_published().await?,
+                EventKind::LoraRated => teller.lora_rated().await?,
+                EventKind::CommentAdded => teller.comment_added().await?,
+                EventKind::UserFollowed => teller.user_followed().await?,
+                EventKind::JobFinished => teller.job_finished().await?,
+                EventKind::LoraChanged | EventKind::JobQueued | EventKind::UploadFinished | EventKind::UserChanged => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is told, and what it is about.
+struct Told {
+    kind: NotificationKind,
+    actor: Option<Uuid>,
+    lora: Option<Uuid>,
+    comment: Option<Uuid>,
+    job: Option<Uuid>,
+    message: String,
+}
+
+impl Told {
+    fn about(kind: NotificationKind, actor: Option<Uuid>, message: String) -> Self {
+        Self { kind, actor, lora: None, comment: None, job: None, message }
+    }
+}
+
+/// Tells of one event.
+struct Teller<'a> {
+    ctx: &'a Context,
+    tx: &'a DatabaseTransaction,
+    event: &'a outbox_event::Model,
+}
+
+impl Teller<'_> {
+    /// Followers hear of a LoRA's first publication only: who takes it back and shows it again is not news.
+    async fn lora_published(&self) -> anyhow::Result<()> {
+        let Some(lora) = self.published_lora(self.event.subject_id).await? else { return Ok(()) };
+        if lora.follower_notified_at.is_some() {
+            return Ok(());
+        }
+        let message = format!("{} published “{}”.", self.name_of(lora.created_by).await?, lora.name);
+        let told = Told::about(NotificationKind::LoraPublished, Some(lora.created_by), message);
+        self.tell_followers(lora.created_by, Told { lora: Some(lora.id), ..told }).await?;
+        let mut lora = lora.into_active_model();
+        lora.follower_notified_at = Set(Some(self.ctx.now()));
+        lora.update(self.tx).await?;
+        Ok(())
+    }
+
+    async fn version_published(&self) -> anyhow::Result<()> {
+        let Some(lora) = self.published_lora(self.event.subject_id).await? else { return Ok(()) };
+        let number = self.event.payload["number"].as_i64();
+        let number = number.map_or_else(|| "a new version".to_owned(), |number| format!("version {number}"));
+        let message = format!("{} published {number} of “{}”.", self.name_of(lora.created_by).await?, lora.name);
+        let told = Told::about(NotificationKind::LoraVersionPublished, Some(lora.created_by), message);
+        self.tell_followers(lora.created_by, Told { lora: Some(lora.id), ..told }).await?;
+        Ok(())
+    }
+
+    /// The maker hears of each person's first rating of a version, not of every change of mind.
+    async fn lora_rated(&self) -> anyhow::Result<()> {
+        let is_first = self.event.payload["first"].as_bool().unwrap_or(true);
+        let (Some(rater), true) = (self.event.actor_id, is_first) else { return Ok(()) };
+        let Some(lora) = self.lora(self.event.subject_id).await? else { return Ok(()) };
+        let stars = match self.event.payload["stars"].as_i64() {
+            Some(1) => "1 star".to_owned(),
+            Some(stars) => format!("{stars} stars"),
+            None => "a rating".to_owned(),
+        };
+        let message = format!("{} gave “{}” {stars}.", self.name_of(rater).await?, lora.name);
+        let told = Told::about(NotificationKind::LoraRated, Some(rater), message);
+        let maker = self.who_see(&lora, &[lora.created_by]).await?;
+        self.tell(maker, &Told { lora: Some(lora.id), ..told }).await?;
+        Ok(())
+    }
+
+    /// Whose comment was answered hears of the answer, and the LoRA's maker of every comment; who is both hears once.
+    async fn comment_added(&self) -> anyhow::Result<()> {
+        let comment = comment::Entity::find_by_id(self.event.subject_id).one(self.tx).await?;
+        let Some(comment) = comment.filter(|comment| comment.deleted_at.is_none()) else { return Ok(()) };
+        let Some(lora) = self.lora(comment.lora_id).await? else { return Ok(()) };
+        let author = self.name_of(comment.user_id).await?;
+        let parent = match comment.parent_id {
+            Some(parent) => comment::Entity::find_by_id(parent).one(self.tx).await?,
+            None => None,
+        };
+        let answered = parent.filter(|parent| parent.deleted_at.is_none()).map(|parent| parent.user_id);
+        let about = |kind, message| Told {
+            lora: Some(lora.id),
+            comment: Some(comment.id),
+            ..Told::about(kind, Some(comment.user_id), message)
+        };
+        if let Some(answered) = answered {
+            let message = format!("{author} answered your comment on “{}”.", lora.name);
+            let who = self.who_see(&lora, &[answered]).await?;
+            self.tell(who, &about(NotificationKind::CommentReplied, message)).await?;
+        }
+        if answered != Some(lora.created_by) {
+            let message = format!("{author} commented on “{}”.", lora.name);
+            let who = self.who_see(&lora, &[lora.created_by]).await?;
+            self.tell(who, &about(NotificationKind::LoraCommented, message)).await?;
+        }
+        Ok(())
+    }
+
+    /// Told once: who unfollows and follows again is no new follower.
+    async fn user_followed(&self) -> anyhow::Result<()> {
+        let Some(follower) = self.event.actor_id else { return Ok(()) };
+        let earlier = notification::Entity::find()
+            .filter(notification::Column::UserId.eq(self.event.subject_id))
+            .filter(notification::Column::Kind.eq(NotificationKind::NewFollower))
+            .filter(notification::Column::ActorId.eq(follower))
+            .count(self.tx)
+            .await?;
+        if earlier == 0 {
+            let message = format!("{} follows you.", self.name_of(follower).await?);
+            let told = Told::about(NotificationKind::NewFollower, Some(follower), message);
+            self.tell([self.event.subject_id], &told).await?;
+        }
+        Ok(())
+    }
+
+    /// Who asked for the work hears how it ended. Previews nobody asked for: of them one hears only when they failed.
+    async fn job_finished(&self) -> anyhow::Result<()> {
+        let Some(job) = job::Entity::find_by_id(self.event.subject_id).one(self.tx).await? else { return Ok(()) };
+        let Some(asker) = job.created_by else { return Ok(()) };
+        let reason = job.error.as_deref().unwrap_or("no reason was given");
+        let reason: String = reason.chars().take(LONGEST_REASON).collect();
+        let message = match (job.kind, job.state) {
+            (JobKind::Train, JobState::Succeeded) => "Your training is done.".to_owned(),
+            (JobKind::Train, JobState::Failed) => format!("Your training failed: {reason}"),
+            (JobKind::Train, JobState::Cancelled) => "Your training was cancelled.".to_owned(),
+            (JobKind::Generate, JobState::Succeeded) => "Your pictures are ready.".to_owned(),
+            (JobKind::Generate, JobState::Failed) => format!("Your pictures could not be made: {reason}"),
+            (JobKind::Generate, JobState::Cancelled) => "The making of your pictures was cancelled.".to_owned(),
+            (JobKind::Preview, JobState::Failed) => format!("The previews of your LoRA could not be made: {reason}"),
+            // It was tried again meanwhile, or there is no news in it.
+            (_, JobState::Queued | JobState::Running) | (JobKind::Preview, _) => return Ok(()),
+        };
+        let lora = self.lora_of_job(&job).await?;
+        let told = Told::about(NotificationKind::JobFinished, None, message);
+        let asker = self.members(job.team_id, &[asker]).await?;
+        self.tell(asker, &Told { job: Some(job.id), lora, ..told }).await?;
+        Ok(())
+    }
+
+    async fn lora_of_job(&self, job: &job::Model) -> Result<Option<Uuid>, DbErr> {
+        Ok(match job.kind {
+            JobKind::Train => {
+                training_run::Entity::find_by_id(job.subject_id).one(self.tx).await?.map(|run| run.lora_id)
+            }
+            JobKind::Preview => {
+                lora_version::Entity::find_by_id(job.subject_id).one(self.tx).await?.map(|version| version.lora_id)
+            }
+            JobKind::Generate => None,
+        })
+    }
+
+    async fn lora(&self, id: Uuid) -> Result<Option<lora::Model>, DbErr> {
+        let lora = lora::Entity::find_by_id(id).one(self.tx).await?;
+        Ok(lora.filter(|lora| lora.state != LoraState::Deleted))
+    }
+
+    async fn published_lora(&self, id: Uuid) -> Result<Option<lora::Model>, DbErr> {
+        Ok(self.lora(id).await?.filter(|lora| lora.state == LoraState::Published))
+    }
+
+    async fn name_of(&self, user: Uuid) -> Result<String, DbErr> {
+        let user = user::Entity::find_by_id(user).one(self.tx).await?;
+        Ok(user.map_or_else(|| "Somebody".to_owned(), |user| user.display_name))
+    }
+
+    /// Those of several people who may see a LoRA at this moment.
+    async fn who_see(&self, lora: &lora::Model, people: &[Uuid]) -> Result<Vec<Uuid>, DbErr> {
+        if lora.state == LoraState::Published {
+            return Ok(people.to_vec());
+        }
+        self.members(lora.team_id, people).await
+    }
+
+    /// Those of several people who belong to a team.
+    async fn members(&self, team: Uuid, people: &[Uuid]) -> Result<Vec<Uuid>, DbErr> {
+        membership::Entity::find()
+            .select_only()
+            .column(membership::Column::UserId)
+            .filter(membership::Column::TeamId.eq(team))
+            .filter(membership::Column::UserId.is_in(people.iter().copied()))
+            .into_tuple()
+            .all(self.tx)
+            .await
+    }
+
+    async fn tell_followers(&self, maker: Uuid, told: Told) -> Result<(), DbErr> {
+        let mut after = Uuid::nil();
+        loop {
+            let rows: Vec<(Uuid, Uuid)> = follow::Entity::find()
+                .select_only()
+                .columns([follow::Column::Id, follow::Column::FollowerId])
+                .filter(follow::Column::FollowedId.eq(maker))
+                .filter(follow::Column::Id.gt(after))
+                .order_by_asc(follow::Column::Id)
+                .limit(PIECE as u64)
+                .into_tuple()
+                .all(self.tx)
+                .await?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            after = *last;
+            self.tell(rows.into_iter().map(|(_, follower)| follower), &told).await?;
+        }
+    }
+
+    /// Writes notifications; nobody is told of what they did themselves.
+    async fn tell(&self, people: impl IntoIterator<Item = Uuid>, told: &Told) -> Result<(), DbErr> {
+        let doers: HashSet<Uuid> = match told.kind {
+            // The event's actor is who asked, and hears of what the house did for them.
+            NotificationKind::JobFinished => HashSet::new(),
+            _ => told.actor.into_iter().chain(self.event.actor_id).collect(),
+        };
+        let rows: Vec<notification::ActiveModel> =
+            people.into_iter().filter(|person| !doers.contains(person)).map(|person| self.row(person, told)).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let conflict =
+            OnConflict::columns([notification::Column::UserId, notification::Column::Sequence]).do_nothing().to_owned();
+        notification::Entity::insert_many(rows).on_conflict(conflict).exec_without_returning(self.tx).await.map(|_| ())
+    }
+
+    fn row(&self, person: Uuid, told: &Told) -> notification::ActiveModel {
+        notification::ActiveModel {
+            id: Set(self.ctx.new_id()),
+            user_id: Set(person),
+            sequence: Set(self.event.sequence),
+            kind: Set(told.kind),
+            actor_id: Set(told.actor),
+            lora_id: Set(told.lora),
+            comment_id: Set(told.comment),
+            job_id: Set(told.job),
+            message: Set(told.message.clone()),
+            read_at: Set(None),
+            created_at: Set(self.ctx.now()),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What a training does when nobody says otherwise.
+
+use atelier_entities::base_model;
+
+/// Epochs.
+pub const EPOCHS: i32 = 8;
+
+/// Strength of samples and previews.
+pub const STRENGTH: f64 = 1.0;
+
+/// The longest edge of pictures that a small model draws, in pixels.
+const SMALL: i32 = 256;
+
+/// What suits a base model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Defaults {
+    /// Rank, and alpha.
+    pub rank: i32,
+    /// Learning rate at its peak.
+    pub learning_rate: f64,
+    /// Pictures a step.
+    pub batch_size: i32,
+    /// How often each picture is seen in an epoch, in crops of its own.
+    pub repeats: u32,
+}
+
+impl Defaults {
+    /// What suits this base model. A small one, such as the starter, is narrow and its steps cost little: it takes a high
+    /// rank, many steps and a high rate. A large one takes what the field uses for models of its size.
+    pub fn of(model: &base_model::Model) -> Self {
+        if model.native_width.max(model.native_height) <= SMALL {
+            Self { rank: 32, learning_rate: 3e-3, batch_size: 4, repeats: 32 }
+        } else {
+            Self { rank: 16, learning_rate: 1e-4, batch_size: 1, repeats: 10 }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a worker needs to train.
+
+use atelier_entities::{base_model, dataset_picture as picture, lora, training_run as run};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use uuid::Uuid;
+
+use crate::{
+    context::Context,
+    error::{ReadError, Refused},
+    lora::versions::words,
+    policy::Resource as _,
+};
+
+/// A picture to train on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainingPicture {
+    /// The blob that holds it, as PNG.
+    pub blob_sha256: String,
+    /// Its caption.
+    pub caption: String,
+}
+
+/// A training as a worker sees it.
+#[derive(Clone, Debug)]
+pub struct TrainingWork {
+    /// The run.
+    pub run: run::Model,
+    /// The LoRA that gets the version.
+    pub lora: lora::Model,
+    /// The model to train on.
+    pub base_model: base_model::Model,
+    /// The pictures, in the order of their keys: the same for every attempt.
+    pub pictures: Vec<TrainingPicture>,
+    /// Prompts of the sample pictures.
+    pub sample_prompts: Vec<String>,
+}
+
+/// Loads a training.
+///
+/// # Errors
+/// [`Refused::NotFound`] when something it needs has been removed meanwhile.
+pub async fn load(ctx: &Context, run: Uuid) -> Result<TrainingWork, ReadError> {
+    let db = ctx.db.read();
+    let run = run::Entity::find_by_id(run).one(db).await?.ok_or(Refused::NotFound(run::Model::NAME))?;
+    let lora = lora::Entity::find_by_id(run.lora_id).one(db).await?.ok_or(Refused::NotFound(lora::Model::NAME))?;
+    let base_model =
+        base_model::Entity::find_by_id(run.base_model_id).one(db).await?.ok_or(Refused::NotFound("base model"))?;
+    let pictures = picture::Entity::find()
+        .filter(picture::Column::DatasetId.eq(run.dataset_id))
+        .order_by_asc(picture::Column::Id)
+        .all(db)
+        .await?
+        .into_iter()
+        .map(|row| TrainingPicture { blob_sha256: row.blob_sha256, caption: row.caption })
+        .collect();
+    let sample_prompts = words(&run.sample_prompts);
+    Ok(TrainingWork { run, lora, base_model, pictures, sample_prompts })
+}
