@@ -1,0 +1,73 @@
+//! Generates pictures.
+
+use atelier_domain::{
+    context::Context,
+    generation::{self, GenerationWork, RenderedAsset},
+    jobs::claim::Claim,
+    ports::inspector::model_folder,
+};
+use atelier_inference::{LoraUse, RecipeLora, RenderRequest};
+
+use super::{
+    Failure,
+    render::{recipe, recipe_lora, render, store},
+};
+use crate::{device::Device, files::local_copy, sink::StopFlag};
+
+/// Preview pictures of a generation, about: each costs a decoding.
+const PREVIEWS: u32 = 5;
+
+/// A preview picture is sent every so many steps.
+pub fn preview_every(steps: u32) -> u32 {
+    (steps / PREVIEWS).max(1)
+}
+
+/// Renders what a generation asks for.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn generate(ctx: &Context, device: &Device, claim: &Claim, stop: &StopFlag) -> Result<(), Failure> {
+    let work = generation::load(ctx, claim.job.subject_id).await?;
+    let folder = model_folder(&ctx.settings.models, &work.base_model.folder);
+    let request = request(ctx, &work).await?;
+    let used = work.loras.iter().map(|used| recipe_lora(&used.lora.name, &used.version, used.strength));
+    let used: Vec<RecipeLora> = used.collect();
+    let pictures = u32::try_from(request.seeds.len()).unwrap_or(u32::MAX);
+    let rendered = render(ctx, device, claim.lease, stop, folder, request.clone(), (0, pictures)).await?;
+    let mut assets = Vec::with_capacity(rendered.len());
+    for one in rendered {
+        let recipe = recipe(&request, &work.base_model.name, one.seed, used.clone());
+        let stored = store(ctx, one.picture, recipe.to_text_chunks()).await?;
+        assets.push(RenderedAsset {
+            picture: stored.picture,
+            thumbnail: stored.thumbnail,
+            blurhash: stored.blurhash,
+            width: stored.width,
+            height: stored.height,
+            seed: i64::try_from(one.seed).unwrap_or(i64::MAX),
+            recipe: serde_json::to_value(&recipe).map_err(anyhow::Error::from)?,
+        });
+    }
+    Ok(generation::complete(ctx, claim.lease, assets).await?)
+}
+
+async fn request(ctx: &Context, work: &GenerationWork) -> Result<RenderRequest, Failure> {
+    let generation = &work.generation;
+    let mut loras = Vec::with_capacity(work.loras.len());
+    for used in &work.loras {
+        let path = local_copy(ctx, &used.version.blob_sha256, &ctx.settings.work.join("loras"), "safetensors").await?;
+        loras.push(LoraUse { path, strength: used.strength });
+    }
+    let first = generation.seed.unsigned_abs();
+    Ok(RenderRequest {
+        prompt: generation.prompt.clone(),
+        negative_prompt: generation.negative_prompt.clone(),
+        width: generation.width.unsigned_abs(),
+        height: generation.height.unsigned_abs(),
+        steps: generation.steps.unsigned_abs(),
+        guidance: generation.guidance,
+        seeds: (0..u64::from(generation.count.unsigned_abs())).map(|index| first + index).collect(),
+        loras,
+        preview_every: Some(preview_every(generation.steps.unsigned_abs())),
+    })
+}

@@ -1,0 +1,133 @@
+//! The domain's inspector, by the models' own code.
+
+use std::path::Path;
+
+use atelier_domain::ports::inspector::{
+    InspectedLora, InspectedModel, InspectedPicture, Inspector, LintFinding, LintedPicture, LoraLayout, Rejected,
+};
+use atelier_inference::{Error, Layout, Picture, quality};
+
+/// The longer edge of a thumbnail, in pixels.
+const THUMBNAIL_EDGE: u32 = 256;
+
+/// Looks into pictures, LoRAs and model folders.
+#[derive(Debug, Default)]
+pub struct ModelInspector;
+
+impl Inspector for ModelInspector {
+    fn picture(&self, file: &Path) -> Result<InspectedPicture, Rejected> {
+        let bytes = std::fs::read(file).map_err(|error| Rejected(format!("The file cannot be read: {error}.")))?;
+        let picture = Picture::decode(&bytes).map_err(rejected)?;
+        let thumbnail = picture.thumbnail(THUMBNAIL_EDGE);
+        let facts = quality::PictureFacts::of(&picture);
+        Ok(InspectedPicture {
+            width: picture.width,
+            height: picture.height,
+            png: picture.encode_png(&[]),
+            thumbnail_webp: thumbnail.encode_webp(),
+            blurhash: quality::blurhash(&thumbnail),
+            perceptual_hash: facts.perceptual_hash,
+            sharpness: facts.sharpness,
+            colours: facts.colours,
+        })
+    }
+
+    fn lint(&self, pictures: &[LintedPicture], smallest_edge: u32) -> Vec<LintFinding> {
+        let facts: Vec<quality::PictureFacts> = pictures
+            .iter()
+            .map(|picture| quality::PictureFacts {
+                width: picture.width,
+                height: picture.height,
+                perceptual_hash: picture.perceptual_hash,
+                sharpness: picture.sharpness,
+                colours: picture.colours.clone(),
+            })
+            .collect();
+        quality::lint_facts(&facts, smallest_edge)
+            .into_iter()
+            .map(|finding| {
+                let (code, other) = match finding.kind {
+                    quality::LintKind::NearDuplicate { of } => ("NEAR_DUPLICATE", Some(of)),
+                    quality::LintKind::TooSmall => ("TOO_SMALL", None),
+                    quality::LintKind::Blurred => ("BLURRED", None),
+                    quality::LintKind::Unreadable => ("UNREADABLE", None),
+                };
+                LintFinding { picture: finding.index, code, other, message: finding.message }
+            })
+            .collect()
+    }
+
+    fn lora(&self, file: &Path) -> Result<InspectedLora, Rejected> {
+        let report = atelier_inference::inspect(file).map_err(rejected)?;
+        Ok(InspectedLora {
+            family: report.family,
+            variant: report.variant,
+            declared: report.declared.unwrap_or_default(),
+            context_width: report.context_width,
+            hidden_width: report.hidden_width,
+            rank: report.rank,
+            alpha: report.alpha,
+            layout: report.layout.to_string(),
+            trigger_words: report.trigger_words,
+            title: report.metadata.get("modelspec.title").cloned(),
+            sha256: report.hashes.sha256,
+            auto_v2: report.hashes.auto_v2,
+            auto_v3: report.hashes.auto_v3,
+            blake3: report.hashes.blake3,
+            size: report.size,
+            matched_share: report.matched_share,
+            problems: report.problems,
+            metadata: serde_json::to_value(report.metadata).unwrap_or_default(),
+        })
+    }
+
+    fn convert_lora(&self, file: &Path, layout: LoraLayout, out: &Path) -> Result<(), Rejected> {
+        let layout = match layout {
+            LoraLayout::Bfl => Layout::Bfl,
+            LoraLayout::Diffusers => Layout::Diffusers,
+            LoraLayout::Kohya => Layout::Kohya,
+        };
+        atelier_inference::convert(file, layout, out).map_err(rejected)
+    }
+
+    fn fits(&self, lora: &InspectedLora, model: &InspectedModel) -> Result<(), Rejected> {
+        if lora.family == model.family
+            && lora.hidden_width == model.hidden_width
+            && lora.context_width == model.context_width
+        {
+            return Ok(());
+        }
+        Err(Rejected(format!(
+            "This LoRA was made for {} {} (width {}, text {}), and the model is {} {} (width {}, text {}). Choose a LoRA and a \
+             model that belong together.",
+            lora.family,
+            lora.variant,
+            lora.hidden_width,
+            lora.context_width,
+            model.family,
+            model.variant,
+            model.hidden_width,
+            model.context_width,
+        )))
+    }
+
+    fn model(&self, folder: &Path) -> Result<InspectedModel, Rejected> {
+        let facts = atelier_inference::facts(folder).map_err(rejected)?;
+        Ok(InspectedModel {
+            family: facts.family,
+            variant: facts.variant,
+            context_width: facts.context_width,
+            hidden_width: facts.hidden_width,
+            native_width: facts.native_width,
+            native_height: facts.native_height,
+            size_multiple: facts.size_multiple,
+            default_steps: facts.default_steps,
+            default_guidance: facts.default_guidance,
+            distilled: facts.distilled,
+        })
+    }
+}
+
+fn rejected(error: Error) -> Rejected {
+    Rejected(error.to_string())
+}
