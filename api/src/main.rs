@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `atelier`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    atelier::cli::main()
+}

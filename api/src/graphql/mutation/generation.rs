@@ -1,0 +1,119 @@
+//! Asking for pictures and deleting them.
+
+use async_graphql::{Context, ID, InputObject, Object, Result};
+use atelier_domain::{
+    generation::{self, StartGeneration, WantedLora},
+    id::Noun,
+};
+
+use crate::{
+    graphql::{
+        context::{Resolve, decode},
+        scalars::BigInt,
+        types::generation::{Asset, Generation},
+    },
+    payload,
+};
+
+/// A LoRA to be used.
+#[derive(InputObject)]
+pub struct GenerationLoraInput {
+    /// Its version.
+    pub version_id: ID,
+    /// Its strength, -2 to 2; what the version recommends without it.
+    pub strength: Option<f64>,
+}
+
+/// What is asked for; what is left out has the model's own defaults.
+#[derive(InputObject)]
+pub struct GeneratePicturesInput {
+    /// What the pictures show.
+    pub prompt: String,
+    /// What they do not show.
+    #[graphql(default)]
+    pub negative_prompt: String,
+    /// The team that pays and keeps the pictures; your own without it.
+    pub team_id: Option<ID>,
+    /// The model; the first LoRA's or the default one without it.
+    pub base_model_id: Option<ID>,
+    /// LoRAs, applied together.
+    #[graphql(default)]
+    pub loras: Vec<GenerationLoraInput>,
+    /// Seed of the first picture, the others count on from it; drawn without it.
+    pub seed: Option<BigInt>,
+    /// Pixels across.
+    pub width: Option<i32>,
+    /// Pixels down.
+    pub height: Option<i32>,
+    /// Denoising steps.
+    pub steps: Option<i32>,
+    /// Guidance scale.
+    pub guidance: Option<f64>,
+    /// Number of pictures, 1 to 16; 1 without it.
+    pub count: Option<i32>,
+    /// Makes a repeated call harmless: the same key gives the first answer again for 24 hours.
+    pub idempotency_key: Option<String>,
+}
+
+payload! {
+    /// The answer to `generatePictures`.
+    pub struct GeneratePicturesPayload {
+        /// The generation, queued.
+        generation: Generation
+    }
+}
+
+/// Which picture to delete.
+#[derive(InputObject)]
+pub struct DeleteAssetInput {
+    /// The picture.
+    pub id: ID,
+}
+
+payload! {
+    /// The answer to `deleteAsset`.
+    pub struct DeleteAssetPayload {
+        /// What is left: its recipe and hash.
+        asset: Asset
+    }
+}
+
+/// Mutations of generations.
+#[derive(Default)]
+pub struct GenerationMutation;
+
+#[Object]
+impl GenerationMutation {
+    /// Asks for pictures. Watch the generation's job with `jobProgress`. A LoRA that does not fit the model is refused
+    /// before anything is queued.
+    async fn generate_pictures(
+        &self,
+        ctx: &Context<'_>,
+        input: GeneratePicturesInput,
+    ) -> Result<GeneratePicturesPayload> {
+        let loras = input.loras.into_iter().map(|lora| {
+            Ok(WantedLora { version: decode(Noun::LoraVersion, &lora.version_id)?, strength: lora.strength })
+        });
+        let input = StartGeneration {
+            team: input.team_id.map(|id| decode(Noun::Team, &id)).transpose()?,
+            base_model: input.base_model_id.map(|id| decode(Noun::BaseModel, &id)).transpose()?,
+            prompt: input.prompt,
+            negative_prompt: input.negative_prompt,
+            loras: loras.collect::<Result<Vec<_>>>()?,
+            seed: input.seed.map(|seed| seed.0),
+            width: input.width,
+            height: input.height,
+            steps: input.steps,
+            guidance: input.guidance,
+            count: input.count,
+            idempotency_key: input.idempotency_key,
+        };
+        GeneratePicturesPayload::answer(generation::start(ctx.house(), ctx.actor(), input).await, Generation)
+    }
+
+    /// Deletes a picture; its recipe and hash stay.
+    async fn delete_asset(&self, ctx: &Context<'_>, input: DeleteAssetInput) -> Result<DeleteAssetPayload> {
+        let id = decode(Noun::Asset, &input.id)?;
+        DeleteAssetPayload::answer(generation::delete_asset(ctx.house(), ctx.actor(), id).await, Asset)
+    }
+}

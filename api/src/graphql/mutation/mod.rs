@@ -1,0 +1,41 @@
+//! Mutations, one file a noun. Each takes one `input` and answers with the object and `userErrors`.
+
+use async_graphql::MergedObject;
+
+pub mod comment;
+pub mod dataset;
+pub mod dataset_picture;
+pub mod follow;
+pub mod generation;
+pub mod invitation;
+pub mod job;
+pub mod ledger;
+pub mod lora;
+pub mod membership;
+pub mod notification;
+pub mod rating;
+pub mod team;
+pub mod training;
+pub mod upload;
+pub mod user;
+
+/// Everything that can be done.
+#[derive(MergedObject, Default)]
+pub struct Mutation(
+    comment::CommentMutation,
+    dataset::DatasetMutation,
+    dataset_picture::DatasetPictureMutation,
+    follow::FollowMutation,
+    generation::GenerationMutation,
+    invitation::InvitationMutation,
+    job::JobMutation,
+    ledger::LedgerMutation,
+    lora::LoraMutation,
+    membership::MembershipMutation,
+    notification::NotificationMutation,
+    rating::RatingMutation,
+    team::TeamMutation,
+    training::TrainingMutation,
+    upload::UploadMutation,
+    user::UserMutation,
+);

@@ -1,0 +1,38 @@
+//! Reading comments.
+
+use async_graphql::{Context, ID, Object, Result};
+use atelier_domain::{id::Noun, lora as loras, social::comment};
+
+use crate::graphql::{
+    connection::ConnectionOf,
+    context::{Resolve, decode},
+    failure,
+    loaders::pages::load_page,
+    types::comment::Comment,
+};
+
+/// Queries of comments.
+#[derive(Default)]
+pub struct CommentQuery;
+
+#[Object]
+impl CommentQuery {
+    /// A comment on a LoRA that you may see.
+    async fn comment(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Result<Comment> {
+        let id = decode(Noun::Comment, &id)?;
+        comment::get(ctx.house(), ctx.actor(), id).await.map(Comment).map_err(failure::read_error)
+    }
+
+    /// The comments that begin a thread on a LoRA, newest first; their answers are `replies`.
+    async fn comments(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The LoRA.")] lora_id: ID,
+        #[graphql(desc = "How many, 1 to 100.")] first: i32,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> Result<ConnectionOf<Comment>> {
+        let id = decode(Noun::Lora, &lora_id)?;
+        loras::get(ctx.house(), ctx.actor(), id).await.map_err(failure::read_error)?;
+        load_page(ctx, |pages| &pages.lora_comments, id, (first, after), Comment).await
+    }
+}

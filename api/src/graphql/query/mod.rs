@@ -1,0 +1,43 @@
+//! Queries, one file a noun.
+
+use async_graphql::MergedObject;
+
+pub mod audit_entry;
+pub mod base_model;
+pub mod comment;
+pub mod dataset;
+pub mod dataset_picture;
+pub mod generation;
+pub mod job;
+pub mod ledger;
+pub mod lora;
+pub mod lora_version;
+pub mod node;
+pub mod notification;
+pub mod rating;
+pub mod team;
+pub mod training;
+pub mod upload;
+pub mod user;
+
+/// Everything that can be read.
+#[derive(MergedObject, Default)]
+pub struct Query(
+    audit_entry::AuditEntryQuery,
+    base_model::BaseModelQuery,
+    comment::CommentQuery,
+    dataset::DatasetQuery,
+    dataset_picture::DatasetPictureQuery,
+    generation::GenerationQuery,
+    job::JobQuery,
+    ledger::LedgerQuery,
+    lora::LoraQuery,
+    lora_version::LoraVersionQuery,
+    node::NodeQuery,
+    notification::NotificationQuery,
+    rating::RatingQuery,
+    team::TeamQuery,
+    training::TrainingQuery,
+    upload::UploadQuery,
+    user::UserQuery,
+);

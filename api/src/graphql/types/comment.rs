@@ -1,0 +1,78 @@
+//! Comments.
+
+use async_graphql::{Context, ID, Object, Result};
+use atelier_domain::{entities::comment, id::Noun};
+use chrono::{DateTime, Utc};
+
+use super::{lora::Lora, user::User};
+use crate::graphql::{
+    connection::ConnectionOf,
+    context::encode,
+    loaders::{load, pages::load_page},
+    scalars::BigInt,
+};
+
+/// A comment on a LoRA, or an answer to one.
+pub struct Comment(pub comment::Model);
+
+#[Object]
+impl Comment {
+    /// Its id.
+    pub async fn id(&self) -> ID {
+        encode(Noun::Comment, self.0.id)
+    }
+
+    /// The LoRA.
+    async fn lora(&self, ctx: &Context<'_>) -> Result<Option<Lora>> {
+        load(ctx, |loaders| &loaders.loras, self.0.lora_id).await.map(|row| row.map(Lora))
+    }
+
+    /// The comment that it answers.
+    async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
+        let Some(id) = self.0.parent_id else { return Ok(None) };
+        load(ctx, |loaders| &loaders.comments, id).await.map(|row| row.map(Comment))
+    }
+
+    /// Who wrote it; none once it was deleted.
+    async fn author(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        if self.0.deleted_at.is_some() {
+            return Ok(None);
+        }
+        load(ctx, |loaders| &loaders.users, self.0.user_id).await.map(|row| row.map(User))
+    }
+
+    /// The text; empty once it was deleted.
+    async fn body(&self) -> &str {
+        &self.0.body
+    }
+
+    /// How many answers it has.
+    async fn reply_count(&self, ctx: &Context<'_>) -> Result<BigInt> {
+        Ok(BigInt(load(ctx, |loaders| &loaders.reply_counts, self.0.id).await?.unwrap_or_default()))
+    }
+
+    /// Its answers, oldest first.
+    async fn replies(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.")] first: i32,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> Result<ConnectionOf<Comment>> {
+        load_page(ctx, |pages| &pages.comment_replies, self.0.id, (first, after), Comment).await
+    }
+
+    /// When it was written.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// When its text was last changed.
+    async fn edited_at(&self) -> Option<DateTime<Utc>> {
+        self.0.edited_at
+    }
+
+    /// When it was deleted; its place in the thread stays.
+    async fn deleted_at(&self) -> Option<DateTime<Utc>> {
+        self.0.deleted_at
+    }
+}

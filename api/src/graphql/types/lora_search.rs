@@ -1,0 +1,130 @@
+//! LoRAs that were found: the list, what it could be narrowed by, and where the words stand.
+
+use async_graphql::{
+    Context, Object, Result, SimpleObject,
+    connection::{Connection, ConnectionNameType, Edge, EdgeNameType, EnableNodesField},
+};
+use atelier_domain::{
+    lora::{self as loras, Facets, Found, Highlight, LoraSearch},
+    page::Page,
+};
+use uuid::Uuid;
+
+use super::{base_model::BaseModel, lora::Lora};
+use crate::graphql::{context::Resolve, failure, loaders::load};
+
+/// The names of the list's types: a plain list of LoRAs has others.
+pub struct Names;
+
+impl ConnectionNameType for Names {
+    fn type_name<T: async_graphql::OutputType>() -> String {
+        "LoraSearchConnection".to_owned()
+    }
+}
+
+impl EdgeNameType for Names {
+    fn type_name<T: async_graphql::OutputType>() -> String {
+        "LoraSearchEdge".to_owned()
+    }
+}
+
+/// LoRAs that were found.
+pub type LoraSearchConnection =
+    Connection<String, Lora, LoraSearchFields, LoraSearchEdgeFields, Names, Names, EnableNodesField>;
+
+/// What the list says besides its rows.
+pub struct LoraSearchFields(LoraSearch);
+
+#[Object]
+impl LoraSearchFields {
+    /// What the list could be narrowed by; counted over all pages. Of LoRAs that are not published nothing is counted.
+    async fn facets(&self, ctx: &Context<'_>) -> Result<LoraFacets> {
+        loras::facets(ctx.house(), &self.0).await.map(LoraFacets).map_err(failure::read_error)
+    }
+}
+
+/// What the list says of a row besides the LoRA.
+#[derive(SimpleObject)]
+pub struct LoraSearchEdgeFields {
+    /// Where the words stand; empty without words.
+    highlights: Vec<LoraHighlight>,
+}
+
+/// A piece of text with the words that were looked for marked.
+#[derive(SimpleObject)]
+pub struct LoraHighlight {
+    /// `name`, `description`, `tags`, `triggerWords`, `prompts` or `creator`.
+    field: &'static str,
+    /// The piece, as HTML in which only `<em>` is markup.
+    html: String,
+}
+
+/// How often values occur among what was found, the most frequent first, at most a hundred each.
+pub struct LoraFacets(Facets);
+
+#[Object]
+impl LoraFacets {
+    /// Tags.
+    async fn tags(&self) -> Vec<LoraFacetValue> {
+        values(&self.0.tags)
+    }
+
+    /// Licences.
+    async fn licenses(&self) -> Vec<LoraFacetValue> {
+        values(&self.0.licenses)
+    }
+
+    /// Base models.
+    async fn base_models(&self) -> Vec<LoraBaseModelFacet> {
+        self.0.base_models.iter().map(|(id, count)| LoraBaseModelFacet { id: *id, count: *count }).collect()
+    }
+}
+
+/// A value and how often it occurs.
+#[derive(SimpleObject)]
+pub struct LoraFacetValue {
+    /// The value, as `filter` takes it.
+    value: String,
+    /// How many of the LoRAs found have it.
+    count: u64,
+}
+
+fn values(counts: &[(String, u64)]) -> Vec<LoraFacetValue> {
+    counts.iter().map(|(value, count)| LoraFacetValue { value: value.clone(), count: *count }).collect()
+}
+
+/// A base model and how often it occurs.
+pub struct LoraBaseModelFacet {
+    id: Uuid,
+    count: u64,
+}
+
+#[Object]
+impl LoraBaseModelFacet {
+    /// The base model.
+    async fn base_model(&self, ctx: &Context<'_>) -> Result<Option<BaseModel>> {
+        load(ctx, |loaders| &loaders.base_models, self.id).await.map(|row| row.map(BaseModel))
+    }
+
+    /// How many of the LoRAs found are for it.
+    async fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+/// Makes the connection of a page.
+pub fn found(page: Page<Found>, search: LoraSearch) -> LoraSearchConnection {
+    let after = search.page.after.is_some();
+    let mut connection = Connection::with_additional_fields(after, page.has_next, LoraSearchFields(search));
+    connection.edges.extend(page.rows.into_iter().map(|(cursor, found)| {
+        let highlights = found.highlights.into_iter().map(LoraHighlight::from).collect();
+        Edge::with_additional_fields(cursor, Lora(found.lora), LoraSearchEdgeFields { highlights })
+    }));
+    connection
+}
+
+impl From<Highlight> for LoraHighlight {
+    fn from(highlight: Highlight) -> Self {
+        Self { field: highlight.field.as_str(), html: highlight.html }
+    }
+}

@@ -1,0 +1,145 @@
+//! Versions of LoRAs.
+
+use async_graphql::{Context, ID, Json, Object, Result, SimpleObject};
+use atelier_domain::{entities::lora_version, id::Noun, lora::versions::words};
+use chrono::{DateTime, Utc};
+
+use super::{base_model::BaseModel, lora::Lora, preview::Preview};
+use crate::graphql::{context::encode, loaders::load, scalars::BigInt};
+
+/// One file of a LoRA. It never changes.
+pub struct LoraVersion(pub lora_version::Model);
+
+/// The names that a file has by its content, in hexadecimal digits.
+#[derive(SimpleObject)]
+pub struct LoraHashes {
+    /// SHA-256 of the file.
+    sha256: String,
+    /// AutoV2: the first ten digits of the SHA-256.
+    auto_v2: String,
+    /// AutoV3: SHA-256 of what follows the header.
+    auto_v3: String,
+    /// BLAKE3 of the file.
+    blake3: String,
+}
+
+#[Object]
+impl LoraVersion {
+    /// Its id.
+    pub async fn id(&self) -> ID {
+        encode(Noun::LoraVersion, self.0.id)
+    }
+
+    /// The LoRA.
+    async fn lora(&self, ctx: &Context<'_>) -> Result<Option<Lora>> {
+        load(ctx, |loaders| &loaders.loras, self.0.lora_id).await.map(|row| row.map(Lora))
+    }
+
+    /// 1, 2, 3 … within the LoRA.
+    async fn number(&self) -> i32 {
+        self.0.number
+    }
+
+    /// What is new.
+    async fn change_note(&self) -> &str {
+        &self.0.change_note
+    }
+
+    /// The version that it continues.
+    async fn parent(&self, ctx: &Context<'_>) -> Result<Option<LoraVersion>> {
+        let Some(id) = self.0.parent_version_id else { return Ok(None) };
+        load(ctx, |loaders| &loaders.lora_versions, id).await.map(|row| row.map(LoraVersion))
+    }
+
+    /// The base model here that it fits; none if this installation has none for it.
+    async fn base_model(&self, ctx: &Context<'_>) -> Result<Option<BaseModel>> {
+        let Some(id) = self.0.base_model_id else { return Ok(None) };
+        load(ctx, |loaders| &loaders.base_models, id).await.map(|row| row.map(BaseModel))
+    }
+
+    /// The family that the file's metadata declares; empty when it does not.
+    async fn declared_family(&self) -> &str {
+        &self.0.declared_family
+    }
+
+    /// The family as detected from tensor shapes.
+    async fn detected_family(&self) -> &str {
+        &self.0.detected_family
+    }
+
+    /// The variant as detected from tensor shapes.
+    async fn detected_variant(&self) -> &str {
+        &self.0.detected_variant
+    }
+
+    /// Share of the file's keys that were understood, 0 to 1.
+    async fn matched_share(&self) -> f64 {
+        self.0.matched_share
+    }
+
+    /// What is odd about the file, in sentences.
+    async fn problems(&self) -> Vec<String> {
+        words(&self.0.problems)
+    }
+
+    /// Words that call its style up.
+    async fn trigger_words(&self) -> Vec<String> {
+        words(&self.0.trigger_words)
+    }
+
+    /// Rank of its matrices.
+    async fn rank(&self) -> i32 {
+        self.0.rank
+    }
+
+    /// Alpha: the scale is strength · alpha / rank.
+    async fn alpha(&self) -> f64 {
+        self.0.alpha
+    }
+
+    /// The layout of the file as it was made: `BFL`, `DIFFUSERS` or `KOHYA`.
+    async fn layout(&self) -> &str {
+        &self.0.layout
+    }
+
+    /// The names that the file has by its content.
+    async fn hashes(&self) -> LoraHashes {
+        LoraHashes {
+            sha256: self.0.blob_sha256.clone(),
+            auto_v2: self.0.auto_v2.clone(),
+            auto_v3: self.0.auto_v3.clone(),
+            blake3: self.0.blake3.clone(),
+        }
+    }
+
+    /// Size of the file in bytes.
+    async fn file_size(&self) -> BigInt {
+        BigInt(self.0.file_size)
+    }
+
+    /// Strength at which it looks best.
+    async fn recommended_strength(&self) -> f64 {
+        self.0.recommended_strength
+    }
+
+    /// The metadata of the file's header.
+    async fn metadata(&self) -> Json<serde_json::Value> {
+        Json(self.0.metadata.clone())
+    }
+
+    /// Pictures that show what it does; empty until they are rendered.
+    async fn previews(&self, ctx: &Context<'_>) -> Result<Vec<Preview>> {
+        let rows = load(ctx, |loaders| &loaders.version_previews, self.0.id).await?;
+        Ok(rows.unwrap_or_default().into_iter().map(Preview).collect())
+    }
+
+    /// When everybody could first see it; none for a version that only its team sees.
+    async fn published_at(&self) -> Option<DateTime<Utc>> {
+        self.0.published_at
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+}

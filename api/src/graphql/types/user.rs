@@ -1,0 +1,145 @@
+//! People.
+
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use atelier_domain::{account, entities::user, id::Noun, social::notification};
+use chrono::{DateTime, Utc};
+
+use super::{follow::Follow, team::Team};
+use crate::graphql::{
+    connection::ConnectionOf,
+    context::{Resolve, encode},
+    failure,
+    loaders::{load, pages::load_page},
+    scalars::BigInt,
+};
+
+/// A person, as everybody sees them.
+pub struct User(pub user::Model);
+
+#[Object]
+impl User {
+    /// Their id.
+    pub async fn id(&self) -> ID {
+        encode(Noun::User, self.0.id)
+    }
+
+    /// Their name in addresses.
+    async fn handle(&self) -> &str {
+        &self.0.handle
+    }
+
+    /// Their name.
+    async fn display_name(&self) -> &str {
+        &self.0.display_name
+    }
+
+    /// What they say of themselves.
+    async fn bio(&self) -> &str {
+        &self.0.bio
+    }
+
+    /// How many people follow them.
+    async fn follower_count(&self, ctx: &Context<'_>) -> Result<BigInt> {
+        Ok(BigInt(load(ctx, |loaders| &loaders.follower_counts, self.0.id).await?.unwrap_or_default()))
+    }
+
+    /// How many people they follow.
+    async fn following_count(&self, ctx: &Context<'_>) -> Result<BigInt> {
+        Ok(BigInt(load(ctx, |loaders| &loaders.following_counts, self.0.id).await?.unwrap_or_default()))
+    }
+
+    /// Whether you follow them.
+    async fn is_followed_by_viewer(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(load(ctx, |loaders| &loaders.followed_by_viewer, self.0.id).await?.unwrap_or_default())
+    }
+
+    /// Who follows them, newest first.
+    async fn followers(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.")] first: i32,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> Result<ConnectionOf<Follow>> {
+        load_page(ctx, |pages| &pages.user_followers, self.0.id, (first, after), Follow).await
+    }
+
+    /// Whom they follow, newest first.
+    async fn following(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.")] first: i32,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> Result<ConnectionOf<Follow>> {
+        load_page(ctx, |pages| &pages.user_following, self.0.id, (first, after), Follow).await
+    }
+
+    /// Since when they have an account.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+}
+
+/// You: what only you see of your account.
+pub struct Viewer(pub user::Model);
+
+#[Object]
+impl Viewer {
+    /// Your profile, as others see it.
+    async fn user(&self) -> User {
+        User(self.0.clone())
+    }
+
+    /// The mail address that you sign in with.
+    async fn email(&self) -> &str {
+        &self.0.email
+    }
+
+    /// Whether you administer this installation.
+    async fn is_administrator(&self) -> bool {
+        self.0.is_administrator
+    }
+
+    /// Your own team, which owns what you make unless you name another.
+    async fn personal_team(&self, ctx: &Context<'_>) -> Result<Option<Team>> {
+        let Ok(person) = ctx.actor().person() else { return Ok(None) };
+        load(ctx, |loaders| &loaders.teams, person.personal_team).await.map(|row| row.map(Team))
+    }
+
+    /// How many of your notifications are unread.
+    async fn unread_notification_count(&self, ctx: &Context<'_>) -> Result<BigInt> {
+        let count = notification::unread_count(ctx.house(), ctx.actor()).await.map_err(failure::read_error)?;
+        Ok(BigInt(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
+    /// Number of your last notification: pass it as `after:` to `notificationAdded`.
+    async fn last_notification_sequence(&self, ctx: &Context<'_>) -> Result<BigInt> {
+        notification::last_sequence(ctx.house(), ctx.actor()).await.map(BigInt).map_err(failure::read_error)
+    }
+}
+
+/// What somebody who is signed in holds.
+#[derive(SimpleObject)]
+pub struct Session {
+    /// Send it as `Authorization: Bearer …`. It is good for ten minutes.
+    pub access_token: String,
+    /// From then on the access token is worthless: call `refreshSession` before.
+    pub access_token_expires_at: DateTime<Utc>,
+    /// For `refreshSession`, once. Keep it secret.
+    pub refresh_token: String,
+    /// From then on the refresh token is worthless.
+    pub refresh_token_expires_at: DateTime<Utc>,
+    /// Who is signed in.
+    pub user: User,
+}
+
+impl From<account::Session> for Session {
+    fn from(session: account::Session) -> Self {
+        Self {
+            access_token: session.access_token,
+            access_token_expires_at: session.access_token_expires_at,
+            refresh_token: session.refresh_token,
+            refresh_token_expires_at: session.refresh_token_expires_at,
+            user: User(session.user),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Opens the house: database, files, search and models, as the settings say where they lie, and closes it again.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use atelier_domain::{
+    base_model,
+    clock::{Clock, SystemClock},
+    context::{Context, Secrets, Settings},
+    database::Database,
+    ports::{
+        blobs::{BlobSettings, Blobs},
+        events::{EventBus, LocalEventBus},
+        mailer::{FileMailer, Mailer, SmtpMailer},
+    },
+    random::{Ids, Random, SystemRandom},
+};
+use atelier_migration::{Migrator, MigratorTrait as _};
+use atelier_search::{ElsewhereIndex, EmbeddedIndex, LoraIndex};
+use atelier_worker::ModelInspector;
+use tokio::sync::Semaphore;
+
+use crate::{
+    config::{
+        HouseSettings, ServeSettings,
+        location::{BlobLocation, DatabaseLocation},
+    },
+    starter,
+};
+
+/// Credits that every new team is given: some hundred pictures and a few trainings.
+const INITIAL_CREDITS: i64 = 10_000;
+
+/// Credits of a picture.
+const CREDITS_PER_PICTURE: i64 = 1;
+
+/// Credits of an epoch of training.
+const CREDITS_PER_EPOCH: i64 = 10;
+
+/// The largest picture that may be sent, in bytes.
+const LARGEST_PICTURE: i64 = 64 << 20;
+
+/// The largest LoRA that may be sent, in bytes.
+const LARGEST_LORA: i64 = 4 << 30;
+
+/// Name of the base model that ships with Atelier; its folder has the same.
+pub const STARTER: &str = "starter";
+
+/// What of the search index a process needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchUse {
+    /// It searches and keeps the index: one process does.
+    Keep,
+    /// It does neither, such as a worker.
+    None,
+}
+
+/// Opens the house and brings its database up to date.
+///
+/// # Errors
+/// A sentence that says what is in the way.
+pub async fn open(settings: &HouseSettings, public_url: String, search: SearchUse) -> anyhow::Result<Arc<Context>> {
+    settings.check().map_err(anyhow::Error::msg)?;
+    make_folder(&settings.data)?;
+    let db = Database::connect(&database_url(&settings.database())?).await?;
+    Migrator::up(db.writer(), None)
+        .await
+        .context("The database could not be brought up to date. If a newer Atelier has used it, run that one.")?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let secrets = Secrets::load(&db, clock.as_ref(), random.as_ref()).await?;
+    let index: Arc<dyn LoraIndex> = match search {
+        SearchUse::Keep => Arc::new(open_index(&settings.search()).await?),
+        SearchUse::None => Arc::new(ElsewhereIndex),
+    };
+    let events: Arc<dyn EventBus> = Arc::new(LocalEventBus::default());
+    Ok(Arc::new(Context {
+        db,
+        clock,
+        random,
+        ids: Ids::default(),
+        blobs: Blobs::open(&blob_settings(settings))?,
+        search: index,
+        events,
+        inspector: Arc::new(ModelInspector),
+        // Hashing a password takes 19 MiB and most of a core: more at once would starve the rest.
+        password_slots: Semaphore::new(2),
+        settings: Settings {
+            public_url,
+            uploads: settings.uploads(),
+            models: settings.models(),
+            work: settings.work(),
+            lease: settings.lease(),
+            initial_credits: INITIAL_CREDITS,
+            credits_per_picture: CREDITS_PER_PICTURE,
+            credits_per_epoch: CREDITS_PER_EPOCH,
+            largest_picture: LARGEST_PICTURE,
+            largest_lora: LARGEST_LORA,
+        },
+        secrets,
+    }))
+}
+
+/// Unpacks the starter model where it is missing or older, and makes it known.
+///
+/// # Errors
+/// When the disk is full or the folder cannot be written.
+pub async fn provide_starter(ctx: &Context) -> anyhow::Result<()> {
+    let folder = ctx.settings.models.join(STARTER);
+    tokio::task::spawn_blocking(move || starter::unpack(&folder)).await??;
+    base_model::register(ctx, STARTER, "Atelier starter", STARTER, "Apache-2.0").await?;
+    Ok(())
+}
+
+/// How mail leaves.
+///
+/// # Errors
+/// When the mail server's address or the sender makes no sense, or the outbox cannot be made.
+pub fn mailer(settings: &ServeSettings) -> anyhow::Result<Arc<dyn Mailer>> {
+    Ok(match &settings.smtp_url {
+        Some(url) => Arc::new(SmtpMailer::new(url.expose(), &settings.mail_from)?),
+        None => Arc::new(FileMailer::new(settings.house.outbox(), &settings.mail_from)?),
+    })
+}
+
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| {
+        format!(
+            "The folder `{}` cannot be made. Check who may write there, or choose another with `--data`.",
+            folder.display()
+        )
+    })
+}
+
+async fn open_index(folder: &Path) -> anyhow::Result<EmbeddedIndex> {
+    let place = folder.to_owned();
+    let opened = tokio::task::spawn_blocking(move || EmbeddedIndex::open(&place)).await?;
+    opened.with_context(|| {
+        format!("The search index in `{}` cannot be opened. One Atelier at a time can keep it.", folder.display())
+    })
+}
+
+fn database_url(location: &DatabaseLocation) -> anyhow::Result<String> {
+    match location {
+        DatabaseLocation::Postgres(url) => Ok(url.expose().to_owned()),
+        DatabaseLocation::Sqlite(path) => {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                make_folder(folder)?;
+            }
+            let path = path.to_str().context("The path of the database is not UTF-8. Choose another.")?;
+            Ok(format!("sqlite://{path}?mode=rwc"))
+        }
+    }
+}
+
+fn blob_settings(settings: &HouseSettings) -> BlobSettings {
+    let s3 = &settings.s3;
+    match settings.blobs() {
+        BlobLocation::Folder(folder) => BlobSettings::Folder(folder),
+        BlobLocation::Bucket(bucket) => BlobSettings::S3 {
+            bucket,
+            region: s3.s3_region.clone(),
+            endpoint: s3.s3_endpoint.clone(),
+            access_key_id: s3.s3_access_key_id.clone(),
+            secret_access_key: s3.s3_secret_access_key.as_ref().map(|key| key.expose().to_owned()),
+        },
+    }
+}
