@@ -1,0 +1,23 @@
+//! End-to-end tests: the real service, its real database and its real models, through HTTP as any client would. Each runs
+//! on SQLite, and on PostgreSQL as well when `ATELIER_TEST_POSTGRES` names a server.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on has failed")]
+
+mod account;
+mod arrows;
+mod chaos;
+mod dataset;
+mod documents;
+mod everything;
+mod files;
+mod house;
+mod job;
+mod limits;
+mod lora;
+mod main_job;
+mod schema;
+mod social;
+mod statements;
+mod team;
+mod tenancy;
+mod watch;

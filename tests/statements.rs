@@ -1,0 +1,83 @@
+//! A nested list costs one statement a level, however many rows it has.
+
+use serde_json::json;
+
+use crate::{
+    files,
+    house::{Engine, House, Person, nodes, on_each_engine, pictures},
+};
+
+on_each_engine!(a_nested_list_costs_as_many_statements_for_twelve_rows_as_for_three);
+
+const LORAS: &str = "query ($first: Int!) { loras(first: $first, sort: NEWEST) { edges { node { \
+    name ratingAverage creator { handle followerCount isFollowedByViewer } team { name credits { available } } \
+    latestVersion { number baseModel { name } previews { seed } } previews { seed } \
+    versions(first: 2) { edges { node { number lora { name } parent { number } } } } } } } }";
+const DATASETS: &str = "query ($first: Int!) { datasets(first: $first) { edges { node { \
+    name pictureCount team { slug } lint { code } \
+    pictures(first: 2) { edges { node { caption url dataset { name } } } } } } } }";
+const JOBS: &str = "query ($first: Int!) { generations(first: $first) { edges { node { \
+    prompt job { state progress { __typename } } baseModel { name } assets { seed } \
+    loras { strength version { number lora { name } } } } } } }";
+const COMMENTS: &str = "query ($first: Int!, $lora: ID!) { comments(loraId: $lora, first: $first) { edges { node { \
+    body author { handle } lora { name } replyCount replies(first: 2) { edges { node { body author { handle } } } } } } } }";
+
+/// A statement for each row would be nine more, at least. That two fields load the same things in one statement or in
+/// two is a matter of the moment.
+const FEW_MORE: u64 = 4;
+
+/// Twelve of each thing, with what hangs below it. Gives a LoRA with twelve comments.
+async fn furnish(house: &House, ada: &Person) -> String {
+    let picture = std::fs::read(&pictures()[0]).unwrap();
+    let mut last = String::new();
+    for number in 0..12_u8 {
+        let file = files::lora(house.starter_widths(), number);
+        let lora = house.published_lora(ada, &format!("LoRA {number}"), &file).await;
+        let input = json!({ "name": format!("Data set {number}") });
+        let dataset = house.done(ada, "createDataset", input, "dataset { id }").await["dataset"]["id"].clone();
+        house.upload(ada, "DATASET_PICTURE", dataset.as_str(), "balloon.jpg", &picture).await;
+        let wish = json!({ "prompt": "a fox", "loras": [{ "versionId": lora.version }] });
+        house.done(ada, "generatePictures", wish, "generation { id }").await;
+        last = lora.id;
+    }
+    for _ in 0..12 {
+        let comment = json!({ "loraId": last, "body": "Fine lines." });
+        let comment = house.done(ada, "addComment", comment, "comment { id }").await["comment"]["id"].clone();
+        let reply = json!({ "loraId": last, "parentId": comment, "body": "They are." });
+        house.done(ada, "addComment", reply, "comment { id }").await;
+    }
+    last
+}
+
+/// How many statements a list costs. The loops behind the requests send some as well, so that the least of several
+/// tries is what counts.
+async fn statements(house: &House, ada: &Person, query: &str, lora: &str, first: usize, least: u64) -> u64 {
+    let variables = json!({ "first": first, "lora": lora });
+    let before = house.service.house.db.statements();
+    let data = house.data_of(Some(&ada.token), query, variables).await;
+    let after = house.service.house.db.statements();
+    let list = data.as_object().unwrap().values().next().unwrap();
+    assert_eq!(nodes(list).len(), first);
+    least.min(after - before)
+}
+
+async fn a_nested_list_costs_as_many_statements_for_twelve_rows_as_for_three(engine: Engine) {
+    let house = House::open_patient(engine).await;
+    let ada = house.person("ada").await;
+    let lora = furnish(&house, &ada).await;
+    for query in [LORAS, DATASETS, JOBS, COMMENTS] {
+        let (mut few, mut many) = (u64::MAX, u64::MAX);
+        for tried in 1..=60 {
+            few = statements(&house, &ada, query, &lora, 3, few).await;
+            many = statements(&house, &ada, query, &lora, 12, many).await;
+            if tried >= 5 && many <= few + FEW_MORE {
+                break;
+            }
+        }
+        println!("{few} statements for 3 rows and {many} for 12: {query}");
+        assert!(many <= few + FEW_MORE, "{few} statements for 3 rows and {many} for 12: {query}");
+        // Four of them tell who asks.
+        assert!((6..=24).contains(&few), "{few} statements for {query}");
+    }
+    house.close().await;
+}
