@@ -67,6 +67,10 @@ const WARM_UP: f64 = 100.0;
 /// Share of the time after which learning rates fall, to a twentieth at the end.
 const FALL_FROM: f64 = 0.55;
 
+/// Where the weights lie in the model's folder.
+const TRANSFORMER: &str = "transformer/diffusion_pytorch_model.safetensors";
+const TEXT_ENCODER: &str = "text_encoder/model.safetensors";
+
 /// The two optimisers.
 struct Optimisers<B: AutodiffBackend> {
     matrices: OptimizerAdaptor<Muon<B::InnerBackend>, Learner<B>, B>,
@@ -83,7 +87,8 @@ struct Progress<B: AutodiffBackend> {
 
 type Records = BinFileRecorder<FullPrecisionSettings>;
 
-/// Trains into a folder whose autoencoder is there already; goes on from the checkpoint in `checkpoint` if there is one.
+/// Trains into a folder whose autoencoder is there already. Goes on from the checkpoint in `checkpoint` if there is one,
+/// else from the weights in the folder if there are any, with optimisers that have seen nothing.
 ///
 /// # Errors
 /// When the autoencoder is missing or a folder cannot be written.
@@ -101,7 +106,7 @@ pub fn train<B: AutodiffBackend>(
         &folder::weight_files(&folder.join("vae"))?,
         |name| Some(name.to_owned()),
     )?;
-    let mut now = Progress::<B>::begin(&configs, checkpoint, device)?;
+    let mut now = Progress::<B>::begin(&configs, folder, checkpoint, device)?;
     let nothing = tokenizer.encode_chat("", PROMPT_LENGTH)?;
     let seed = training.first_seed + (now.step << 20);
     let source = (seed, training.fresh, SIZE);
@@ -143,7 +148,7 @@ fn schedule(step: u64, share: f64) -> f64 {
 }
 
 impl<B: AutodiffBackend> Progress<B> {
-    fn begin(configs: &Configs, checkpoint: &Path, device: &B::Device) -> Result<Self> {
+    fn begin(configs: &Configs, folder: &Path, checkpoint: &Path, device: &B::Device) -> Result<Self> {
         let mut learner = Learner::<B> {
             transformer: Flux2Transformer::new(&configs.transformer, device),
             text_encoder: Qwen3Encoder::new(&configs.text_encoder, device),
@@ -166,6 +171,11 @@ impl<B: AutodiffBackend> Progress<B> {
             let averaged =
                 learner.valid().load_record(records.load(checkpoint.join("average"), device).map_err(unreadable)?);
             average.resume(&averaged);
+        } else if folder.join(TRANSFORMER).exists() && folder.join(TEXT_ENCODER).exists() {
+            let keep = |name: &str| Some(name.to_owned());
+            learner.transformer = load::<B, _>(learner.transformer, &[folder.join(TRANSFORMER)], keep)?;
+            learner.text_encoder = load::<B, _>(learner.text_encoder, &[folder.join(TEXT_ENCODER)], keep)?;
+            average.resume(&learner.valid());
         }
         Ok(Self { learner, optimisers, average, step })
     }
@@ -204,14 +214,9 @@ impl<B: AutodiffBackend> Progress<B> {
         records.record(learnt.clone().into_record(), checkpoint.join("average")).map_err(failed)?;
         let step_file = checkpoint.join("step.json");
         std::fs::write(&step_file, self.step.to_string()).map_err(Error::io(&step_file))?;
-        let file = folder.join("transformer/diffusion_pytorch_model.safetensors");
+        let file = folder.join(TRANSFORMER);
         save::<B::InnerBackend, _>(&learnt.transformer, &file, Stored::F16, BTreeMap::new())?;
-        save::<B::InnerBackend, _>(
-            &learnt.text_encoder,
-            &folder.join("text_encoder/model.safetensors"),
-            Stored::F16,
-            BTreeMap::new(),
-        )?;
+        save::<B::InnerBackend, _>(&learnt.text_encoder, &folder.join(TEXT_ENCODER), Stored::F16, BTreeMap::new())?;
         let pipeline = Flux2Pipeline::<B::InnerBackend> {
             tokenizer: Tokenizer::load(&folder.join("tokenizer"))?,
             text_layers: configs.text_layers(),
