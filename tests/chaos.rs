@@ -85,7 +85,7 @@ async fn ask_for_picture(house: &House, person: &Person, seed: usize, steps: u32
 async fn killed_workers_lose_and_double_nothing(engine: Engine) {
     let house = house(engine).await;
     let person = house.person("painter").await;
-    let before = available(&house, &person).await;
+    let before = house.credits(&person, &person.team).await.0;
     for seed in 0..JOBS {
         ask_for_picture(&house, &person, seed, 1).await;
     }
@@ -120,7 +120,7 @@ async fn killed_workers_lose_and_double_nothing(engine: Engine) {
     println!("{again} of {JOBS} jobs were begun again after {KILLS} kills");
     assert!(again > 0, "no kill hit a job: the test shows nothing");
     assert_eq!(ledger::audit(db).await.unwrap(), Vec::<String>::new());
-    assert_eq!(available(&house, &person).await, before - JOBS as i64);
+    assert_eq!(house.credits(&person, &person.team).await.0, before - JOBS as i64);
     let settled = ledger_entry::Entity::find().filter(ledger_entry::Column::Operation.starts_with("settle:"));
     // Two entries an operation: out of one account and into another.
     assert_eq!(settled.count(db).await.unwrap(), 2 * JOBS as u64);
@@ -143,12 +143,6 @@ async fn check_nothing_is_stuck(house: &House) {
 async fn count_ended(house: &House) -> u64 {
     let ended = [JobState::Succeeded, JobState::Failed, JobState::Cancelled];
     job::Entity::find().filter(job::Column::State.is_in(ended)).count(house.service.house.db.read()).await.unwrap()
-}
-
-async fn available(house: &House, person: &Person) -> i64 {
-    let query = "{ viewer { personalTeam { credits { available } } } }";
-    let data = house.data_of(Some(&person.token), query, json!({})).await;
-    data["viewer"]["personalTeam"]["credits"]["available"].as_i64().unwrap()
 }
 
 async fn a_worker_that_slept_through_its_lease_writes_nothing(engine: Engine) {
@@ -197,7 +191,7 @@ async fn a_training_goes_on_after_its_worker_was_killed(engine: Engine) {
     let input = json!({ "datasetId": dataset, "triggerWord": "feltpaper", "epochs": 3, "rank": 2, "batchSize": 16, "samplePrompts": ["a house"] });
     let run = house.done(&person, "startTraining", input, "trainingRun { id job { id credits } }").await["trainingRun"]
         .clone();
-    let before = available(&house, &person).await;
+    let before = house.credits(&person, &person.team).await.0;
     let progress =
         "subscription ($id: ID!) { jobProgress(id: $id) { progress { __typename ... on JobTraining { epoch } } } }";
     let mut watch = Watch::begin(&house, &person.token, progress, json!({ "id": run["job"]["id"] })).await;
@@ -220,6 +214,6 @@ async fn a_training_goes_on_after_its_worker_was_killed(engine: Engine) {
     assert!(!epochs.contains(&1) && epochs.contains(&3), "{epochs:?}");
     assert_eq!(ledger::audit(house.service.house.db.read()).await.unwrap(), Vec::<String>::new());
     // What was set aside when it began is what it cost.
-    assert_eq!(available(&house, &person).await, before);
+    assert_eq!(house.credits(&person, &person.team).await.0, before);
     house.close().await;
 }

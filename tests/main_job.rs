@@ -201,7 +201,7 @@ async fn a_training_is_cancelled_and_tried_again(engine: Engine) {
     let house = House::open_with(engine, &[]).await;
     let creator = house.person("creator").await;
     let dataset = house.dataset(&creator, "Felt and paper", 5).await;
-    let before = credits(&house, &creator).await;
+    let before = house.credits(&creator, &creator.team).await.0;
     let run = start_training(&house, &creator, &dataset).await;
     let job = &run["job"]["id"];
     let mut watch = Watch::begin(&house, &creator.token, PROGRESS, json!({ "id": job })).await;
@@ -209,19 +209,12 @@ async fn a_training_is_cancelled_and_tried_again(engine: Engine) {
     house.done(&creator, "cancelJob", json!({ "id": job }), "job { isCancelling }").await;
     let rest = watch.all().await;
     assert_eq!(rest.last().unwrap()["jobProgress"]["progress"]["__typename"], "JobCancelled");
-    assert_eq!(credits(&house, &creator).await, before, "a cancelled training costs nothing");
+    assert_eq!(house.credits(&creator, &creator.team).await.0, before, "a cancelled training costs nothing");
 
     house.done(&creator, "retryJob", json!({ "id": job }), "job { state }").await;
     let seen = events(&house, &creator, job).await;
     assert_eq!(kinds(&seen).last(), Some(&"JobSucceeded"));
     let price: i64 = run["job"]["credits"].as_i64().unwrap();
-    assert_eq!(credits(&house, &creator).await, before - price);
+    assert_eq!(house.credits(&creator, &creator.team).await.0, before - price);
     house.close().await;
-}
-
-/// Credits that a person's own team may spend.
-async fn credits(house: &House, person: &Person) -> i64 {
-    let query = "{ viewer { personalTeam { credits { available } } } }";
-    let data = house.data_of(Some(&person.token), query, json!({})).await;
-    data["viewer"]["personalTeam"]["credits"]["available"].as_i64().unwrap()
 }
