@@ -7,7 +7,7 @@ use std::{
 };
 
 use atelier::{config::ServeSettings, service::Service};
-use atelier_domain::database::Database;
+use atelier_domain::{database::Database, ports::tls};
 use clap::Parser;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
@@ -118,6 +118,7 @@ impl House {
         };
         let required = ["atelier", "--listen", "127.0.0.1:0", "--data", &data, "--database-url", &database_url];
         let all = required.into_iter().chain(arguments.iter().copied());
+        tls::use_ring();
         let settings = Serve::try_parse_from(all).unwrap().settings;
         let service = Service::start(settings, None).await.unwrap();
         let url = format!("http://{}", service.address);

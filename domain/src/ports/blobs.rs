@@ -9,6 +9,11 @@ use opendal::{ErrorKind, Operator, services};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::tls;
+
+#[cfg(test)]
+mod tests;
+
 /// How much of a file is held in memory at once.
 const PIECE: usize = 256 * 1024;
 
@@ -76,6 +81,8 @@ impl Blobs {
                 if let Some(secret) = secret_access_key {
                     service = service.secret_access_key(secret);
                 }
+                tls::use_ring();
+                opendal_http_transport_reqwest::install_default();
                 Operator::new(service)?
             }
         };

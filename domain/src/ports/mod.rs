@@ -4,3 +4,4 @@ pub mod blobs;
 pub mod events;
 pub mod inspector;
 pub mod mailer;
+pub mod tls;

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, bail};
+use atelier_domain::ports::tls;
 use bytes::Bytes;
 use http::header::ACCEPT;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -104,6 +105,7 @@ impl Api {
     /// # Errors
     /// When there can be no HTTP client.
     pub fn new(address: SocketAddr) -> anyhow::Result<Self> {
+        tls::use_ring();
         // A proxy of the environment cannot reach a port of this machine.
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIME).pool_idle_timeout(IDLE).build();
         Ok(Self { http: http.context("There can be no HTTP client.")?, address })
