@@ -15,6 +15,7 @@ pub mod quality;
 pub mod recipe;
 pub mod render;
 pub mod schedulers;
+pub mod sdxl;
 pub mod starter;
 pub mod text;
 pub mod training;

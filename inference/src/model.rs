@@ -4,35 +4,74 @@ use std::path::Path;
 
 use burn::{
     backend::{Autodiff, Flex},
-    tensor::backend::AutodiffBackend,
+    tensor::backend::{AutodiffBackend, Backend},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     device::DeviceName,
     dtype::Precision,
-    error::Result,
+    error::{Error, Result},
     flux2::{
-        configs::Configs,
+        configs::{self as flux2_configs, Configs as Flux2Configs},
         pipeline::{Flux2Pipeline, prompt_length},
     },
     progress::Sink,
     render::{RenderRequest, Rendered},
-    text::tokenizer,
+    sdxl::{
+        configs::{self as sdxl_configs, Configs as SdxlConfigs},
+        pipeline::SdxlPipeline,
+    },
+    text::{clip_tokenizer, tokenizer},
+    weights::folder,
 };
+
+/// A family of models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// FLUX.2.
+    Flux2,
+    /// Stable Diffusion XL.
+    Sdxl,
+}
+
+impl Family {
+    /// The family of a folder, by the class in its `model_index.json`.
+    ///
+    /// # Errors
+    /// When the file is missing, or names a class that is not read.
+    pub(crate) fn of(folder: &Path) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct ModelIndex {
+            #[serde(rename = "_class_name")]
+            class_name: String,
+        }
+        let index: ModelIndex = folder::read_json(&folder.join("model_index.json"))?;
+        match index.class_name.as_str() {
+            flux2_configs::PIPELINE => Ok(Self::Flux2),
+            sdxl_configs::PIPELINE => Ok(Self::Sdxl),
+            other => Err(Error::Folder(format!(
+                "`{}` holds a {other}. Folders of FLUX.2 [klein] ({}) and SDXL ({}) are read.",
+                folder.display(),
+                flux2_configs::PIPELINE,
+                sdxl_configs::PIPELINE
+            ))),
+        }
+    }
+}
 
 /// What a model is, as its folder says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFacts {
-    /// `flux2`.
+    /// `flux2` or `sdxl`.
     pub family: String,
-    /// `klein`.
+    /// `klein` of FLUX.2; `base` or `turbo` of SDXL.
     pub variant: String,
-    /// Width of the transformer's streams.
+    /// Width of the transformer's streams, or of a UNet's largest level.
     pub hidden_width: u32,
     /// Width of the text context.
     pub context_width: u32,
-    /// Blocks of the transformer.
+    /// Blocks of the transformer, or of all transformers of a UNet.
     pub blocks: u32,
     /// Tokens of a prompt: every one is padded to so many.
     pub text_tokens: u32,
@@ -55,26 +94,59 @@ pub struct ModelFacts {
 /// # Errors
 /// When the folder is not whole or holds what is not understood, by name.
 pub fn facts(folder: &Path) -> Result<ModelFacts> {
-    let configs = Configs::read(folder)?;
-    let text_tokens = prompt_length(tokenizer::longest(&folder.join("tokenizer"))?);
-    Ok(ModelFacts::new(&configs, text_tokens))
+    match Family::of(folder)? {
+        Family::Flux2 => {
+            let configs = Flux2Configs::read(folder)?;
+            let text_tokens = prompt_length(tokenizer::longest(&folder.join("tokenizer"))?);
+            Ok(ModelFacts::of_flux2(&configs, text_tokens))
+        }
+        Family::Sdxl => {
+            let configs = SdxlConfigs::read(folder)?;
+            let text_tokens = clip_tokenizer::longest(&folder.join("tokenizer"))?;
+            Ok(ModelFacts::of_sdxl(&configs, text_tokens))
+        }
+    }
+}
+
+/// A size as the facts state it.
+fn size(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
 }
 
 impl ModelFacts {
-    fn new(configs: &Configs, text_tokens: usize) -> Self {
-        let width = |width: usize| u32::try_from(width).unwrap_or(u32::MAX);
+    fn of_flux2(configs: &Flux2Configs, text_tokens: usize) -> Self {
         let distilled = configs.is_distilled;
         // As the models' cards advise: few steps without guidance where it was distilled, 50 with 4 where not.
         let (steps, guidance) = if distilled { (4, 1.0) } else { (50, 4.0) };
         Self {
             family: "flux2".to_owned(),
             variant: "klein".to_owned(),
-            hidden_width: width(configs.transformer.hidden()),
-            context_width: width(configs.transformer.joint_attention_dim),
-            blocks: width(configs.transformer.num_layers + configs.transformer.num_single_layers),
-            text_tokens: width(text_tokens),
+            hidden_width: size(configs.transformer.hidden()),
+            context_width: size(configs.transformer.joint_attention_dim),
+            blocks: size(configs.transformer.num_layers + configs.transformer.num_single_layers),
+            text_tokens: size(text_tokens),
             native_width: configs.native_size,
             native_height: configs.native_size,
+            size_multiple: configs.size_multiple(),
+            default_steps: configs.advised_steps.unwrap_or(steps),
+            default_guidance: configs.advised_guidance.unwrap_or(guidance),
+            distilled,
+        }
+    }
+
+    fn of_sdxl(configs: &SdxlConfigs, text_tokens: usize) -> Self {
+        let distilled = configs.is_turbo();
+        // As the models' cards advise: one step without guidance where it was distilled.
+        let (variant, steps, guidance) = if distilled { ("turbo", 1, 0.0) } else { ("base", 30, 5.0) };
+        Self {
+            family: "sdxl".to_owned(),
+            variant: variant.to_owned(),
+            hidden_width: size(configs.unet.block_out_channels[0]),
+            context_width: size(configs.unet.cross_attention_dim),
+            blocks: size(configs.unet.transformer_blocks()),
+            text_tokens: size(text_tokens),
+            native_width: configs.native_size(),
+            native_height: configs.native_size(),
             size_multiple: configs.size_multiple(),
             default_steps: configs.advised_steps.unwrap_or(steps),
             default_guidance: configs.advised_guidance.unwrap_or(guidance),
@@ -89,13 +161,43 @@ pub struct Model {
     facts: ModelFacts,
 }
 
+/// A pipeline of one of the families.
+pub(crate) enum Pipeline<B: Backend> {
+    /// FLUX.2.
+    Flux2(Box<Flux2Pipeline<B>>),
+    /// Stable Diffusion XL.
+    Sdxl(Box<SdxlPipeline<B>>),
+}
+
+impl<B: Backend> Pipeline<B> {
+    fn load(folder: &Path, device: &B::Device) -> Result<Self> {
+        Ok(match Family::of(folder)? {
+            Family::Flux2 => Self::Flux2(Box::new(Flux2Pipeline::load(folder, device)?)),
+            Family::Sdxl => Self::Sdxl(Box::new(SdxlPipeline::load(folder, device)?)),
+        })
+    }
+
+    /// The pipeline of a model that LoRAs are trained on.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for families that they are not trained on yet.
+    pub(crate) fn trainable(&self) -> Result<&Flux2Pipeline<B>> {
+        match self {
+            Self::Flux2(pipeline) => Ok(pipeline),
+            Self::Sdxl(_) => Err(Error::Input(
+                "LoRAs are not trained on SDXL models yet. Choose a FLUX.2 model to train on.".to_owned(),
+            )),
+        }
+    }
+}
+
 /// A pipeline on one of the backends.
 enum Runner {
-    Cpu(Flux2Pipeline<Flex>),
+    Cpu(Pipeline<Flex>),
     #[cfg(feature = "cuda")]
-    CudaF32(Flux2Pipeline<burn::backend::Cuda<f32>>),
+    CudaF32(Pipeline<burn::backend::Cuda<f32>>),
     #[cfg(feature = "cuda")]
-    CudaBf16(Flux2Pipeline<burn::backend::Cuda<half::bf16>>),
+    CudaBf16(Pipeline<burn::backend::Cuda<half::bf16>>),
 }
 
 impl Model {
@@ -107,13 +209,13 @@ impl Model {
         device.check()?;
         let facts = facts(folder)?;
         let runner = match device {
-            DeviceName::Cpu => Runner::Cpu(Flux2Pipeline::load(folder, &Default::default())?),
+            DeviceName::Cpu => Runner::Cpu(Pipeline::load(folder, &Default::default())?),
             #[cfg(feature = "cuda")]
             DeviceName::Cuda(number) => {
                 let device = burn::backend::cuda::CudaDevice::new(*number);
                 match precision {
-                    Precision::F32 => Runner::CudaF32(Flux2Pipeline::load(folder, &device)?),
-                    Precision::Bf16 => Runner::CudaBf16(Flux2Pipeline::load(folder, &device)?),
+                    Precision::F32 => Runner::CudaF32(Pipeline::load(folder, &device)?),
+                    Precision::Bf16 => Runner::CudaBf16(Pipeline::load(folder, &device)?),
                 }
             }
             #[cfg(not(feature = "cuda"))]
@@ -159,7 +261,7 @@ pub(crate) trait PipelineWork {
     type Output;
 
     /// Does it.
-    fn run<B: AutodiffBackend>(self, pipeline: &Flux2Pipeline<B::InnerBackend>) -> Result<Self::Output>;
+    fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> Result<Self::Output>;
 }
 
 struct Rendering<'a> {
@@ -170,8 +272,12 @@ struct Rendering<'a> {
 impl PipelineWork for Rendering<'_> {
     type Output = Vec<Rendered>;
 
-    fn run<B: AutodiffBackend>(self, pipeline: &Flux2Pipeline<B::InnerBackend>) -> Result<Vec<Rendered>> {
-        pipeline.with_loras(&self.request.loras)?.render(self.request, self.sink)
+    fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> Result<Vec<Rendered>> {
+        let loras = &self.request.loras;
+        match pipeline {
+            Pipeline::Flux2(pipeline) => pipeline.with_loras(loras)?.render(self.request, self.sink),
+            Pipeline::Sdxl(pipeline) => pipeline.with_loras(loras)?.render(self.request, self.sink),
+        }
     }
 }
 

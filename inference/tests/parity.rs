@@ -65,7 +65,7 @@ fn swap_parts(file: &Path, tensor: &str, parts: usize) {
 fn every_case_is_equal_to_the_reference() {
     let mut cases: Vec<PathBuf> = fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
-    assert!(cases.len() >= 6, "cases are missing: {cases:?}");
+    assert!(cases.len() >= 8, "cases are missing: {cases:?}");
     for case in cases {
         let report = repeat(&case);
         assert!(report.ok, "{report:#?}");
@@ -85,7 +85,7 @@ fn scale_and_shift_the_wrong_way_round_are_noticed() {
 
 #[test]
 fn another_strength_is_noticed() {
-    for case in ["klein-lora-diffusers", "klein-lora-bfl", "klein-lora-kohya"] {
+    for case in ["klein-lora-diffusers", "klein-lora-bfl", "klein-lora-kohya", "sdxl-turbo"] {
         let case = copy_of(case);
         edit(&case.path().join("case.json"), |request| {
             let strength = request["lora"][0]["strength"].as_f64().unwrap();
@@ -98,22 +98,74 @@ fn another_strength_is_noticed() {
 
 #[test]
 fn another_gradient_is_noticed() {
-    let case = copy_of("klein-training");
-    let name = "grad.transformer_blocks.0.attn.to_q.A";
-    swap_parts(&case.path().join("train.expected.safetensors"), name, 2);
+    let cases = [
+        ("klein-training", "grad.transformer_blocks.0.attn.to_q.A"),
+        ("sdxl", "grad.mid_block.attentions.0.transformer_blocks.0.attn2.to_k.A"),
+    ];
+    for (name, gradient) in cases {
+        let case = copy_of(name);
+        swap_parts(&case.path().join("train.expected.safetensors"), gradient, 2);
+        let report = repeat(case.path());
+        assert!(!report.ok && report.max_abs["train.grad"] > 1e-2, "{report:#?}");
+    }
+}
+
+#[test]
+fn what_conditions_sdxl_is_noticed() {
+    let changes: [(&str, Value); 3] =
+        [("prompt", "a blue fox".into()), ("negative_prompt", "snow".into()), ("guidance_scale", 5.5.into())];
+    for (key, value) in changes {
+        let case = copy_of("sdxl");
+        edit(&case.path().join("case.json"), |request| request[key] = value);
+        let report = repeat(case.path());
+        assert!(!report.ok && report.max_abs["latents.0"] > 1e-3, "{key}: {report:#?}");
+    }
+}
+
+/// Published folders of SDXL keep their tokenizers as a vocabulary and merges, and say 2 where the text ends.
+#[test]
+fn sdxl_folders_in_the_older_form_give_the_same() {
+    let case = copy_of("sdxl");
+    for part in ["", "_2"] {
+        let folder = case.path().join(format!("model/tokenizer{part}"));
+        let whole = folder.join("tokenizer.json");
+        let tokenizer: Value = serde_json::from_slice(&fs::read(&whole).unwrap()).unwrap();
+        fs::remove_file(whole).unwrap();
+        fs::write(folder.join("vocab.json"), tokenizer["model"]["vocab"].to_string()).unwrap();
+        let merges = tokenizer["model"]["merges"].as_array().unwrap().iter();
+        let pair = |merge: &Value| format!("{} {}\n", merge[0].as_str().unwrap(), merge[1].as_str().unwrap());
+        let merges: String = merges.map(pair).collect();
+        fs::write(folder.join("merges.txt"), format!("#version: 0.2\n{merges}")).unwrap();
+        edit(&case.path().join(format!("model/text_encoder{part}/config.json")), |config| {
+            config["eos_token_id"] = 2.into()
+        });
+    }
     let report = repeat(case.path());
-    assert!(!report.ok && report.max_abs["train.grad"] > 1e-2, "{report:#?}");
+    assert!(report.ok, "{report:#?}");
 }
 
 #[test]
 fn a_key_of_a_configuration_that_is_not_known_is_refused_by_name() {
-    for component in ["transformer", "text_encoder", "vae"] {
-        let case = copy_of("klein");
-        edit(&case.path().join(format!("model/{component}/config.json")), |config| {
-            config["brand_new_switch"] = true.into()
-        });
-        let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
-        assert!(error.contains("brand_new_switch"), "{component}: {error}");
+    let cases = [
+        ("klein", &["transformer/config", "text_encoder/config", "vae/config"][..]),
+        (
+            "sdxl",
+            &[
+                "unet/config",
+                "text_encoder/config",
+                "text_encoder_2/config",
+                "vae/config",
+                "scheduler/scheduler_config",
+            ],
+        ),
+    ];
+    for (name, files) in cases {
+        for file in files {
+            let case = copy_of(name);
+            edit(&case.path().join(format!("model/{file}.json")), |config| config["brand_new_switch"] = true.into());
+            let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
+            assert!(error.contains("brand_new_switch"), "{file}: {error}");
+        }
     }
 }
 
@@ -127,4 +179,17 @@ fn keys_that_are_missing_or_left_over_are_listed() {
     edit(&file, |config| config["num_single_layers"] = 1.into());
     let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
     assert!(error.contains("single_transformer_blocks.1.attn.to_out.weight"), "{error}");
+}
+
+#[test]
+fn keys_of_sdxl_that_are_missing_or_left_over_are_listed() {
+    let case = copy_of("sdxl");
+    let file = case.path().join("model/unet/config.json");
+    for (layers, named) in
+        [(3, "transformer_blocks.2.attn1.to_k.weight"), (1, "transformer_blocks.1.attn1.to_k.weight")]
+    {
+        edit(&file, |config| config["transformer_layers_per_block"][2] = layers.into());
+        let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
 }

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use atelier_inference::{
     Control, DeviceName, Error, LoraUse, Model, Picture, Precision, Progress, Quiet, RenderRequest, Rendered, Sink,
+    TrainingPicture, TrainingSpec, facts,
 };
 
 fn case(name: &str) -> PathBuf {
@@ -123,4 +127,67 @@ fn what_is_out_of_bounds_is_said() {
         let error = model.render(&request, &mut Quiet).unwrap_err();
         assert!(matches!(error, Error::Input(_)), "{error}");
     }
+}
+
+#[test]
+fn sdxl_renders_and_says_what_it_is() {
+    for (name, variant, steps, guidance) in [("sdxl", "base", 30, 5.0), ("sdxl-turbo", "turbo", 1, 0.0)] {
+        let said = facts(&case(name).join("model")).unwrap();
+        assert_eq!((said.family.as_str(), said.variant.as_str()), ("sdxl", variant));
+        assert_eq!((said.default_steps, said.default_guidance, said.size_multiple), (steps, guidance, 8));
+        let model = model(name);
+        let render = |request: &RenderRequest| model.render(request, &mut Quiet).unwrap();
+        let plain = RenderRequest { width: 40, ..request(Vec::new()) };
+        let first = render(&plain);
+        assert_eq!(rgb(&first), rgb(&render(&plain)));
+        assert_ne!(first[0].picture.rgb, first[1].picture.rgb);
+        assert_eq!((first[0].picture.width, first[0].picture.height), (40, 48));
+        // A picture does not depend on those beside it, also where noise is drawn at every step.
+        let alone = render(&RenderRequest { seeds: vec![8], ..plain.clone() });
+        assert!(furthest(&alone, &first[1..]) <= 1);
+        // No negative prompt is not the same as one, and without guidance there is none.
+        let empty = RenderRequest { negative_prompt: String::new(), ..plain.clone() };
+        assert_ne!(rgb(&render(&empty)), rgb(&first));
+        let unguided = |request: &RenderRequest| render(&RenderRequest { guidance: 0.0, ..request.clone() });
+        assert_eq!(rgb(&unguided(&empty)), rgb(&unguided(&plain)));
+    }
+}
+
+#[test]
+fn sdxl_takes_its_own_loras_only() {
+    let lora = |name: &str, strength| LoraUse { path: case(name).join("lora.safetensors"), strength };
+    let model = model("sdxl-turbo");
+    let render = |loras| model.render(&request(loras), &mut Quiet);
+    let base = render(Vec::new()).unwrap();
+    assert_ne!(rgb(&render(vec![lora("sdxl-turbo", 1.0)]).unwrap()), rgb(&base));
+    assert_eq!(rgb(&render(vec![lora("sdxl-turbo", 0.0)]).unwrap()), rgb(&base));
+    let error = render(vec![lora("klein-lora-bfl", 1.0)]).unwrap_err();
+    assert!(matches!(error, Error::Lora(_)), "{error}");
+}
+
+#[test]
+fn training_on_sdxl_is_refused_in_a_sentence() {
+    let picture = |name: &str| TrainingPicture { path: name.into(), caption: String::new() };
+    let directory = tempfile::tempdir().unwrap();
+    let spec = TrainingSpec {
+        directory: directory.path().to_owned(),
+        pictures: vec![picture("1.png"), picture("2.png")],
+        trigger_word: "ink wash".to_owned(),
+        epochs: 1,
+        rank: 4,
+        alpha: 4.0,
+        learning_rate: 1e-4,
+        batch_size: 1,
+        resolution: None,
+        seed: 1,
+        validation_share: 0.0,
+        repeats: 1,
+        sample_prompts: Vec::new(),
+        sample_seed: 1,
+        samples_strength: 1.0,
+        init_lora: None,
+        metadata: BTreeMap::new(),
+    };
+    let error = model("sdxl").train(&spec, &mut Quiet).unwrap_err();
+    assert!(matches!(error, Error::Input(_)) && error.to_string().contains("SDXL"), "{error}");
 }

@@ -50,6 +50,11 @@ impl<B: Backend> Conv2d<B> {
         Self { stride: 2, padding_start: 0, padding_end: 1, ..Self::new(channels, channels, 3, device) }
     }
 
+    /// A convolution that halves the size with zeros on every side, as UNets have it.
+    pub fn halving_evenly(channels: usize, device: &B::Device) -> Self {
+        Self { stride: 2, ..Self::new(channels, channels, 3, device) }
+    }
+
     /// `[batch, in, height, width]` → `[batch, out, height / stride, width / stride]`.
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let [_, _, kernel, _] = self.weight.dims();

@@ -1,6 +1,7 @@
 //! Layers that are identical in every architecture. Weights keep the layout and the names of the published state dicts.
 
 pub mod attention;
+pub mod autoencoder;
 pub mod convolution;
 pub mod linear;
 pub mod norm;

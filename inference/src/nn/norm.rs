@@ -46,6 +46,33 @@ pub fn layer_norm<B: Backend, const D: usize>(input: Tensor<B, D>, epsilon: f64)
     })
 }
 
+/// Layer normalisation with a learned scale and shift (Ba et al., 2016).
+#[derive(Module, Debug)]
+pub struct LayerNorm<B: Backend> {
+    /// `[features]`.
+    pub weight: Param<Tensor<B, 1>>,
+    /// `[features]`.
+    pub bias: Param<Tensor<B, 1>>,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl<B: Backend> LayerNorm<B> {
+    /// A normalisation whose scale is one and whose shift is zero.
+    pub fn new(features: usize, epsilon: f64, device: &B::Device) -> Self {
+        Self {
+            weight: Initializer::Ones.init([features], device),
+            bias: Initializer::Zeros.init([features], device),
+            epsilon,
+        }
+    }
+
+    /// `[…, features]` → the same shape.
+    pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
+        layer_norm(input, self.epsilon) * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+    }
+}
+
 /// Runs a computation in f32 and gives its result the precision of the input.
 pub fn in_f32<B: Backend, const D: usize>(
     input: Tensor<B, D>,

@@ -1,4 +1,6 @@
 //! Text encoders and their tokenizers.
 
+pub mod clip;
+pub mod clip_tokenizer;
 pub mod qwen3;
 pub mod tokenizer;

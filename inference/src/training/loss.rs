@@ -1,10 +1,15 @@
-//! What is minimised: rectified flow (Liu et al., 2022), with times as Stable Diffusion 3 draws them (Esser et al., 2024).
+//! What is minimised: rectified flow (Liu et al., 2022), with times as Stable Diffusion 3 draws them (Esser et al., 2024),
+//! and the prediction of noise (Ho et al., "DDPM", 2020).
 
 use burn::tensor::{Tensor, backend::Backend};
 use rand::Rng;
 use rand_distr::StandardNormal;
 
-use crate::{flux2::transformer::Flux2Transformer, nn::rope::Rotation};
+use crate::{
+    flux2::transformer::Flux2Transformer,
+    nn::rope::Rotation,
+    sdxl::unet::{Conditions, UNet},
+};
 
 /// Mean squared error of the velocity `noise - picture`, predicted at `(1 - t) picture + t noise`.
 ///
@@ -28,6 +33,28 @@ pub fn rectified_flow<B: Backend>(
     let noisy = picture.reshape(rows) + velocity.clone().reshape(rows) * share;
     let predicted = transformer.forward(noisy.reshape([batch, tokens, channels]), context, time, None, rotation);
     (predicted - velocity).square().mean()
+}
+
+/// Mean squared error of the noise, predicted at `√s picture + √(1 - s) noise`, where `s` is the share of the picture that
+/// is left at the times of the conditions.
+///
+/// - `picture`, `noise`: `[batch, channels, height, width]`
+/// - `signal`: `[batch]`, 0 to 1: see [`DiscreteConfig::signal`](crate::schedulers::discrete::DiscreteConfig::signal)
+/// - result: `[1]`
+pub fn noise_prediction<B: Backend>(
+    unet: &UNet<B>,
+    picture: Tensor<B, 4>,
+    noise: Tensor<B, 4>,
+    signal: Tensor<B, 1>,
+    conditions: Conditions<B>,
+) -> Tensor<B, 1> {
+    let dims = picture.dims();
+    // One row a picture: backends multiply along a row fast.
+    let rows = [dims[0], dims[1] * dims[2] * dims[3]];
+    let signal = signal.reshape([dims[0], 1]);
+    let rest = signal.clone().neg().add_scalar(1.0).sqrt();
+    let noisy = picture.reshape(rows) * signal.sqrt() + noise.clone().reshape(rows) * rest;
+    (unet.forward(noisy.reshape(dims), conditions) - noise).square().mean()
 }
 
 /// Times: the logistic function of a normal distribution of spread 1.

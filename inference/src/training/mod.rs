@@ -17,7 +17,7 @@ pub use spec::{TrainingPicture, TrainingReport, TrainingSpec};
 
 use crate::{
     error::Result,
-    model::{Model, ModelFacts, PipelineWork},
+    model::{Model, ModelFacts, Pipeline, PipelineWork},
     progress::Sink,
 };
 use burn::tensor::backend::AutodiffBackend;
@@ -46,10 +46,7 @@ struct Training<'a> {
 impl PipelineWork for Training<'_> {
     type Output = TrainingReport;
 
-    fn run<B: AutodiffBackend>(
-        self,
-        pipeline: &crate::flux2::pipeline::Flux2Pipeline<B::InnerBackend>,
-    ) -> Result<TrainingReport> {
-        run::run::<B>(pipeline, self.spec, self.facts, self.sink)
+    fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> Result<TrainingReport> {
+        run::run::<B>(pipeline.trainable()?, self.spec, self.facts, self.sink)
     }
 }

@@ -8,7 +8,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::module_file::{floats, map};
 use crate::error::{Error, Result};
 
-/// The floating point tensors of a file, in f32.
+/// The tensors of a file, in f32.
 #[derive(Debug)]
 pub struct TensorFile {
     tensors: BTreeMap<String, TensorData>,
@@ -19,7 +19,7 @@ impl TensorFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it is missing, damaged, or holds other than floating point numbers.
+    /// When it is missing, damaged, or holds numbers of another kind than floating point and 64-bit integers.
     pub fn read(file: &Path) -> Result<Self> {
         let bytes = map(file)?;
         let shown = file.display().to_string();
@@ -29,12 +29,16 @@ impl TensorFile {
         let mut tensors = BTreeMap::new();
         for (name, view) in read.iter() {
             let dtype = view.dtype();
-            if !matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-                return Err(Error::Weights(format!(
-                    "`{name}` in `{shown}` is stored as {dtype:?}; F32, F16 and BF16 are read."
-                )));
-            }
-            tensors.insert(name.to_owned(), TensorData::new(floats(view.data(), dtype), view.shape().to_vec()));
+            let values = match dtype {
+                Dtype::F32 | Dtype::F16 | Dtype::BF16 => floats(view.data(), dtype),
+                Dtype::I64 => integers(view.data()),
+                _ => {
+                    return Err(Error::Weights(format!(
+                        "`{name}` in `{shown}` is stored as {dtype:?}; F32, F16, BF16 and I64 are read."
+                    )));
+                }
+            };
+            tensors.insert(name.to_owned(), TensorData::new(values, view.shape().to_vec()));
         }
         Ok(Self { tensors, file: shown })
     }
@@ -63,4 +67,10 @@ impl TensorFile {
         }
         Ok(Tensor::from_data(data.clone(), device))
     }
+}
+
+/// Integers of 64 bits, such as times of a schedule.
+fn integers(bytes: &[u8]) -> Vec<f32> {
+    let eight = |bytes: &[u8]| bytes.try_into().map(i64::from_le_bytes).unwrap_or_default();
+    bytes.chunks_exact(8).map(|bytes| eight(bytes) as f32).collect()
 }

@@ -1,0 +1,150 @@
+//! Where LoRAs reach an SDXL pipeline: the linear layers of its UNet and of both text encoders, under the paths that
+//! diffusers and transformers give them.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::backend::Backend;
+
+use super::{blocks::TimedResidualBlock, pipeline::SdxlPipeline, spatial_transformer::SpatialTransformer, unet::UNet};
+use crate::{
+    error::{Error, Result},
+    lora::{
+        self, LowRankPair,
+        inject::{self, Adaptable},
+    },
+    nn::{linear::Linear, timestep_embedding::TimestepEmbedding},
+    render::LoraUse,
+    text::clip::ClipTextEncoder,
+};
+
+/// The parts of a pipeline that a LoRA adapts, the longer name first where one begins like another.
+const PARTS: [&str; 3] = ["unet", "text_encoder_2", "text_encoder"];
+
+type Layers<'a, B> = BTreeMap<String, &'a mut Linear<B>>;
+
+impl<B: Backend> Adaptable<B> for UNet<B> {
+    fn linear_layers(&mut self) -> BTreeMap<String, &mut Linear<B>> {
+        let mut layers = BTreeMap::new();
+        put_embedding("time_embedding", &mut self.time_embedding, &mut layers);
+        put_embedding("add_embedding", &mut self.add_embedding, &mut layers);
+        for (level, block) in self.down_blocks.iter_mut().enumerate() {
+            put_level(&format!("down_blocks.{level}"), &mut block.resnets, &mut block.attentions, &mut layers);
+        }
+        put_level("mid_block", &mut self.mid_block.resnets, &mut self.mid_block.attentions, &mut layers);
+        for (level, block) in self.up_blocks.iter_mut().enumerate() {
+            put_level(&format!("up_blocks.{level}"), &mut block.resnets, &mut block.attentions, &mut layers);
+        }
+        layers
+    }
+}
+
+fn put_embedding<'a, B: Backend>(path: &str, embedding: &'a mut TimestepEmbedding<B>, layers: &mut Layers<'a, B>) {
+    layers.insert(format!("{path}.linear_1"), &mut embedding.linear_1);
+    layers.insert(format!("{path}.linear_2"), &mut embedding.linear_2);
+}
+
+fn put_level<'a, B: Backend>(
+    path: &str,
+    resnets: &'a mut [TimedResidualBlock<B>],
+    attentions: &'a mut [SpatialTransformer<B>],
+    layers: &mut Layers<'a, B>,
+) {
+    for (index, resnet) in resnets.iter_mut().enumerate() {
+        layers.insert(format!("{path}.resnets.{index}.time_emb_proj"), &mut resnet.time_emb_proj);
+    }
+    for (index, attention) in attentions.iter_mut().enumerate() {
+        put_transformer(&format!("{path}.attentions.{index}"), attention, layers);
+    }
+}
+
+fn put_transformer<'a, B: Backend>(path: &str, transformer: &'a mut SpatialTransformer<B>, layers: &mut Layers<'a, B>) {
+    layers.insert(format!("{path}.proj_in"), &mut transformer.proj_in);
+    layers.insert(format!("{path}.proj_out"), &mut transformer.proj_out);
+    for (index, block) in transformer.transformer_blocks.iter_mut().enumerate() {
+        let path = format!("{path}.transformer_blocks.{index}");
+        for (name, attn) in [("attn1", &mut block.attn1), ("attn2", &mut block.attn2)] {
+            layers.insert(format!("{path}.{name}.to_q"), &mut attn.to_q);
+            layers.insert(format!("{path}.{name}.to_k"), &mut attn.to_k);
+            layers.insert(format!("{path}.{name}.to_v"), &mut attn.to_v);
+            for (place, layer) in attn.to_out.iter_mut().enumerate() {
+                layers.insert(format!("{path}.{name}.to_out.{place}"), layer);
+            }
+        }
+        layers.insert(format!("{path}.ff.net.0.proj"), &mut block.ff.proj);
+        layers.insert(format!("{path}.ff.net.2"), &mut block.ff.out);
+    }
+}
+
+impl<B: Backend> Adaptable<B> for ClipTextEncoder<B> {
+    fn linear_layers(&mut self) -> BTreeMap<String, &mut Linear<B>> {
+        let mut layers = BTreeMap::new();
+        if let Some(projection) = &mut self.text_projection {
+            layers.insert("text_projection".to_owned(), projection);
+        }
+        for (index, layer) in self.encoder.layers.iter_mut().enumerate() {
+            let path = |name: &str| format!("text_model.encoder.layers.{index}.{name}");
+            let attn = &mut layer.self_attn;
+            layers.insert(path("self_attn.q_proj"), &mut attn.q_proj);
+            layers.insert(path("self_attn.k_proj"), &mut attn.k_proj);
+            layers.insert(path("self_attn.v_proj"), &mut attn.v_proj);
+            layers.insert(path("self_attn.out_proj"), &mut attn.out_proj);
+            layers.insert(path("mlp.fc1"), &mut layer.mlp.fc1);
+            layers.insert(path("mlp.fc2"), &mut layer.mlp.fc2);
+        }
+        layers
+    }
+}
+
+impl<B: Backend> SdxlPipeline<B> {
+    /// This pipeline with LoRAs beside the weights, which both share.
+    ///
+    /// # Errors
+    /// [`Error::Lora`] when a file is damaged, of a kind that is not supported, or was made for another model.
+    pub fn with_loras(&self, loras: &[LoraUse]) -> Result<Self> {
+        let mut adapted = self.clone();
+        for used in loras {
+            let adapter = lora::read::read(&used.path)?;
+            if !adapter.unmatched.is_empty() {
+                tracing::warn!(file = %used.path.display(), keys = ?adapter.unmatched, "keys of a LoRA are not understood and left out");
+            }
+            adapted.attach(&adapter.targets, used.strength)?;
+        }
+        Ok(adapted)
+    }
+
+    /// Puts the pairs of a LoRA, under the names of the parts and their modules, beside the layers that they name.
+    ///
+    /// # Errors
+    /// [`Error::Lora`] when a name is no linear layer of the pipeline, or a shape is not its layer's.
+    pub fn attach(&mut self, pairs: &BTreeMap<String, LowRankPair>, strength: f64) -> Result<()> {
+        let mut parts: [BTreeMap<String, LowRankPair>; 3] = Default::default();
+        for (name, pair) in pairs {
+            let found = PARTS
+                .iter()
+                .zip(&mut parts)
+                .find_map(|(part, taken)| Some((name.strip_prefix(part)?.strip_prefix('.')?, taken)));
+            let Some((module, taken)) = found else {
+                return Err(Error::Lora(format!(
+                    "The LoRA adapts `{name}`, which an SDXL model does not have. It was made for another model."
+                )));
+            };
+            if is_convolution(module) {
+                return Err(Error::Lora(format!(
+                    "The LoRA adapts the convolution `{name}`; adapters of convolutions are not supported yet. Use a LoRA of \
+                     linear layers."
+                )));
+            }
+            taken.insert(module.to_owned(), pair.clone());
+        }
+        let [unet, second, first] = &parts;
+        inject::attach(&mut self.unet, unet, strength, &self.device)?;
+        inject::attach(&mut self.text_encoder_2, second, strength, &self.device)?;
+        inject::attach(&mut self.text_encoder, first, strength, &self.device)
+    }
+}
+
+/// Whether a path of a UNet names a convolution.
+fn is_convolution(module: &str) -> bool {
+    let last = module.rsplit('.').next().unwrap_or_default();
+    ["conv", "conv1", "conv2", "conv_in", "conv_out", "conv_shortcut"].contains(&last)
+}

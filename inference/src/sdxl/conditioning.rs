@@ -1,0 +1,47 @@
+//! What an SDXL picture is conditioned on: the states of two text encoders, their pooled text, and sizes. `encode_prompt`
+//! and `_get_add_time_ids` of `pipeline_stable_diffusion_xl.py`.
+
+use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
+
+/// Numbers of the size conditioning.
+pub const SIZES: usize = 6;
+
+/// The texts of a batch of pictures.
+#[derive(Clone, Debug)]
+pub struct TextConditioning<B: Backend> {
+    /// States of both encoders side by side, `[batch, tokens, context]`.
+    pub context: Tensor<B, 3>,
+    /// What the second encoder says of the text as a whole, `[batch, projection]`.
+    pub pooled: Tensor<B, 2>,
+}
+
+impl<B: Backend> TextConditioning<B> {
+    /// Zeros of the same shapes: what stands for no text where a folder says so.
+    pub fn zeros_like(&self) -> Self {
+        Self { context: self.context.zeros_like(), pooled: self.pooled.zeros_like() }
+    }
+
+    /// One text repeated for a batch.
+    pub fn for_batch(self, batch: usize) -> Self {
+        if self.context.dims()[0] == batch {
+            return self;
+        }
+        Self { context: self.context.repeat_dim(0, batch), pooled: self.pooled.repeat_dim(0, batch) }
+    }
+
+    /// These texts, then others.
+    pub fn and(self, others: Self) -> Self {
+        Self {
+            context: Tensor::cat(vec![self.context, others.context], 0),
+            pooled: Tensor::cat(vec![self.pooled, others.pooled], 0),
+        }
+    }
+}
+
+/// The size conditioning of pictures that are whole and of one size: original height and width, the crop's top and left,
+/// target height and width, all in pixels. `[batch, 6]`.
+pub fn sizes<B: Backend>(height: u32, width: u32, batch: usize, device: &B::Device) -> Tensor<B, 2> {
+    let (height, width) = (height as f32, width as f32);
+    let row = [height, width, 0.0, 0.0, height, width];
+    Tensor::from_data(TensorData::new(row.repeat(batch), [batch, SIZES]), (device, DType::F32))
+}

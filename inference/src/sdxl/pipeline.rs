@@ -1,0 +1,302 @@
+//! From a prompt to pictures: `pipeline_stable_diffusion_xl.py`.
+
+use std::path::Path;
+
+use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+
+pub use super::configs::Configs;
+use super::{
+    autoencoder::Autoencoder,
+    conditioning::{TextConditioning, sizes},
+    keys,
+    unet::{Conditions, UNet},
+};
+use crate::{
+    error::{Error, Result},
+    progress::{Control, Progress, Sink},
+    render::{RenderRequest, Rendered},
+    schedulers::{euler_ancestral, euler_discrete},
+    starter::pictures::from_tensor,
+    text::{
+        clip::{ClipConfig, ClipTextEncoder},
+        clip_tokenizer::ClipTokenizer,
+    },
+    weights::{folder, module_file},
+};
+
+/// The longer edge of a preview, in pixels.
+const PREVIEW_EDGE: u32 = 256;
+
+/// An SDXL pipeline on a device. Clones share their weights.
+#[derive(Clone)]
+pub struct SdxlPipeline<B: Backend> {
+    /// Prompts → token ids, for the first text encoder.
+    pub tokenizer: ClipTokenizer,
+    /// Prompts → token ids, for the second: it pads differently.
+    pub tokenizer_2: ClipTokenizer,
+    /// CLIP ViT-L.
+    pub text_encoder: ClipTextEncoder<B>,
+    /// OpenCLIP ViT-bigG.
+    pub text_encoder_2: ClipTextEncoder<B>,
+    /// Predicts the noise.
+    pub unet: UNet<B>,
+    /// Latents ↔ pictures.
+    pub autoencoder: Autoencoder<B>,
+    /// Configurations.
+    pub configs: Configs,
+    /// Where it runs.
+    pub device: B::Device,
+}
+
+/// What is to be denoised, and how.
+pub struct Denoising<'a, B: Backend> {
+    /// Initial noise of variance one, `[batch, channels, height / stride, width / stride]`.
+    pub noise: Tensor<B, 4>,
+    /// The prompt.
+    pub wanted: TextConditioning<B>,
+    /// The negative prompt, for classifier-free guidance.
+    pub unwanted: Option<TextConditioning<B>>,
+    /// Height and width in pixels.
+    pub size: (u32, u32),
+    /// Steps.
+    pub steps: u32,
+    /// Guidance scale.
+    pub guidance: f64,
+    /// Draws the noise that an ancestral schedule adds after a step, counted from 0, in the latents' shape.
+    pub step_noise: &'a mut StepNoise<'a, B>,
+    /// Hears of each step and says whether to go on.
+    pub after_step: &'a mut AfterStep<'a, B>,
+}
+
+/// Draws the noise of a step.
+pub type StepNoise<'a, B> = dyn FnMut(usize) -> Result<Tensor<B, 4>> + 'a;
+
+/// Called with a step's number, from 1, the latents after it, and the latents that the end is expected to have.
+pub type AfterStep<'a, B> = dyn FnMut(u32, &Tensor<B, 4>, &Tensor<B, 4>) -> Control + 'a;
+
+impl<B: Backend> SdxlPipeline<B> {
+    /// Loads an SDXL folder.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged or does not fit its configuration.
+    pub fn load(folder: &Path, device: &B::Device) -> Result<Self> {
+        let configs = Configs::read(folder)?;
+        let files = |part: &str| folder::weight_files(&folder.join(part));
+        let unet = module_file::load::<B, _>(UNet::new(&configs.unet, device), &files("unet")?, |name| {
+            Some(keys::unet(name))
+        })?;
+        let autoencoder =
+            module_file::load::<B, _>(Autoencoder::new(&configs.autoencoder, device), &files("vae")?, |name| {
+                Some(keys::autoencoder(name))
+            })?;
+        let encoder = |part: &str, config: &ClipConfig, has_projection: bool| {
+            let drawn = ClipTextEncoder::new(config, has_projection, device);
+            module_file::load::<B, _>(drawn, &files(part)?, keys::text_encoder)
+        };
+        let text_encoder = encoder("text_encoder", &configs.text_encoder, false)?;
+        let text_encoder_2 = encoder("text_encoder_2", &configs.text_encoder_2, true)?;
+        Ok(Self {
+            tokenizer: tokenizer(&folder.join("tokenizer"), &configs.text_encoder)?,
+            tokenizer_2: tokenizer(&folder.join("tokenizer_2"), &configs.text_encoder_2)?,
+            text_encoder,
+            text_encoder_2,
+            unet,
+            autoencoder,
+            configs,
+            device: device.clone(),
+        })
+    }
+
+    /// Encodes a prompt, cut to what CLIP takes in.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on the prompt.
+    pub fn encode_prompt(&self, prompt: &str) -> Result<TextConditioning<B>> {
+        let first = self.text_encoder.forward(&[self.tokenizer.encode(prompt)?], &self.device);
+        let second = self.text_encoder_2.forward(&[self.tokenizer_2.encode(prompt)?], &self.device);
+        let pooled = second.pooled.ok_or_else(|| {
+            Error::Config(
+                "The second text encoder has no projection. SDXL's has one; fetch the folder again.".to_owned(),
+            )
+        })?;
+        Ok(TextConditioning { context: Tensor::cat(vec![first.states, second.states], 2), pooled })
+    }
+
+    /// Encodes a negative prompt, or what stands for none beside the wanted text.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on the prompt.
+    pub fn encode_negative(&self, prompt: Option<&str>, wanted: &TextConditioning<B>) -> Result<TextConditioning<B>> {
+        match prompt {
+            None if self.configs.force_zeros_for_empty_prompt => Ok(wanted.zeros_like()),
+            prompt => self.encode_prompt(prompt.unwrap_or_default()),
+        }
+    }
+
+    /// Denoises.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] when a step's listener says so, and those of drawing noise.
+    pub fn denoise(&self, denoising: Denoising<'_, B>) -> Result<Tensor<B, 4>> {
+        let Denoising { noise, wanted, unwanted, size, steps, guidance, step_noise, after_step } = denoising;
+        let scheduler = &self.configs.scheduler;
+        let levels = scheduler.levels(steps)?;
+        let batch = noise.dims()[0];
+        // With guidance, both texts go through the UNet as one batch: not wanted, then wanted.
+        let is_guided = unwanted.is_some();
+        let wanted = wanted.for_batch(batch);
+        let texts = match unwanted {
+            Some(unwanted) => unwanted.for_batch(batch).and(wanted),
+            None => wanted,
+        };
+        let rows = texts.context.dims()[0];
+        let sizes = sizes(size.0, size.1, rows, &self.device);
+        let mut latents = noise.mul_scalar(levels.initial);
+        for (step, time) in levels.times.iter().copied().enumerate() {
+            let input = latents.clone().div_scalar(levels.scale(step));
+            let input = if is_guided { input.repeat_dim(0, 2) } else { input };
+            let conditions = Conditions {
+                times: Tensor::full([rows], time, (&self.device, DType::F32)),
+                context: texts.context.clone(),
+                pooled: texts.pooled.clone(),
+                sizes: sizes.clone(),
+            };
+            let mut predicted = self.predict(input, conditions);
+            if is_guided {
+                let without = predicted.clone().narrow(0, 0, batch);
+                let with = predicted.narrow(0, batch, batch);
+                predicted = without.clone() + (with - without).mul_scalar(guidance);
+            }
+            let estimate;
+            (latents, estimate) = if scheduler.is_ancestral() {
+                euler_ancestral::step(scheduler, &levels, step, latents, predicted, step_noise(step)?)
+            } else {
+                euler_discrete::step(scheduler, &levels, step, latents, predicted)
+            };
+            if after_step(step as u32 + 1, &latents, &estimate) == Control::Stop {
+                return Err(Error::Stopped);
+            }
+        }
+        Ok(latents)
+    }
+
+    /// The UNet's prediction for a batch. On the processor several threads each take pictures of it, because what is not a
+    /// matrix product runs in one thread alone.
+    fn predict(&self, input: Tensor<B, 4>, conditions: Conditions<B>) -> Tensor<B, 4> {
+        let batch = input.dims()[0];
+        if B::name(&self.device) != "flex" || batch == 1 {
+            return self.unet.forward(input, conditions);
+        }
+        let one = |row: usize| {
+            let conditions = Conditions {
+                times: conditions.times.clone().narrow(0, row, 1),
+                context: conditions.context.clone().narrow(0, row, 1),
+                pooled: conditions.pooled.clone().narrow(0, row, 1),
+                sizes: conditions.sizes.clone().narrow(0, row, 1),
+            };
+            (self.unet.clone(), input.clone().narrow(0, row, 1), conditions)
+        };
+        let parts: Vec<_> = (0..batch).map(one).collect();
+        let predict = |(unet, input, conditions): (UNet<B>, _, _)| unet.forward(input, conditions);
+        Tensor::cat(parts.into_par_iter().map(predict).collect(), 0)
+    }
+
+    /// Latents → `[batch, 3, height, width]` in -1 … 1.
+    pub fn decode(&self, latents: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.autoencoder.decode(latents, &self.configs.autoencoder)
+    }
+
+    /// Rows and columns of the latents of a picture of so many pixels.
+    pub fn grid(&self, height: u32, width: u32) -> (usize, usize) {
+        let multiple = self.configs.size_multiple();
+        ((height / multiple) as usize, (width / multiple) as usize)
+    }
+
+    /// Whether a guidance scale has an effect.
+    pub fn uses_guidance(&self, guidance: f64) -> bool {
+        guidance > 1.0
+    }
+
+    /// Noise of streams of chance, one a picture, `[pictures, channels, rows, columns]`: drawn on the processor, so that
+    /// every device has the same.
+    fn noise(&self, streams: &mut [ChaCha20Rng], (rows, columns): (usize, usize)) -> Tensor<B, 4> {
+        let channels = self.configs.unet.in_channels;
+        let mut values = Vec::with_capacity(streams.len() * channels * rows * columns);
+        for stream in &mut *streams {
+            values.extend(stream.sample_iter::<f32, _>(StandardNormal).take(channels * rows * columns));
+        }
+        Tensor::from_data(TensorData::new(values, [streams.len(), channels, rows, columns]), &self.device)
+    }
+
+    /// Renders pictures; LoRAs are in place already.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for what is out of bounds, [`Error::Stopped`] when the sink says so.
+    pub fn render(&self, request: &RenderRequest, sink: &mut dyn Sink) -> Result<Vec<Rendered>> {
+        request.check(self.configs.size_multiple())?;
+        if sink.report(&Progress::Preparing { what: "the prompt".to_owned() }) == Control::Stop {
+            return Err(Error::Stopped);
+        }
+        let grid = self.grid(request.height, request.width);
+        let wanted = self.encode_prompt(&request.prompt)?;
+        let stated = Some(request.negative_prompt.as_str()).filter(|prompt| !prompt.is_empty());
+        let guided = self.uses_guidance(request.guidance);
+        let unwanted = if guided { Some(self.encode_negative(stated, &wanted)?) } else { None };
+        let mut rendered = Vec::with_capacity(request.seeds.len());
+        let pictures = request.seeds.len() as u32;
+        for seeds in request.seeds.chunks(pictures_at_once(grid)) {
+            let first = rendered.len() as u32 + 1;
+            let mut streams: Vec<_> = seeds.iter().map(|seed| ChaCha20Rng::seed_from_u64(*seed)).collect();
+            let noise = self.noise(&mut streams, grid);
+            let mut after_step = |step: u32, _: &Tensor<B, 4>, estimate: &Tensor<B, 4>| {
+                let is_due = request.preview_every.is_some_and(|every| step.is_multiple_of(every.max(1)));
+                // After the last step comes the picture itself.
+                if is_due && step < request.steps {
+                    let one = estimate.clone().narrow(0, 0, 1);
+                    from_tensor(self.decode(one))
+                        .iter()
+                        .for_each(|picture| sink.preview(&picture.thumbnail(PREVIEW_EDGE)));
+                }
+                sink.report(&Progress::Rendering { picture: first, pictures, step, steps: request.steps })
+            };
+            let latents = self.denoise(Denoising {
+                noise,
+                wanted: wanted.clone(),
+                unwanted: unwanted.clone(),
+                size: (request.height, request.width),
+                steps: request.steps,
+                guidance: request.guidance,
+                step_noise: &mut |_| Ok(self.noise(&mut streams, grid)),
+                after_step: &mut after_step,
+            })?;
+            let decoded = from_tensor(self.decode(latents));
+            rendered.extend(seeds.iter().zip(decoded).map(|(seed, picture)| Rendered { seed: *seed, picture }));
+        }
+        Ok(rendered)
+    }
+}
+
+/// A tokenizer, checked against the text encoder that it belongs to.
+fn tokenizer(folder: &Path, config: &ClipConfig) -> Result<ClipTokenizer> {
+    let tokenizer = ClipTokenizer::load(folder)?;
+    if tokenizer.vocabulary() > config.vocab_size || tokenizer.longest() > config.max_position_embeddings {
+        return Err(Error::Config(format!(
+            "The tokenizer `{}` has {} entries and texts of {} tokens, and its text encoder {} and {}. They do not belong together.",
+            folder.display(),
+            tokenizer.vocabulary(),
+            tokenizer.longest(),
+            config.vocab_size,
+            config.max_position_embeddings,
+        )));
+    }
+    Ok(tokenizer)
+}
+
+/// How many pictures are denoised together: small ones in company, large ones alone.
+fn pictures_at_once((rows, columns): (usize, usize)) -> usize {
+    (4096 / (rows * columns)).clamp(1, 16)
+}

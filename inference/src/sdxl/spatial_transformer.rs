@@ -1,0 +1,162 @@
+//! Attention of an SDXL UNet: between places of the picture, and from places to the text.
+//! `diffusers/models/transformers/transformer_2d.py`, `BasicTransformerBlock` of `diffusers/models/attention.py`.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, activation::gelu, backend::Backend},
+};
+
+use crate::nn::{attention::multi_head_attention, convolution::GroupNorm, linear::Linear, norm::LayerNorm};
+
+/// Added to variances before a transformer; elsewhere in the UNet it is the configuration's.
+const GROUP_EPSILON: f64 = 1e-6;
+
+/// Added to variances within a transformer.
+const LAYER_EPSILON: f64 = 1e-5;
+
+/// How wide the feed-forward part is, over the width of the stream.
+const WIDENING: usize = 4;
+
+/// Attention of a stream to itself or to a text.
+#[derive(Module, Debug)]
+pub struct Attention<B: Backend> {
+    /// Queries.
+    pub to_q: Linear<B>,
+    /// Keys.
+    pub to_k: Linear<B>,
+    /// Values.
+    pub to_v: Linear<B>,
+    /// Output; a list of one, as the published names have it (`to_out.0`).
+    pub to_out: Vec<Linear<B>>,
+    /// Heads.
+    pub heads: usize,
+}
+
+impl<B: Backend> Attention<B> {
+    fn new(width: usize, context: usize, heads: usize, device: &B::Device) -> Self {
+        Self {
+            to_q: Linear::new(width, width, false, device),
+            to_k: Linear::new(context, width, false, device),
+            to_v: Linear::new(context, width, false, device),
+            to_out: vec![Linear::new(width, width, true, device)],
+            heads,
+        }
+    }
+
+    /// `[batch, tokens, width]` looks at `[batch, keys, context]`.
+    fn forward(&self, stream: Tensor<B, 3>, context: Tensor<B, 3>) -> Tensor<B, 3> {
+        let (query, key) = (self.to_q.forward(stream), self.to_k.forward(context.clone()));
+        let mixed = multi_head_attention(query, key, self.to_v.forward(context), self.heads, None);
+        self.to_out.iter().fold(mixed, |mixed, layer| layer.forward(mixed))
+    }
+}
+
+/// Feed-forward part, gated by GELU (Shazeer, "GLU Variants Improve Transformer", 2020).
+#[derive(Module, Debug)]
+pub struct FeedForward<B: Backend> {
+    /// To what is gated and its gate, side by side; `net.0.proj` in the files.
+    pub proj: Linear<B>,
+    /// Back to the stream; `net.2` in the files.
+    pub out: Linear<B>,
+}
+
+impl<B: Backend> FeedForward<B> {
+    fn forward(&self, stream: Tensor<B, 3>) -> Tensor<B, 3> {
+        let (inner, _) = self.out.features();
+        let [gated, gate] = self.proj.forward_in_parts(stream, [inner; 2]);
+        self.out.forward(gated * gelu(gate))
+    }
+}
+
+/// Attention to itself, attention to the text, and a feed-forward part.
+#[derive(Module, Debug)]
+pub struct TransformerBlock<B: Backend> {
+    /// Before the attention to itself.
+    pub norm1: LayerNorm<B>,
+    /// Attention to itself.
+    pub attn1: Attention<B>,
+    /// Before the attention to the text.
+    pub norm2: LayerNorm<B>,
+    /// Attention to the text.
+    pub attn2: Attention<B>,
+    /// Before the feed-forward part.
+    pub norm3: LayerNorm<B>,
+    /// Feed-forward part.
+    pub ff: FeedForward<B>,
+}
+
+impl<B: Backend> TransformerBlock<B> {
+    fn new(width: usize, context: usize, heads: usize, device: &B::Device) -> Self {
+        let norm = || LayerNorm::new(width, LAYER_EPSILON, device);
+        Self {
+            norm1: norm(),
+            attn1: Attention::new(width, width, heads, device),
+            norm2: norm(),
+            attn2: Attention::new(width, context, heads, device),
+            norm3: norm(),
+            ff: FeedForward {
+                proj: Linear::new(width, 2 * WIDENING * width, true, device),
+                out: Linear::new(WIDENING * width, width, true, device),
+            },
+        }
+    }
+
+    fn forward(&self, stream: Tensor<B, 3>, context: &Tensor<B, 3>) -> Tensor<B, 3> {
+        let normed = self.norm1.forward(stream.clone());
+        let stream = stream + self.attn1.forward(normed.clone(), normed);
+        let stream = stream.clone() + self.attn2.forward(self.norm2.forward(stream), context.clone());
+        stream.clone() + self.ff.forward(self.norm3.forward(stream))
+    }
+}
+
+/// A transformer over the places of a picture, beside a shortcut.
+#[derive(Module, Debug)]
+pub struct SpatialTransformer<B: Backend> {
+    /// Before the projection.
+    pub norm: GroupNorm<B>,
+    /// Into the transformer.
+    pub proj_in: Linear<B>,
+    /// Blocks.
+    pub transformer_blocks: Vec<TransformerBlock<B>>,
+    /// Out of it.
+    pub proj_out: Linear<B>,
+}
+
+/// The size of a transformer.
+#[derive(Clone, Copy, Debug)]
+pub struct TransformerSize {
+    /// Width of the stream.
+    pub width: usize,
+    /// Width of the text context.
+    pub context: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Blocks.
+    pub depth: usize,
+    /// Groups of the normalisation.
+    pub groups: usize,
+}
+
+impl<B: Backend> SpatialTransformer<B> {
+    /// A transformer with drawn weights.
+    pub fn new(size: TransformerSize, device: &B::Device) -> Self {
+        let TransformerSize { width, context, heads, depth, groups } = size;
+        Self {
+            norm: GroupNorm::new(groups, width, GROUP_EPSILON, device),
+            proj_in: Linear::new(width, width, true, device),
+            transformer_blocks: (0..depth).map(|_| TransformerBlock::new(width, context, heads, device)).collect(),
+            proj_out: Linear::new(width, width, true, device),
+        }
+    }
+
+    /// `[batch, width, height, width in latents]` with the text `[batch, tokens, context]` → the same shape.
+    pub fn forward(&self, input: Tensor<B, 4>, context: &Tensor<B, 3>) -> Tensor<B, 4> {
+        let [batch, channels, height, width] = input.dims();
+        let normed = self.norm.forward(input.clone());
+        let tokens = normed.reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let stream = self.proj_in.forward(tokens);
+        let stream = self.transformer_blocks.iter().fold(stream, |stream, block| block.forward(stream, context));
+        let picture = self.proj_out.forward(stream).swap_dims(1, 2).reshape([batch, channels, height, width]);
+        input + picture
+    }
+}

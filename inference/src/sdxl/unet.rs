@@ -1,0 +1,114 @@
+//! The network: `diffusers/models/unets/unet_2d_condition.py` as SDXL configures it.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, activation::silu, backend::Backend},
+};
+
+use super::{
+    blocks::{DownBlock, MidBlock, UpBlock},
+    config::UNetConfig,
+};
+use crate::nn::{
+    convolution::{Conv2d, GroupNorm},
+    norm::in_precision_of,
+    timestep_embedding::{TimestepEmbedding, sinusoidal},
+};
+
+/// The UNet of SDXL.
+#[derive(Module, Debug)]
+pub struct UNet<B: Backend> {
+    /// Latents → first width.
+    pub conv_in: Conv2d<B>,
+    /// Embeds the time.
+    pub time_embedding: TimestepEmbedding<B>,
+    /// Embeds the pooled text and the sizes.
+    pub add_embedding: TimestepEmbedding<B>,
+    /// The way down.
+    pub down_blocks: Vec<DownBlock<B>>,
+    /// The smallest level.
+    pub mid_block: MidBlock<B>,
+    /// The way up.
+    pub up_blocks: Vec<UpBlock<B>>,
+    /// Last normalisation.
+    pub conv_norm_out: GroupNorm<B>,
+    /// First width → prediction.
+    pub conv_out: Conv2d<B>,
+    /// Channels of the sinusoids of the time.
+    pub time_channels: usize,
+    /// Channels of the sinusoids of each size.
+    pub size_channels: usize,
+}
+
+/// What the UNet sees beside latents.
+#[derive(Clone, Debug)]
+pub struct Conditions<B: Backend> {
+    /// Times, `[batch]`, as numbers of the training's schedule.
+    pub times: Tensor<B, 1>,
+    /// The text, `[batch, tokens, context]`.
+    pub context: Tensor<B, 3>,
+    /// The text as a whole, `[batch, projection]`.
+    pub pooled: Tensor<B, 2>,
+    /// Sizes in pixels, `[batch, 6]`: see [`super::conditioning::sizes`].
+    pub sizes: Tensor<B, 2>,
+}
+
+impl<B: Backend> UNet<B> {
+    /// A UNet with drawn weights.
+    pub fn new(config: &UNetConfig, device: &B::Device) -> Self {
+        let widths = &config.block_out_channels;
+        let (first, last) = (widths[0], config.levels() - 1);
+        let time = config.time_width();
+        // The widths that the way down leaves for the way up, in the order in which it leaves them.
+        let mut skips = vec![first];
+        let mut inputs = first;
+        let mut down_blocks = Vec::with_capacity(widths.len());
+        for (level, width) in widths.iter().copied().enumerate() {
+            down_blocks.push(DownBlock::new(inputs, level, config, device));
+            skips.extend(vec![width; config.layers_per_block + usize::from(level < last)]);
+            inputs = width;
+        }
+        let mut up_blocks = Vec::with_capacity(widths.len());
+        for (level, width) in widths.iter().copied().enumerate().rev() {
+            up_blocks.push(UpBlock::new(inputs, level, &mut skips, config, device));
+            inputs = width;
+        }
+        Self {
+            conv_in: Conv2d::new(config.in_channels, first, 3, device),
+            time_embedding: TimestepEmbedding::new(first, time, true, device),
+            add_embedding: TimestepEmbedding::new(config.projection_class_embeddings_input_dim, time, true, device),
+            down_blocks,
+            mid_block: MidBlock::new(config, device),
+            up_blocks,
+            conv_norm_out: GroupNorm::new(config.norm_num_groups, first, config.norm_eps, device),
+            conv_out: Conv2d::new(first, config.out_channels, 3, device),
+            time_channels: first,
+            size_channels: config.addition_time_embed_dim,
+        }
+    }
+
+    /// Latents `[batch, channels, height, width]` → the prediction of the same shape.
+    pub fn forward(&self, latents: Tensor<B, 4>, conditions: Conditions<B>) -> Tensor<B, 4> {
+        let time = silu(self.embed(&conditions));
+        let context = &conditions.context;
+        let mut stream = self.conv_in.forward(latents);
+        let mut skips = vec![stream.clone()];
+        for block in &self.down_blocks {
+            stream = block.forward(stream, &time, context, &mut skips);
+        }
+        stream = self.mid_block.forward(stream, &time, context);
+        for block in &self.up_blocks {
+            stream = block.forward(stream, &time, context, &mut skips);
+        }
+        self.conv_out.forward(silu(self.conv_norm_out.forward(stream)))
+    }
+
+    /// Time, pooled text and sizes as one vector a picture, `[batch, time width]`.
+    fn embed(&self, conditions: &Conditions<B>) -> Tensor<B, 2> {
+        let [batch, sizes] = conditions.sizes.dims();
+        let time = self.time_embedding.forward(sinusoidal(conditions.times.clone(), self.time_channels));
+        let numbers = sinusoidal(conditions.sizes.clone().reshape([batch * sizes]), self.size_channels);
+        let numbers = in_precision_of(numbers.reshape([batch, sizes * self.size_channels]), &conditions.pooled);
+        time + self.add_embedding.forward(Tensor::cat(vec![conditions.pooled.clone(), numbers], 1))
+    }
+}
