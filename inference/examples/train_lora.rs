@@ -63,6 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 seeds: vec![1, 2],
                 loras: loras.clone(),
                 preview_every: None,
+                references: Vec::new(),
             };
             rendered.extend(model.render(&request, &mut Quiet)?.into_iter().map(|one| one.picture));
         }

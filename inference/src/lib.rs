@@ -14,6 +14,7 @@ pub mod progress;
 pub mod quality;
 pub mod recipe;
 pub mod render;
+pub mod resample;
 pub mod schedulers;
 pub mod sdxl;
 pub mod starter;

@@ -13,7 +13,7 @@ use crate::{
     dtype::Precision,
     error::{Error, Result},
     flux2::{
-        configs::{self as flux2_configs, Configs as Flux2Configs},
+        configs::{Configs as Flux2Configs, Variant},
         pipeline::{Flux2Pipeline, prompt_length},
     },
     progress::Sink,
@@ -47,16 +47,20 @@ impl Family {
             class_name: String,
         }
         let index: ModelIndex = folder::read_json(&folder.join("model_index.json"))?;
-        match index.class_name.as_str() {
-            flux2_configs::PIPELINE => Ok(Self::Flux2),
-            sdxl_configs::PIPELINE => Ok(Self::Sdxl),
-            other => Err(Error::Folder(format!(
-                "`{}` holds a {other}. Folders of FLUX.2 [klein] ({}) and SDXL ({}) are read.",
-                folder.display(),
-                flux2_configs::PIPELINE,
-                sdxl_configs::PIPELINE
-            ))),
+        let class_name = index.class_name.as_str();
+        if Variant::ALL.iter().any(|variant| variant.pipeline() == class_name) {
+            return Ok(Self::Flux2);
         }
+        if class_name == sdxl_configs::PIPELINE {
+            return Ok(Self::Sdxl);
+        }
+        Err(Error::Folder(format!(
+            "`{}` holds a {class_name}. Folders of FLUX.2 [klein] ({}), FLUX.2 [dev] ({}) and SDXL ({}) are read.",
+            folder.display(),
+            Variant::Klein.pipeline(),
+            Variant::Dev.pipeline(),
+            sdxl_configs::PIPELINE
+        )))
     }
 }
 
@@ -65,7 +69,7 @@ impl Family {
 pub struct ModelFacts {
     /// `flux2` or `sdxl`.
     pub family: String,
-    /// `klein` of FLUX.2; `base` or `turbo` of SDXL.
+    /// `klein` or `dev` of FLUX.2; `base` or `turbo` of SDXL.
     pub variant: String,
     /// Width of the transformer's streams, or of a UNet's largest level.
     pub hidden_width: u32,
@@ -116,11 +120,11 @@ fn size(size: usize) -> u32 {
 impl ModelFacts {
     fn of_flux2(configs: &Flux2Configs, text_tokens: usize) -> Self {
         let distilled = configs.is_distilled;
-        // As the models' cards advise: few steps without guidance where it was distilled, 50 with 4 where not.
+        // As the models' cards advise: few steps without guidance where it was distilled, 50 with 4 where not ([dev] too).
         let (steps, guidance) = if distilled { (4, 1.0) } else { (50, 4.0) };
         Self {
             family: "flux2".to_owned(),
-            variant: "klein".to_owned(),
+            variant: configs.variant.to_string(),
             hidden_width: size(configs.transformer.hidden()),
             context_width: size(configs.transformer.joint_attention_dim),
             blocks: size(configs.transformer.num_layers + configs.transformer.num_single_layers),

@@ -13,6 +13,9 @@ const LONGEST_EDGE: u32 = 4096;
 /// The most steps of a picture.
 const MOST_STEPS: u32 = 1000;
 
+/// The most reference pictures: each may make the sequence longer by as much as the picture itself.
+const MOST_REFERENCES: usize = 10;
+
 /// What is to be rendered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RenderRequest {
@@ -34,6 +37,8 @@ pub struct RenderRequest {
     pub loras: Vec<LoraUse>,
     /// Shows what the pictures look like every so many steps.
     pub preview_every: Option<u32>,
+    /// Pictures that the pictures are made from, which models that edit take.
+    pub references: Vec<Picture>,
 }
 
 /// A LoRA and its strength.
@@ -73,6 +78,12 @@ impl RenderRequest {
         }
         if self.seeds.is_empty() {
             return refuse("No picture is asked for; ask for at least one.".to_owned());
+        }
+        if self.references.len() > MOST_REFERENCES {
+            return refuse(format!(
+                "{} reference pictures are given; give at most {MOST_REFERENCES}.",
+                self.references.len()
+            ));
         }
         if !self.guidance.is_finite() || self.loras.iter().any(|lora| !lora.strength.is_finite()) {
             return refuse("Guidance and strengths must be numbers.".to_owned());

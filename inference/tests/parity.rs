@@ -145,6 +145,48 @@ fn sdxl_folders_in_the_older_form_give_the_same() {
 }
 
 #[test]
+fn another_guidance_is_noticed_where_it_is_embedded() {
+    let case = copy_of("dev-lora-training");
+    edit(&case.path().join("case.json"), |request| request["guidance_scale"] = 1.0.into());
+    let report = repeat(case.path());
+    assert!(!report.ok && report.max_abs["train.loss"] > 1e-5 && report.max_abs["latents.1"] > 1e-4, "{report:#?}");
+}
+
+#[test]
+fn reference_pictures_in_another_order_are_noticed() {
+    let case = copy_of("dev-several-references");
+    edit(&case.path().join("case.json"), |request| request["image"].as_array_mut().unwrap().reverse());
+    let report = repeat(case.path());
+    assert!(!report.ok && report.max_abs["image"] < 1e-4 && report.max_abs["image_edit.image"] > 1e-4, "{report:#?}");
+}
+
+#[test]
+fn a_key_of_the_language_model_that_is_not_known_is_refused_by_name() {
+    let case = copy_of("dev-lora-training");
+    edit(&case.path().join("model/text_encoder/config.json"), |config| {
+        config["text_config"]["brand_new_switch"] = true.into()
+    });
+    let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
+    assert!(error.contains("brand_new_switch"), "{error}");
+}
+
+#[test]
+fn layers_of_the_text_encoder_that_are_missing_or_left_over_are_listed() {
+    let case = copy_of("dev-lora-training");
+    let file = case.path().join("model/text_encoder/config.json");
+    edit(&case.path().join("case.json"), |request| request["text_encoder_out_layers"] = vec![1, 2, 5].into());
+    let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
+    assert!(error.contains("Hidden state 5"), "{error}");
+    edit(&file, |config| config["text_config"]["num_hidden_layers"] = 5.into());
+    let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
+    assert!(error.contains("layers.4.self_attn.o_proj.weight"), "{error}");
+    edit(&case.path().join("case.json"), |request| request["text_encoder_out_layers"] = vec![1, 2, 3].into());
+    edit(&file, |config| config["text_config"]["num_hidden_layers"] = 3.into());
+    let error = parity(case.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
+    assert!(error.contains("layers.3.self_attn.o_proj.weight"), "{error}");
+}
+
+#[test]
 fn a_key_of_a_configuration_that_is_not_known_is_refused_by_name() {
     let cases = [
         ("klein", &["transformer/config", "text_encoder/config", "vae/config"][..]),

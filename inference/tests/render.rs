@@ -31,6 +31,7 @@ fn request(loras: Vec<LoraUse>) -> RenderRequest {
         seeds: vec![7, 8],
         loras,
         preview_every: None,
+        references: Vec::new(),
     }
 }
 
@@ -113,6 +114,31 @@ fn it_stops_when_told_and_shows_what_it_has() {
 }
 
 #[test]
+fn dev_is_told_by_its_folder_and_has_no_negative_prompt() {
+    let model = model("dev-lora-training");
+    let facts = model.facts();
+    assert_eq!((facts.family.as_str(), facts.variant.as_str(), facts.distilled), ("flux2", "dev", false));
+    assert_eq!((facts.default_steps, facts.default_guidance, facts.text_tokens), (50, 4.0, 512));
+    let render = |request: RenderRequest| model.render(&request, &mut Quiet).unwrap();
+    let first = render(request(Vec::new()));
+    let other_negative = RenderRequest { negative_prompt: "city".to_owned(), ..request(Vec::new()) };
+    assert_eq!(rgb(&first), rgb(&render(other_negative)));
+    assert_ne!(rgb(&first), rgb(&render(RenderRequest { guidance: 9.0, ..request(Vec::new()) })));
+}
+
+#[test]
+fn reference_pictures_have_an_effect_each() {
+    let model = model("dev-several-references");
+    let references = |colours: &[[u8; 3]]| {
+        let references = colours.iter().map(|colour| Picture::filled(32, 48, *colour)).collect();
+        model.render(&RenderRequest { references, ..request(Vec::new()) }, &mut Quiet).unwrap()
+    };
+    let (none, one, two) = (references(&[]), references(&[[200, 20, 20]]), references(&[[200, 20, 20], [0, 0, 90]]));
+    assert_ne!(rgb(&none), rgb(&one));
+    assert_ne!(rgb(&one), rgb(&two));
+}
+
+#[test]
 fn what_is_out_of_bounds_is_said() {
     let model = model("klein-lora-bfl");
     let wrong = [
@@ -121,6 +147,8 @@ fn what_is_out_of_bounds_is_said() {
         RenderRequest { width: 1 << 20, ..request(Vec::new()) },
         RenderRequest { steps: 0, ..request(Vec::new()) },
         RenderRequest { seeds: Vec::new(), ..request(Vec::new()) },
+        RenderRequest { references: vec![Picture::filled(32, 32, [0; 3]); 11], ..request(Vec::new()) },
+        RenderRequest { references: vec![Picture::filled(4, 32, [0; 3])], ..request(Vec::new()) },
         RenderRequest { guidance: f64::NAN, ..request(Vec::new()) },
     ];
     for request in wrong {

@@ -1,6 +1,6 @@
-//! The configurations of a FLUX.2 [klein] folder together, checked before any weight is read.
+//! The configurations of a FLUX.2 folder together, checked before any weight is read.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use serde::Deserialize;
 
@@ -8,20 +8,88 @@ use super::{autoencoder::AutoencoderConfig, config::Flux2TransformerConfig};
 use crate::{
     error::{Error, Result},
     schedulers::flow_match_euler::FlowMatchEulerConfig,
-    text::qwen3::Qwen3Config,
+    text::{
+        decoder::DecoderConfig,
+        mistral::{self, Mistral3Config},
+        qwen3::{self, Qwen3Config},
+    },
     weights::folder,
 };
 
-/// The class in `model_index.json` of the folders that are read.
-pub const PIPELINE: &str = "Flux2KleinPipeline";
+/// The models that folders hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// FLUX.2 [klein]: Qwen3 reads the prompt, and guidance, where there is any, is classifier-free.
+    Klein,
+    /// FLUX.2 [dev]: Mistral reads the prompt, and guidance is embedded.
+    Dev,
+}
 
-/// The configurations of a klein folder.
+impl Variant {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Klein, Self::Dev];
+
+    /// The class in `model_index.json`.
+    pub fn pipeline(self) -> &'static str {
+        match self {
+            Self::Klein => "Flux2KleinPipeline",
+            Self::Dev => "Flux2Pipeline",
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Klein => "klein",
+            Self::Dev => "dev",
+        })
+    }
+}
+
+/// `text_encoder/config.json`.
+#[derive(Clone, Debug)]
+pub enum TextEncoderConfig {
+    /// Of FLUX.2 [klein].
+    Qwen3(Qwen3Config),
+    /// Of FLUX.2 [dev].
+    Mistral3(Mistral3Config),
+}
+
+impl TextEncoderConfig {
+    /// What its decoder is made of.
+    pub fn decoder(&self) -> DecoderConfig {
+        match self {
+            Self::Qwen3(config) => config.decoder(),
+            Self::Mistral3(config) => config.text_config.decoder(),
+        }
+    }
+
+    /// The decoder's name of a tensor of the checkpoint; none for a tensor that is not used on purpose.
+    pub fn key(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Qwen3(_) => qwen3::key(name),
+            Self::Mistral3(_) => mistral::key(name),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        match self {
+            Self::Qwen3(config) => config.check(),
+            Self::Mistral3(config) => config.check(),
+        }
+    }
+}
+
+/// The configurations of a folder.
 #[derive(Clone, Debug)]
 pub struct Configs {
+    /// Which model it is.
+    pub variant: Variant,
     /// `transformer/config.json`.
     pub transformer: Flux2TransformerConfig,
     /// `text_encoder/config.json`.
-    pub text_encoder: Qwen3Config,
+    pub text_encoder: TextEncoderConfig,
     /// `vae/config.json`.
     pub autoencoder: AutoencoderConfig,
     /// `scheduler/scheduler_config.json`.
@@ -56,19 +124,26 @@ impl Configs {
     /// When a file is missing or holds what is not understood, by name.
     pub fn read(folder: &Path) -> Result<Self> {
         let index: ModelIndex = folder::read_json(&folder.join("model_index.json"))?;
-        if index.class_name != PIPELINE {
+        let Some(variant) = Variant::ALL.into_iter().find(|variant| variant.pipeline() == index.class_name) else {
             return Err(Error::Folder(format!(
-                "`{}` holds a {}. Folders of FLUX.2 [klein] ({PIPELINE}) are read.",
+                "`{}` holds a {}. Folders of FLUX.2 [klein] ({}) and FLUX.2 [dev] ({}) are read.",
                 folder.display(),
-                index.class_name
+                index.class_name,
+                Variant::Klein.pipeline(),
+                Variant::Dev.pipeline()
             )));
-        }
+        };
+        let text_encoder = folder.join("text_encoder/config.json");
         let autoencoder: AutoencoderConfig = folder::read_json(&folder.join("vae/config.json"))?;
         // The published autoencoder says 1024; what a folder was trained for is the sample size of its own.
         let native_size = u32::try_from(autoencoder.sample_size.unwrap_or(1024)).unwrap_or(u32::MAX);
         let configs = Self {
+            variant,
             transformer: folder::read_json(&folder.join("transformer/config.json"))?,
-            text_encoder: folder::read_json(&folder.join("text_encoder/config.json"))?,
+            text_encoder: match variant {
+                Variant::Klein => TextEncoderConfig::Qwen3(folder::read_json(&text_encoder)?),
+                Variant::Dev => TextEncoderConfig::Mistral3(folder::read_json(&text_encoder)?),
+            },
             scheduler: folder::read_json(&folder.join("scheduler/scheduler_config.json"))?,
             autoencoder,
             is_distilled: index.is_distilled,
@@ -81,10 +156,15 @@ impl Configs {
     }
 
     /// Which hidden states of the text encoder make the context: those after a quarter, half and three quarters of its
-    /// layers (9, 18, 27 of Qwen3-4B's and 8B's 36).
+    /// layers (9, 18, 27 of Qwen3-4B's and 8B's 36; 10, 20, 30 of Mistral's 40).
     pub fn text_layers(&self) -> Vec<usize> {
-        let layers = self.text_encoder.num_hidden_layers;
+        let layers = self.text_encoder.decoder().layers;
         vec![layers / 4, layers / 2, 3 * layers / 4]
+    }
+
+    /// Whether guidance is classifier-free, away from a second prompt: not where it was distilled or is embedded.
+    pub fn is_guided_freely(&self) -> bool {
+        self.variant == Variant::Klein && !self.is_distilled
     }
 
     /// Pixels on the edge of a packed latent: sizes are multiples of it.
@@ -95,9 +175,9 @@ impl Configs {
     fn check(&self) -> Result<()> {
         self.scheduler.check()?;
         self.text_encoder.check()?;
-        check_transformer(&self.transformer)?;
+        check_transformer(&self.transformer, self.variant)?;
         check_autoencoder(&self.autoencoder)?;
-        let context = self.text_layers().len() * self.text_encoder.hidden_size;
+        let context = self.text_layers().len() * self.text_encoder.decoder().hidden;
         if self.transformer.joint_attention_dim != context {
             return Err(Error::Config(format!(
                 "The transformer's text context is {} wide, and the text encoder makes {context}. They do not belong together.",
@@ -116,12 +196,12 @@ impl Configs {
     }
 }
 
-fn check_transformer(config: &Flux2TransformerConfig) -> Result<()> {
+fn check_transformer(config: &Flux2TransformerConfig, variant: Variant) -> Result<()> {
     let refuse = |what: String| Err(Error::Config(format!("The transformer's {what}.")));
     if config.patch_size != 1 {
         return refuse(format!("`patch_size` is {}; 1 is supported", config.patch_size));
     }
-    if config.guidance_embeds {
+    if config.guidance_embeds && variant == Variant::Klein {
         return refuse("`guidance_embeds` is true, as FLUX.2 [dev] has it; FLUX.2 [klein] has none".to_owned());
     }
     let [_, _, _, _] = config.axes_dims_rope[..] else {

@@ -10,5 +10,6 @@ pub mod latents;
 pub mod modulation;
 pub mod pipeline;
 pub mod position;
+pub mod reference;
 pub mod single_stream;
 pub mod transformer;

@@ -1,4 +1,4 @@
-//! From a prompt to pictures: `pipeline_flux2_klein.py`.
+//! From a prompt to pictures: `pipeline_flux2.py` and `pipeline_flux2_klein.py`.
 
 use std::path::Path;
 
@@ -10,21 +10,22 @@ use rayon::prelude::*;
 
 pub use super::configs::Configs;
 use super::{
-    autoencoder::Autoencoder,
-    latents::{from_tokens, to_tokens},
-    position,
+    autoencoder::Autoencoder, configs::TextEncoderConfig, latents::from_tokens, position, reference::Reference,
     transformer::Flux2Transformer,
 };
 pub use crate::render::{LoraUse, RenderRequest, Rendered};
 use crate::{
     error::{Error, Result},
-    image::Picture,
     lora::{self, inject},
     nn::rope::Rotation,
     progress::{Control, Progress, Sink},
     schedulers::flow_match_euler::FlowMatchEulerConfig,
-    starter::pictures::{from_tensor, to_tensor},
-    text::{qwen3::Qwen3Encoder, tokenizer::Tokenizer},
+    starter::pictures::from_tensor,
+    text::{
+        decoder::{Decoder, key_of_used_layers},
+        mistral,
+        tokenizer::{Encoded, Tokenizer},
+    },
     weights::{folder, module_file},
 };
 
@@ -40,13 +41,13 @@ const LONG_SEQUENCE: usize = 1024;
 /// The longest prompt, in tokens, where the tokenizer does not say less.
 const LONGEST_PROMPT: usize = 512;
 
-/// A FLUX.2 [klein] pipeline on a device. Clones share their weights.
+/// A FLUX.2 [klein] or [dev] pipeline on a device. Clones share their weights.
 #[derive(Clone)]
 pub struct Flux2Pipeline<B: Backend> {
     /// Prompts → token ids.
     pub tokenizer: Tokenizer,
     /// Token ids → context.
-    pub text_encoder: Qwen3Encoder<B>,
+    pub text_encoder: Decoder<B>,
     /// Whose hidden states make the context.
     pub text_layers: Vec<usize>,
     /// Predicts the velocity.
@@ -62,18 +63,6 @@ pub struct Flux2Pipeline<B: Backend> {
     /// Where it runs.
     pub device: B::Device,
 }
-
-/// Pictures that a picture is made from, as tokens.
-#[derive(Clone, Debug)]
-pub struct Reference<B: Backend> {
-    /// `[1, tokens, channels]`.
-    tokens: Tensor<B, 3>,
-    /// Their positions: pictures differ in time.
-    positions: Vec<[i64; 4]>,
-}
-
-/// Positions in time between one reference picture and the next, and before the first.
-const TIME_BETWEEN_REFERENCES: i64 = 10;
 
 /// Tokens that prompts are padded to, where a tokenizer allows so many.
 pub(crate) fn prompt_length(longest: Option<usize>) -> usize {
@@ -100,16 +89,32 @@ pub struct Denoising<'a, B: Backend> {
     pub after_step: &'a mut AfterStep<'a, B>,
 }
 
+/// A time, and the guidance scale where it is embedded.
+type Times<B> = (Tensor<B, 1>, Option<Tensor<B, 1>>);
+
+/// What a thread predicts the velocity from.
+type Part<B> = (Flux2Transformer<B>, Tensor<B, 3>, Tensor<B, 3>, Times<B>, Rotation<B>);
+
 /// Called with a step's number, from 1, the latents after it, and the latents that the end is expected to have.
 pub type AfterStep<'a, B> = dyn FnMut(u32, &Tensor<B, 3>, &Tensor<B, 3>) -> Control + 'a;
 
 impl<B: Backend> Flux2Pipeline<B> {
-    /// Loads a klein folder.
+    /// Loads a folder.
     ///
     /// # Errors
     /// When a file is missing, damaged or does not fit its configuration.
     pub fn load(folder: &Path, device: &B::Device) -> Result<Self> {
+        Self::load_with_text_layers(folder, None, device)
+    }
+
+    /// Loads a folder; `text_layers` are the hidden states of the text encoder that make the context, the published ones
+    /// where nobody says otherwise.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged or does not fit its configuration, or a hidden state does not exist.
+    pub fn load_with_text_layers(folder: &Path, text_layers: Option<&[usize]>, device: &B::Device) -> Result<Self> {
         let configs = Configs::read(folder)?;
+        let text_layers = text_layers.map_or_else(|| configs.text_layers(), <[usize]>::to_vec);
         let as_it_is = |name: &str| Some(name.to_owned());
         let transformer = module_file::load::<B, _>(
             Flux2Transformer::new(&configs.transformer, device),
@@ -122,25 +127,20 @@ impl<B: Backend> Flux2Pipeline<B> {
             // A counter of the training that wrote the file.
             |name| (name != "bn.num_batches_tracked").then(|| name.to_owned()),
         )?;
-        let text_encoder = module_file::load::<B, _>(
-            Qwen3Encoder::new(&configs.text_encoder, device),
-            &folder::weight_files(&folder.join("text_encoder"))?,
-            // The language head is not used; its weights are often those of the embedding.
-            |name| (name != "lm_head.weight").then(|| name.strip_prefix("model.").unwrap_or(name).to_owned()),
-        )?;
+        let text_encoder = load_text_encoder(folder, &configs.text_encoder, &text_layers, device)?;
         let tokenizer = Tokenizer::load(&folder.join("tokenizer"))?;
-        if tokenizer.vocabulary() > configs.text_encoder.vocab_size {
+        let vocabulary = configs.text_encoder.decoder().vocabulary;
+        if tokenizer.vocabulary() > vocabulary {
             return Err(Error::Config(format!(
-                "The tokenizer has {} entries and the text encoder {}. They do not belong together.",
+                "The tokenizer has {} entries and the text encoder {vocabulary}. They do not belong together.",
                 tokenizer.vocabulary(),
-                configs.text_encoder.vocab_size
             )));
         }
         let prompt_length = prompt_length(tokenizer.longest());
         Ok(Self {
             prompt_length,
             tokenizer,
-            text_layers: configs.text_layers(),
+            text_layers,
             text_encoder,
             transformer,
             autoencoder,
@@ -158,7 +158,7 @@ impl<B: Backend> Flux2Pipeline<B> {
         let mut ids = Vec::with_capacity(prompts.len() * self.prompt_length);
         let mut masks = Vec::with_capacity(prompts.len());
         for prompt in prompts {
-            let encoded = self.tokenizer.encode_chat(prompt, self.prompt_length)?;
+            let encoded = self.tokens(prompt)?;
             ids.extend(encoded.ids.into_iter().map(|id| id as i32));
             masks.push(encoded.mask);
         }
@@ -167,27 +167,15 @@ impl<B: Backend> Flux2Pipeline<B> {
         Ok(self.text_encoder.forward(ids, &masks, &self.text_layers))
     }
 
-    /// Reference pictures as tokens: each is cut at its edges to whole tokens and encoded.
-    ///
-    /// # Errors
-    /// [`Error::Input`] when a picture is smaller than a token.
-    pub fn reference(&self, pictures: &[Picture]) -> Result<Reference<B>> {
-        let multiple = self.configs.size_multiple();
-        let (mut tokens, mut positions) = (Vec::new(), Vec::new());
-        for (picture, time) in pictures.iter().zip(1..) {
-            let (columns, rows) = (picture.width / multiple, picture.height / multiple);
-            if columns == 0 || rows == 0 {
-                return Err(Error::Input(format!(
-                    "A reference picture is smaller than {multiple} × {multiple} pixels."
-                )));
+    /// A prompt's tokens, in the chat that the text encoder was trained with.
+    fn tokens(&self, prompt: &str) -> Result<Encoded> {
+        match self.configs.text_encoder {
+            TextEncoderConfig::Qwen3(_) => self.tokenizer.encode_chat(prompt, self.prompt_length),
+            TextEncoderConfig::Mistral3(_) => {
+                let prompt = prompt.replace(mistral::IMAGE_TOKEN, "");
+                self.tokenizer.encode_instructed(mistral::SYSTEM_MESSAGE, &prompt, self.prompt_length)
             }
-            let cut = to_tensor::<B>([picture], &self.device)
-                .narrow(2, ((picture.height - rows * multiple) / 2) as usize, (rows * multiple) as usize)
-                .narrow(3, ((picture.width - columns * multiple) / 2) as usize, (columns * multiple) as usize);
-            tokens.push(to_tokens(self.autoencoder.encode_packed(cut)));
-            positions.extend(position::picture(rows as usize, columns as usize, time * TIME_BETWEEN_REFERENCES));
         }
-        Ok(Reference { tokens: Tensor::cat(tokens, 1), positions })
     }
 
     /// The rotation of a picture of `grid` tokens beside a prompt and, maybe, other pictures.
@@ -212,13 +200,14 @@ impl<B: Backend> Flux2Pipeline<B> {
         let times = contexts.len();
         let context = Tensor::cat(contexts, 0);
         let beside = reference.map(|reference| for_batch(reference.tokens, times * batch));
+        let embedded_guidance = self.embedded_guidance(guidance);
         for (step, pair) in sigmas.windows(2).enumerate() {
             let time = Tensor::<B, 1>::full([1], self.scheduler.time(pair[0]), (&self.device, DType::F32));
             let mut input = if times == 1 { latents.clone() } else { latents.clone().repeat_dim(0, times) };
             if let Some(beside) = &beside {
                 input = Tensor::cat(vec![input, beside.clone()], 1);
             }
-            let mut velocity = self.velocity(input, context.clone(), time, &rotation);
+            let mut velocity = self.velocity(input, context.clone(), time, embedded_guidance.clone(), &rotation);
             if beside.is_some() {
                 velocity = velocity.narrow(1, 0, tokens);
             }
@@ -243,23 +232,24 @@ impl<B: Backend> Flux2Pipeline<B> {
         input: Tensor<B, 3>,
         context: Tensor<B, 3>,
         time: Tensor<B, 1>,
+        guidance: Option<Tensor<B, 1>>,
         rotation: &Rotation<B>,
     ) -> Tensor<B, 3> {
         let [batch, tokens, _] = input.dims();
         let part = (ROWS_A_THREAD / (tokens + context.dims()[1])).max(1);
         if !self.is_on_the_processor() || part >= batch || tokens > LONG_SEQUENCE {
-            return self.transformer.forward(input, context, time, None, rotation);
+            return self.transformer.forward(input, context, time, guidance, rotation);
         }
         let parts: Vec<_> = (0..batch)
             .step_by(part)
             .map(|start| {
                 let count = part.min(batch - start);
                 let (input, context) = (input.clone().narrow(0, start, count), context.clone().narrow(0, start, count));
-                (self.transformer.clone(), input, context, time.clone(), rotation.clone())
+                (self.transformer.clone(), input, context, (time.clone(), guidance.clone()), rotation.clone())
             })
             .collect();
-        let predict = |(transformer, input, context, time, rotation): (Flux2Transformer<B>, _, _, _, Rotation<B>)| {
-            transformer.forward(input, context, time, None, &rotation)
+        let predict = |(transformer, input, context, (time, guidance), rotation): Part<B>| {
+            transformer.forward(input, context, time, guidance, &rotation)
         };
         Tensor::cat(parts.into_par_iter().map(predict).collect(), 0)
     }
@@ -292,10 +282,35 @@ impl<B: Backend> Flux2Pipeline<B> {
         Tensor::from_data(TensorData::new(values, [seeds.len(), rows * columns, channels]), &self.device)
     }
 
-    /// Whether a guidance scale has an effect: distilled models have none.
+    /// Whether a guidance scale asks for classifier-free guidance, which takes the context of a negative prompt as well.
+    /// Distilled models have none, and [dev] embeds its guidance.
     pub fn uses_guidance(&self, guidance: f64) -> bool {
-        guidance > 1.0 && !self.configs.is_distilled
+        guidance > 1.0 && self.configs.is_guided_freely()
     }
+
+    /// The guidance scale as the transformer embeds it, in f32; none where it does not.
+    fn embedded_guidance(&self, guidance: f64) -> Option<Tensor<B, 1>> {
+        let embeds = self.configs.transformer.guidance_embeds;
+        embeds.then(|| Tensor::full([1], guidance, (&self.device, DType::F32)))
+    }
+}
+
+/// Loads the layers of the text encoder that hidden states are wanted of: those above them would be a quarter of the
+/// weights of [klein] and [dev].
+fn load_text_encoder<B: Backend>(
+    folder: &Path,
+    config: &TextEncoderConfig,
+    states: &[usize],
+    device: &B::Device,
+) -> Result<Decoder<B>> {
+    let decoder = config.decoder();
+    decoder.check_states(states)?;
+    let used = states.iter().copied().max().unwrap_or_default();
+    module_file::load::<B, _>(
+        Decoder::with_layers(&decoder, used, device),
+        &folder::weight_files(&folder.join("text_encoder"))?,
+        |name| key_of_used_layers(&config.key(name)?, used, decoder.layers),
+    )
 }
 
 /// Repeats a context of one prompt for a batch.
@@ -335,9 +350,11 @@ impl<B: Backend> Flux2Pipeline<B> {
         let context = self.encode_prompts(&[&request.prompt])?;
         let guided = self.uses_guidance(request.guidance);
         let negative = if guided { Some(self.encode_prompts(&[&request.negative_prompt])?) } else { None };
+        let reference = if request.references.is_empty() { None } else { Some(self.reference(&request.references)?) };
+        let tokens = grid.0 * grid.1 + reference.as_ref().map_or(0, Reference::len);
         let mut rendered = Vec::with_capacity(request.seeds.len());
         let pictures = request.seeds.len() as u32;
-        for seeds in request.seeds.chunks(pictures_at_once(grid)) {
+        for seeds in request.seeds.chunks(pictures_at_once(tokens)) {
             let first = rendered.len() as u32 + 1;
             let mut after_step = |step: u32, _: &Tensor<B, 3>, estimate: &Tensor<B, 3>| {
                 let is_due = request.preview_every.is_some_and(|every| step.is_multiple_of(every.max(1)));
@@ -354,7 +371,7 @@ impl<B: Backend> Flux2Pipeline<B> {
                 latents: self.noise(seeds, grid),
                 context: context.clone(),
                 negative: negative.clone(),
-                reference: None,
+                reference: reference.clone(),
                 grid,
                 steps: request.steps,
                 guidance: request.guidance,
@@ -367,7 +384,7 @@ impl<B: Backend> Flux2Pipeline<B> {
     }
 }
 
-/// How many pictures are denoised together: small ones in company, large ones alone.
-fn pictures_at_once((rows, columns): (usize, usize)) -> usize {
-    (1024 / (rows * columns)).clamp(1, 16)
+/// How many pictures of so many tokens are denoised together: small ones in company, large ones alone.
+fn pictures_at_once(tokens: usize) -> usize {
+    (1024 / tokens).clamp(1, 16)
 }

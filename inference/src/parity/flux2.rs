@@ -8,7 +8,7 @@ use burn::{
     },
 };
 
-use super::{Differences, Parity, compare_step, training_pairs};
+use super::{Differences, OneOrSeveral, Parity, compare_step, training_pairs};
 use crate::{
     error::{Error, Result},
     flux2::{
@@ -17,6 +17,7 @@ use crate::{
         position,
         transformer::Flux2Transformer,
     },
+    image::Picture,
     lora::{self, inject},
     progress::Control,
     training::loss::rectified_flow,
@@ -26,12 +27,11 @@ use crate::{
 impl Parity<'_> {
     /// Repeats a case of FLUX.2.
     pub(super) fn flux2<B: AutodiffBackend>(&self, device: &B::Device) -> Result<Differences> {
-        let mut pipeline = Flux2Pipeline::<B::InnerBackend>::load(&self.folder.join("model"), device)?;
+        let text_layers = self.case.text_encoder_out_layers.as_deref();
+        let model = self.folder.join("model");
+        let mut pipeline = Flux2Pipeline::<B::InnerBackend>::load_with_text_layers(&model, text_layers, device)?;
         if let Some(length) = self.case.max_sequence_length {
             pipeline.prompt_length = length;
-        }
-        if let Some(layers) = &self.case.text_encoder_out_layers {
-            pipeline.text_layers.clone_from(layers);
         }
         let mut differences = Differences::default();
         if self.has_training() {
@@ -81,12 +81,16 @@ impl Parity<'_> {
             differences.compare(&format!("{prefix}image"), picture, &expected)
         };
         run("", None)?;
-        if let Some(image) = &self.case.image {
+        let images = match &self.case.image {
+            None => return Ok(()),
+            Some(OneOrSeveral::One(image)) => std::slice::from_ref(image),
+            Some(OneOrSeveral::Several(images)) => images,
+        };
+        let pictures = images.iter().map(|image| {
             let file = self.folder.join(image);
-            let picture = crate::image::Picture::decode(&std::fs::read(&file).map_err(Error::io(&file))?)?;
-            run("image_edit.", Some(pipeline.reference(&[picture])?))?;
-        }
-        Ok(())
+            Picture::decode(&std::fs::read(&file).map_err(Error::io(&file))?)
+        });
+        run("image_edit.", Some(pipeline.reference(&pictures.collect::<Result<Vec<_>>>()?)?))
     }
 
     /// Repeats one training step: its loss, and the gradient of every matrix.
@@ -101,12 +105,13 @@ impl Parity<'_> {
         let grid = self.grid(pipeline.configs.size_multiple());
         let pairs = training_pairs(&inputs)?;
         inject::attach(&mut transformer, &pairs, 1.0, device)?;
-        let loss = Self::flow_loss(&transformer, &inputs, grid, device)?;
+        let loss = self.flow_loss(&transformer, &inputs, grid, device)?;
         compare_step(&mut transformer, loss, &expected, differences)
     }
 
     /// The loss at the case's noise and times.
     fn flow_loss<B: Backend>(
+        &self,
         transformer: &Flux2Transformer<B>,
         inputs: &TensorFile,
         grid: (usize, usize),
@@ -124,6 +129,6 @@ impl Parity<'_> {
         }
         let rotation =
             transformer.rotation(&position::text(context.dims()[1]), &position::picture(rows, columns, 0), device);
-        Ok(rectified_flow(transformer, picture, noise, time, context, &rotation))
+        Ok(rectified_flow(transformer, picture, noise, time, context, self.case.guidance_scale, &rotation))
     }
 }

@@ -70,7 +70,15 @@ struct Case {
     #[serde(default)]
     lora: Vec<CaseLora>,
     #[serde(default)]
-    image: Option<String>,
+    image: Option<OneOrSeveral>,
+}
+
+/// Files of reference pictures.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrSeveral {
+    One(String),
+    Several(Vec<String>),
 }
 
 #[derive(Deserialize)]

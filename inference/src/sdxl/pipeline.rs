@@ -238,6 +238,10 @@ impl<B: Backend> SdxlPipeline<B> {
     /// [`Error::Input`] for what is out of bounds, [`Error::Stopped`] when the sink says so.
     pub fn render(&self, request: &RenderRequest, sink: &mut dyn Sink) -> Result<Vec<Rendered>> {
         request.check(self.configs.size_multiple())?;
+        if !request.references.is_empty() {
+            let sentence = "SDXL takes no reference pictures. Leave them out, or choose a FLUX.2 model.";
+            return Err(Error::Input(sentence.to_owned()));
+        }
         if sink.report(&Progress::Preparing { what: "the prompt".to_owned() }) == Control::Stop {
             return Err(Error::Stopped);
         }

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     flux2::{autoencoder::Autoencoder, configs::Configs, pipeline::Flux2Pipeline, transformer::Flux2Transformer},
-    text::{qwen3::Qwen3Encoder, tokenizer::Tokenizer},
+    text::{decoder::Decoder, tokenizer::Tokenizer},
     weights::{
         folder,
         module_file::{Stored, load, save},
@@ -151,7 +151,7 @@ impl<B: AutodiffBackend> Progress<B> {
     fn begin(configs: &Configs, folder: &Path, checkpoint: &Path, device: &B::Device) -> Result<Self> {
         let mut learner = Learner::<B> {
             transformer: Flux2Transformer::new(&configs.transformer, device),
-            text_encoder: Qwen3Encoder::new(&configs.text_encoder, device),
+            text_encoder: Decoder::new(&configs.text_encoder.decoder(), device),
         };
         let mut optimisers = Optimisers {
             matrices: MuonConfig::new().init::<B, Learner<B>>(),

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     error::Result,
     flux2::{configs::Configs, position, transformer::Flux2Transformer},
-    text::{qwen3::Qwen3Encoder, tokenizer::Encoded},
-    training::loss::{logit_normal_times, rectified_flow},
+    text::{decoder::Decoder, tokenizer::Encoded},
+    training::loss::{GUIDANCE, logit_normal_times, rectified_flow},
 };
 
 /// One in so many pictures is shown without its caption, so that guidance has something to guide away from.
@@ -36,7 +36,7 @@ pub struct Learner<B: Backend> {
     /// Predicts the velocity.
     pub transformer: Flux2Transformer<B>,
     /// Token ids → context.
-    pub text_encoder: Qwen3Encoder<B>,
+    pub text_encoder: Decoder<B>,
 }
 
 /// What a batch is beside its scenes.
@@ -65,7 +65,7 @@ impl<B: Backend> Learner<B> {
         let context = self.context(scenes, lesson, &mut random, device);
         let text = position::text(context.dims()[1]);
         let rotation = self.transformer.rotation(&text, &position::picture(lesson.grid, lesson.grid, 0), device);
-        rectified_flow(&self.transformer, picture, noise, time, context, &rotation)
+        rectified_flow(&self.transformer, picture, noise, time, context, GUIDANCE, &rotation)
     }
 
     /// Contexts of the captions, some of them left out.

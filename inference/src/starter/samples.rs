@@ -39,6 +39,7 @@ pub fn sheet<B: Backend>(pipeline: &Flux2Pipeline<B>) -> Result<Picture> {
             seeds: (1..=6).collect(),
             loras: Vec::new(),
             preview_every: None,
+            references: Vec::new(),
         };
         let pictures = pipeline.render(&request, &mut Quiet)?.into_iter().map(|one| one.picture).collect();
         rows.push(Row { title: prompt.to_owned(), pictures });

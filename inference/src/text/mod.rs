@@ -2,5 +2,7 @@
 
 pub mod clip;
 pub mod clip_tokenizer;
+pub mod decoder;
+pub mod mistral;
 pub mod qwen3;
 pub mod tokenizer;

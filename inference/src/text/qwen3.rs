@@ -1,22 +1,12 @@
-//! Qwen3 as a text encoder: hidden states of inner layers, no language head. `transformers/models/qwen3/modeling_qwen3.py`.
+//! Qwen3, the text encoder of FLUX.2 [klein]: its configuration and its checkpoint's names.
+//! `transformers/models/qwen3/configuration_qwen3.py`.
 
 use std::collections::BTreeMap;
 
-use burn::{
-    module::{Initializer, Module, Param},
-    tensor::{Int, Tensor, TensorData, activation::silu, backend::Backend},
-};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{Error, Result},
-    nn::{
-        attention::{Bias, multi_head_attention},
-        linear::Linear,
-        norm::RmsNorm,
-        rope::Rotation,
-    },
-};
+use super::decoder::{DecoderConfig, RopeParameters};
+use crate::error::{Error, Result};
 
 /// `text_encoder/config.json`. Keys are those of transformers; of the many that say nothing about hidden states the known
 /// ones are passed over, and any other is refused, because it may change the result.
@@ -66,17 +56,6 @@ pub struct Qwen3Config {
     pub rest: BTreeMap<String, serde_json::Value>,
 }
 
-/// The rotary embedding of newer configurations.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RopeParameters {
-    /// Base of its frequencies.
-    pub rope_theta: f64,
-    /// `default`; other kinds are refused.
-    #[serde(default = "default_rope")]
-    pub rope_type: String,
-}
-
 /// Keys that say nothing about the hidden states of a text encoder.
 const WITHOUT_EFFECT: &[&str] = &[
     "_attn_implementation",
@@ -124,28 +103,28 @@ impl Qwen3Config {
         if let Some(kind) = other {
             return refuse(format!("`layer_types` holds `{kind}`, which is not supported; `full_attention` is"));
         }
-        if let Some(rope) = self.rope_parameters.as_ref().filter(|rope| rope.rope_type != default_rope()) {
-            return refuse(format!(
-                "`rope_parameters` are of the type `{}`, which is not supported; `default` is",
-                rope.rope_type
-            ));
-        }
+        self.rope_parameters.as_ref().map_or(Ok(()), RopeParameters::check)?;
         let unknown = self.rest.iter().find(|(key, value)| !WITHOUT_EFFECT.contains(&key.as_str()) && !value.is_null());
         if let Some((key, _)) = unknown {
             return refuse(format!("`{key}` is not understood; it may change the result"));
         }
-        let sizes =
-            [self.vocab_size, self.hidden_size, self.num_attention_heads, self.num_key_value_heads, self.head_width()];
-        if sizes.contains(&0)
-            || !self.num_attention_heads.is_multiple_of(self.num_key_value_heads)
-            || self.head_width() % 2 == 1
-        {
-            return refuse(
-                "sizes do not fit each other: heads must be a multiple of key-value heads, and a head's width even"
-                    .to_owned(),
-            );
+        self.decoder().check()
+    }
+
+    /// What it is made of.
+    pub fn decoder(&self) -> DecoderConfig {
+        DecoderConfig {
+            vocabulary: self.vocab_size,
+            hidden: self.hidden_size,
+            inner: self.intermediate_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            key_value_heads: self.num_key_value_heads,
+            head_width: self.head_width(),
+            epsilon: self.rms_norm_eps,
+            theta: self.theta(),
+            has_head_norms: true,
         }
-        Ok(())
     }
 
     /// Base of the rotary embedding.
@@ -166,191 +145,8 @@ fn silu_name() -> String {
     "silu".to_owned()
 }
 
-fn default_rope() -> String {
-    "default".to_owned()
-}
-
-/// Causal attention with normalised queries and keys; a head of keys and values serves several of queries.
-#[derive(Module, Debug)]
-pub struct SelfAttention<B: Backend> {
-    /// Queries.
-    pub q_proj: Linear<B>,
-    /// Keys.
-    pub k_proj: Linear<B>,
-    /// Values.
-    pub v_proj: Linear<B>,
-    /// Output.
-    pub o_proj: Linear<B>,
-    /// Normalises queries, head by head.
-    pub q_norm: RmsNorm<B>,
-    /// Normalises keys, head by head.
-    pub k_norm: RmsNorm<B>,
-    /// Heads of queries.
-    pub heads: usize,
-    /// Heads of keys and values.
-    pub key_value_heads: usize,
-}
-
-impl<B: Backend> SelfAttention<B> {
-    fn forward(&self, input: Tensor<B, 3>, rotations: &Rotations<B>, bias: &Bias<B>) -> Tensor<B, 3> {
-        let query = self.q_norm.forward_by_head(self.q_proj.forward(input.clone()));
-        let key = self.k_norm.forward_by_head(self.k_proj.forward(input.clone()));
-        let value = self.repeat(self.v_proj.forward(input));
-        let key = self.repeat(rotations.keys.turn(key));
-        let mixed = multi_head_attention(rotations.queries.turn(query), key, value, self.heads, Some(bias));
-        self.o_proj.forward(mixed)
-    }
-
-    /// Repeats each head of keys or values for the heads of queries that it serves: `[batch, tokens, key heads · width]` →
-    /// `[batch, tokens, heads · width]`.
-    fn repeat(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
-        let times = self.heads / self.key_value_heads;
-        let [batch, tokens, features] = input.dims();
-        let heads = input.reshape([batch * tokens * self.key_value_heads, 1, features / self.key_value_heads]);
-        heads.repeat_dim(1, times).reshape([batch, tokens, features * times])
-    }
-}
-
-/// The rotations of queries and keys, of which there are different numbers of heads.
-struct Rotations<B: Backend> {
-    queries: Rotation<B>,
-    keys: Rotation<B>,
-}
-
-/// Gated feed-forward part.
-#[derive(Module, Debug)]
-pub struct Mlp<B: Backend> {
-    /// Gate.
-    pub gate_proj: Linear<B>,
-    /// What is gated.
-    pub up_proj: Linear<B>,
-    /// Output.
-    pub down_proj: Linear<B>,
-}
-
-/// A layer of the decoder.
-#[derive(Module, Debug)]
-pub struct DecoderLayer<B: Backend> {
-    /// Attention.
-    pub self_attn: SelfAttention<B>,
-    /// Feed-forward part.
-    pub mlp: Mlp<B>,
-    /// Before the attention.
-    pub input_layernorm: RmsNorm<B>,
-    /// Before the feed-forward part.
-    pub post_attention_layernorm: RmsNorm<B>,
-}
-
-impl<B: Backend> DecoderLayer<B> {
-    fn new(config: &Qwen3Config, device: &B::Device) -> Self {
-        let (hidden, head) = (config.hidden_size, config.head_width());
-        let (heads, key_value_heads) = (config.num_attention_heads, config.num_key_value_heads);
-        let linear = |inputs, outputs| Linear::new(inputs, outputs, false, device);
-        let norm = |width| RmsNorm::new(width, config.rms_norm_eps, device);
-        Self {
-            self_attn: SelfAttention {
-                q_proj: linear(hidden, heads * head),
-                k_proj: linear(hidden, key_value_heads * head),
-                v_proj: linear(hidden, key_value_heads * head),
-                o_proj: linear(heads * head, hidden),
-                q_norm: norm(head),
-                k_norm: norm(head),
-                heads,
-                key_value_heads,
-            },
-            mlp: Mlp {
-                gate_proj: linear(hidden, config.intermediate_size),
-                up_proj: linear(hidden, config.intermediate_size),
-                down_proj: linear(config.intermediate_size, hidden),
-            },
-            input_layernorm: norm(hidden),
-            post_attention_layernorm: norm(hidden),
-        }
-    }
-
-    fn forward(&self, stream: Tensor<B, 3>, rotations: &Rotations<B>, bias: &Bias<B>) -> Tensor<B, 3> {
-        let attended = self.self_attn.forward(self.input_layernorm.forward(stream.clone()), rotations, bias);
-        let stream = stream + attended;
-        let normed = self.post_attention_layernorm.forward(stream.clone());
-        let gate = silu(self.mlp.gate_proj.forward(normed.clone()));
-        stream + self.mlp.down_proj.forward(gate * self.mlp.up_proj.forward(normed))
-    }
-}
-
-/// The token embedding.
-#[derive(Module, Debug)]
-pub struct Embedding<B: Backend> {
-    /// `[vocabulary, hidden]`.
-    pub weight: Param<Tensor<B, 2>>,
-}
-
-/// Qwen3 without its language head.
-#[derive(Module, Debug)]
-pub struct Qwen3Encoder<B: Backend> {
-    /// Token embedding.
-    pub embed_tokens: Embedding<B>,
-    /// Layers.
-    pub layers: Vec<DecoderLayer<B>>,
-    /// The last normalisation; no hidden state that is used here passes through it.
-    pub norm: RmsNorm<B>,
-    /// Heads of queries.
-    pub heads: usize,
-    /// Heads of keys and values.
-    pub key_value_heads: usize,
-    /// Width of a head.
-    pub head_width: usize,
-    /// Base of the rotary embedding.
-    pub theta: f64,
-}
-
-impl<B: Backend> Qwen3Encoder<B> {
-    /// An encoder with drawn weights.
-    pub fn new(config: &Qwen3Config, device: &B::Device) -> Self {
-        let draw = Initializer::Normal { mean: 0.0, std: 0.02 };
-        Self {
-            embed_tokens: Embedding { weight: draw.init([config.vocab_size, config.hidden_size], device) },
-            layers: (0..config.num_hidden_layers).map(|_| DecoderLayer::new(config, device)).collect(),
-            norm: RmsNorm::new(config.hidden_size, config.rms_norm_eps, device),
-            heads: config.num_attention_heads,
-            key_value_heads: config.num_key_value_heads,
-            head_width: config.head_width(),
-            theta: config.theta(),
-        }
-    }
-
-    /// Encodes token ids `[batch, tokens]` with their mask (1 a token, 0 padding on the right) to the hidden states after
-    /// the named layers (0 is the embedding), side by side: `[batch, tokens, layers · hidden]`.
-    pub fn forward(&self, ids: Tensor<B, 2, Int>, mask: &[Vec<bool>], layers: &[usize]) -> Tensor<B, 3> {
-        let [batch, tokens] = ids.dims();
-        let device = ids.device();
-        let flat = ids.reshape([batch * tokens]);
-        let embedded = self.embed_tokens.weight.val().select(0, flat);
-        let hidden = embedded.dims()[1];
-        let mut stream = embedded.reshape([batch, tokens, hidden]);
-        let rotation = |heads: usize| Rotation::halves(tokens, self.head_width, self.theta, heads, &device);
-        let rotations = Rotations { queries: rotation(self.heads), keys: rotation(self.key_value_heads) };
-        let bias = Bias::new(causal_bias(mask, tokens, &device), self.heads);
-        let deepest = layers.iter().copied().max().unwrap_or_default();
-        // After no layer at all stands the embedding.
-        let mut states = vec![stream.clone()];
-        for layer in self.layers.iter().take(deepest) {
-            stream = layer.forward(stream, &rotations, &bias);
-            states.push(stream.clone());
-        }
-        Tensor::cat(layers.iter().map(|layer| states[*layer].clone()).collect(), 2)
-    }
-}
-
-/// What stands for minus infinity, in every precision: finite, so that a row of padding does not become not-a-number.
-const UNSEEN: f32 = -1e30;
-
-/// `[batch, tokens, tokens]`: minus infinity where a token must not look, that is, ahead and at padding.
-fn causal_bias<B: Backend>(mask: &[Vec<bool>], tokens: usize, device: &B::Device) -> Tensor<B, 3> {
-    let mut bias = Vec::with_capacity(mask.len() * tokens * tokens);
-    for row in mask {
-        for query in 0..tokens {
-            bias.extend((0..tokens).map(|key| if key <= query && row[key] { 0.0f32 } else { UNSEEN }));
-        }
-    }
-    Tensor::from_data(TensorData::new(bias, [mask.len(), tokens, tokens]), device)
+/// The decoder's name of a tensor of the checkpoint; none for the language head, which is not used (its weights are often
+/// those of the embedding).
+pub fn key(name: &str) -> Option<String> {
+    (name != "lm_head.weight").then(|| name.strip_prefix("model.").unwrap_or(name).to_owned())
 }

@@ -28,6 +28,8 @@ pub struct Tokenizer {
     padding: u32,
     pads_left: bool,
     longest: Option<usize>,
+    begin: Option<String>,
+    end: Option<String>,
 }
 
 /// Token ids of a prompt, all of one length.
@@ -48,7 +50,13 @@ struct TokenizerConfig {
     #[serde(default)]
     padding_side: Option<String>,
     #[serde(default)]
+    truncation_side: Option<String>,
+    #[serde(default)]
     model_max_length: Option<f64>,
+    #[serde(default)]
+    bos_token: Option<Token>,
+    #[serde(default)]
+    eos_token: Option<Token>,
 }
 
 #[derive(Deserialize)]
@@ -56,6 +64,14 @@ struct TokenizerConfig {
 enum Token {
     Text(String),
     Full { content: String },
+}
+
+impl Token {
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) | Self::Full { content: text } => text,
+        }
+    }
 }
 
 impl TokenizerConfig {
@@ -73,6 +89,12 @@ impl Tokenizer {
     pub fn load(folder: &Path) -> Result<Self> {
         let config = read_config(folder)?;
         let (pads_left, longest) = (config.padding_side.as_deref() == Some("left"), config.longest());
+        if config.truncation_side.is_some_and(|side| side != "right") {
+            return Err(Error::Tokenizer(format!(
+                "`truncation_side` in `{}` is not `right`; prompts are cut at their end.",
+                folder.join("tokenizer_config.json").display()
+            )));
+        }
         let template = std::fs::read_to_string(folder.join("chat_template.jinja")).ok().or(config.chat_template);
         let mut inner = read_inner(folder)?;
         // A saved tokenizer may carry the lengths of whoever saved it; here the caller says them.
@@ -80,8 +102,8 @@ impl Tokenizer {
             .with_padding(None)
             .with_truncation(None)
             .map_err(|error| unreadable(folder, "tokenizer.json", &*error))?;
-        let padding = match config.pad_token {
-            Some(Token::Text(text) | Token::Full { content: text }) => inner.token_to_id(&text).ok_or_else(|| {
+        let padding = match config.pad_token.map(Token::text) {
+            Some(text) => inner.token_to_id(&text).ok_or_else(|| {
                 Error::Tokenizer(format!(
                     "The padding token `{text}` is not in the vocabulary of `{}`.",
                     folder.display()
@@ -89,7 +111,8 @@ impl Tokenizer {
             })?,
             None => 0,
         };
-        Ok(Self { inner: Arc::new(inner), template, padding, pads_left, longest })
+        let (begin, end) = (config.bos_token.map(Token::text), config.eos_token.map(Token::text));
+        Ok(Self { inner: Arc::new(inner), template, padding, pads_left, longest, begin, end })
     }
 
     /// Entries of the vocabulary: every token id is smaller.
@@ -110,7 +133,39 @@ impl Tokenizer {
         self.encode(&self.chat(prompt)?, length)
     }
 
+    /// Encodes a prompt as the user's message of a chat in which the system said something before, cut and padded to a
+    /// length. Messages are lists of parts, as processors of pictures and text have them.
+    ///
+    /// # Errors
+    /// When the chat template is missing or fails.
+    pub fn encode_instructed(&self, system: &str, prompt: &str, length: usize) -> Result<Encoded> {
+        let text = self.instructed(system, prompt)?;
+        // As the reference does: a template that begins with the token of the beginning has put the special tokens itself.
+        let has_beginning = self.begin.as_deref().is_some_and(|begin| text.starts_with(begin));
+        self.encode_with(&text, length, !has_beginning)
+    }
+
     fn chat(&self, prompt: &str) -> Result<String> {
+        let messages = [context! { role => "user", content => prompt }];
+        self.render(context! { messages, add_generation_prompt => true, enable_thinking => false })
+    }
+
+    fn instructed(&self, system: &str, prompt: &str) -> Result<String> {
+        let message = |role: &str, text: &str| {
+            let parts = [context! { type => "text", text => text }];
+            context! { role => role, content => parts }
+        };
+        let messages = [message("system", system), message("user", prompt)];
+        self.render(context! {
+            messages,
+            add_generation_prompt => false,
+            bos_token => self.begin.as_deref().unwrap_or_default(),
+            eos_token => self.end.as_deref().unwrap_or_default(),
+        })
+    }
+
+    /// Fills in the chat template.
+    fn render(&self, values: minijinja::Value) -> Result<String> {
         let template = self.template.as_deref().ok_or_else(|| {
             Error::Tokenizer("The tokenizer folder has no chat template: neither chat_template.jinja nor one in tokenizer_config.json.".to_owned())
         })?;
@@ -118,9 +173,13 @@ impl Tokenizer {
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
-        let messages = [context! { role => "user", content => prompt }];
+        environment.add_function("raise_exception", |message: String| -> Result<String, minijinja::Error> {
+            Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
+        });
+        // Templates put the date into the system message that they have themselves, which ours takes the place of.
+        environment.add_function("strftime_now", |_format: String| String::new());
         environment
-            .render_str(template, context! { messages, add_generation_prompt => true, enable_thinking => false })
+            .render_str(template, values)
             .map_err(|error| Error::Tokenizer(format!("The chat template fails: {error}.")))
     }
 
@@ -129,9 +188,13 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer fails on the text.
     pub fn encode(&self, text: &str, length: usize) -> Result<Encoded> {
+        self.encode_with(text, length, true)
+    }
+
+    fn encode_with(&self, text: &str, length: usize, with_special_tokens: bool) -> Result<Encoded> {
         let encoding = self
             .inner
-            .encode(text, true)
+            .encode(text, with_special_tokens)
             .map_err(|error| Error::Tokenizer(format!("The text cannot be encoded: {error}.")))?;
         let mut ids = encoding.get_ids().to_vec();
         ids.truncate(length);
@@ -275,6 +338,8 @@ mod tests {
             padding: 99,
             pads_left,
             longest: None,
+            begin: Some("<s>".to_owned()),
+            end: Some("</s>".to_owned()),
         }
     }
 
@@ -285,6 +350,41 @@ mod tests {
             rendered,
             "<|im_start|>user\na fox & <b>\"snow\"</b><|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
         );
+    }
+
+    /// As Mistral's: the date in a message that is not used, messages in parts, and a complaint about others.
+    const INSTRUCTED: &str = r#"{%- set today = strftime_now("%Y-%m-%d") %}
+{{- bos_token }}
+{%- if messages[0]['role'] == 'system' %}
+    {%- set system_message = messages[0]['content'][0]['text'] %}
+    {%- set loop_messages = messages[1:] %}
+{%- else %}
+    {%- set system_message = 'Today is ' + today %}
+    {%- set loop_messages = messages %}
+{%- endif %}
+{{- '[SYSTEM_PROMPT]' + system_message + '[/SYSTEM_PROMPT]' }}
+{%- for message in loop_messages %}
+    {%- if message['role'] == 'user' %}
+        {{- '[INST]' }}
+        {%- for block in message['content'] %}
+            {%- if block['type'] == 'text' %}
+                {{- block['text'] }}
+            {%- else %}
+                {{- raise_exception('Only text is supported') }}
+            {%- endif %}
+        {%- endfor %}
+        {{- '[/INST]' }}
+    {%- else %}
+        {{- raise_exception('Only user messages are supported') }}
+    {%- endif %}
+{%- endfor %}"#;
+
+    #[test]
+    fn a_template_with_a_system_message_renders_and_may_complain() {
+        let rendered = tokenizer(Some(INSTRUCTED), true).instructed("Look <closely>.", "a fox").unwrap();
+        assert_eq!(rendered, "<s>[SYSTEM_PROMPT]Look <closely>.[/SYSTEM_PROMPT][INST]a fox[/INST]");
+        let complaint = tokenizer(Some("{{ raise_exception('Say more') }}"), true).instructed("", "").unwrap_err();
+        assert!(complaint.to_string().contains("Say more"), "{complaint}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is minimised: rectified flow (Liu et al., 2022), with times as Stable Diffusion 3 draws them (Esser et al., 2024),
 //! and the prediction of noise (Ho et al., "DDPM", 2020).
 
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{DType, Tensor, backend::Backend};
 use rand::Rng;
 use rand_distr::StandardNormal;
 
@@ -11,11 +11,16 @@ use crate::{
     sdxl::unet::{Conditions, UNet},
 };
 
+/// The guidance scale that LoRAs are trained at where a model embeds it, as
+/// `diffusers/examples/dreambooth/train_dreambooth_lora_flux2.py` does.
+pub const GUIDANCE: f64 = 3.5;
+
 /// Mean squared error of the velocity `noise - picture`, predicted at `(1 - t) picture + t noise`.
 ///
 /// - `picture`, `noise`: `[batch, tokens, channels]`
 /// - `time`: `[batch]`, 0 to 1
 /// - `context`: `[batch, text tokens, context]`
+/// - `guidance`: the guidance scale, which has an effect where the model embeds it
 /// - result: `[1]`
 pub fn rectified_flow<B: Backend>(
     transformer: &Flux2Transformer<B>,
@@ -23,6 +28,7 @@ pub fn rectified_flow<B: Backend>(
     noise: Tensor<B, 3>,
     time: Tensor<B, 1>,
     context: Tensor<B, 3>,
+    guidance: f64,
     rotation: &Rotation<B>,
 ) -> Tensor<B, 1> {
     let [batch, tokens, channels] = picture.dims();
@@ -31,7 +37,9 @@ pub fn rectified_flow<B: Backend>(
     let velocity = noise - picture.clone();
     let share = time.clone().reshape([batch, 1]);
     let noisy = picture.reshape(rows) + velocity.clone().reshape(rows) * share;
-    let predicted = transformer.forward(noisy.reshape([batch, tokens, channels]), context, time, None, rotation);
+    let guidance = Tensor::full([1], guidance, (&time.device(), DType::F32));
+    let noisy = noisy.reshape([batch, tokens, channels]);
+    let predicted = transformer.forward(noisy, context, time, Some(guidance), rotation);
     (predicted - velocity).square().mean()
 }
 

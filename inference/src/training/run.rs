@@ -53,7 +53,8 @@ pub fn run<B: AutodiffBackend>(
         Some(path) => lora::read::read(path)?.targets,
         None => first_pairs(&mut pipeline.transformer.clone(), spec),
     };
-    let trainer = Trainer::<B>::new(&pipeline.transformer, &pairs, spec, !facts.distilled, &pipeline.device)?;
+    let trainer =
+        Trainer::<B>::new(&pipeline.transformer, &pairs, spec, pipeline.configs.is_guided_freely(), &pipeline.device)?;
     let mut run = Run {
         pipeline,
         spec,
@@ -208,6 +209,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
             seeds: vec![self.spec.sample_seed],
             loras: Vec::new(),
             preview_every: None,
+            references: Vec::new(),
         }
     }
 

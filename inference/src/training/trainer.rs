@@ -17,7 +17,7 @@ use rayon::ThreadPool;
 
 use super::{
     cache::{Cache, View},
-    loss::{logit_normal_times, rectified_flow},
+    loss::{GUIDANCE, logit_normal_times, rectified_flow},
     optimiser::AdamW,
     spec::TrainingSpec,
 };
@@ -172,7 +172,7 @@ impl<'a, B: AutodiffBackend> Trainer<'a, B> {
         let text = position::text(context.dims()[1]);
         let rotation = transformer.rotation(&text, &position::picture(rows, columns, 0), &self.device);
         let (latents, context) = (Tensor::from_inner(latents), Tensor::from_inner(context));
-        let loss = rectified_flow(transformer, latents, noise, time, context, &rotation).mul_scalar(weight);
+        let loss = rectified_flow(transformer, latents, noise, time, context, GUIDANCE, &rotation).mul_scalar(weight);
         let value = loss.clone().inner().into_scalar().elem();
         (value, GradientsParams::from_grads(loss.backward(), transformer))
     }

@@ -7,7 +7,7 @@ use rand_distr::StandardNormal;
 
 use super::{
     cache::{Cache, View},
-    loss::rectified_flow,
+    loss::{GUIDANCE, rectified_flow},
 };
 use crate::flux2::{position, transformer::Flux2Transformer};
 
@@ -55,7 +55,7 @@ fn of_picture<B: Backend>(
         let rotation =
             transformer.rotation(&position::text(context.dims()[1]), &position::picture(rows, columns, 0), device);
         let time = Tensor::full([count], time, device);
-        rectified_flow(transformer, latents, noise, time, context, &rotation).into_scalar().elem::<f32>()
+        rectified_flow(transformer, latents, noise, time, context, GUIDANCE, &rotation).into_scalar().elem::<f32>()
     });
     losses.sum::<f32>() / TIMES as f32
 }

@@ -69,5 +69,6 @@ async fn request(ctx: &Context, work: &GenerationWork) -> Result<RenderRequest, 
         seeds: (0..u64::from(generation.count.unsigned_abs())).map(|index| first + index).collect(),
         loras,
         preview_every: Some(preview_every(generation.steps.unsigned_abs())),
+        references: Vec::new(),
     })
 }

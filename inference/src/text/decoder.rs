@@ -1,0 +1,334 @@
+//! A decoder-only language model as a text encoder: hidden states of inner layers, no language head. What Qwen3 and Mistral
+//! have in common: `transformers/models/qwen3/modeling_qwen3.py`, `transformers/models/mistral/modeling_mistral.py`.
+
+use burn::{
+    module::{Initializer, Module, Param},
+    tensor::{Int, Tensor, TensorData, activation::silu, backend::Backend},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Result},
+    nn::{
+        attention::{Bias, multi_head_attention},
+        linear::Linear,
+        norm::RmsNorm,
+        rope::Rotation,
+    },
+};
+
+/// What a decoder is made of, whatever the file that says it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecoderConfig {
+    /// Size of the vocabulary.
+    pub vocabulary: usize,
+    /// Width of the stream.
+    pub hidden: usize,
+    /// Width of the feed-forward part.
+    pub inner: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Heads of queries.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub key_value_heads: usize,
+    /// Width of a head.
+    pub head_width: usize,
+    /// Added to mean squares.
+    pub epsilon: f64,
+    /// Base of the rotary embedding.
+    pub theta: f64,
+    /// Whether queries and keys are normalised head by head (Qwen3) or not (Mistral).
+    pub has_head_norms: bool,
+}
+
+impl DecoderConfig {
+    /// Refuses sizes that make no decoder.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with what does not fit.
+    pub fn check(&self) -> Result<()> {
+        let sizes = [self.vocabulary, self.hidden, self.heads, self.key_value_heads, self.head_width];
+        if sizes.contains(&0) || !self.heads.is_multiple_of(self.key_value_heads) || self.head_width % 2 == 1 {
+            return Err(Error::Config(
+                "The text encoder's sizes do not fit each other: heads must be a multiple of key-value heads, and a head's width even."
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses hidden states that the decoder does not have.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the state's number.
+    pub fn check_states(&self, states: &[usize]) -> Result<()> {
+        match states.iter().find(|state| **state > self.layers) {
+            Some(state) => Err(Error::Config(format!(
+                "Hidden state {state} of the text encoder is asked for, and it has {} layers; ask for one of 0 to {}.",
+                self.layers, self.layers
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The name of a tensor of a decoder's first `used` of `all` layers: none for those of a layer above them, which are not
+/// needed. A layer that the decoder does not have keeps its name, so that it is found to be left over.
+pub fn key_of_used_layers(name: &str, used: usize, all: usize) -> Option<String> {
+    let layer = name.strip_prefix("layers.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+    let is_above = layer.is_some_and(|layer| (used..all).contains(&layer));
+    (!is_above).then(|| name.to_owned())
+}
+
+/// The rotary embedding of newer configurations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RopeParameters {
+    /// Base of its frequencies.
+    pub rope_theta: f64,
+    /// `default`; other kinds are refused.
+    #[serde(default = "default_rope")]
+    pub rope_type: String,
+}
+
+impl RopeParameters {
+    /// Refuses kinds that are not implemented.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the kind.
+    pub fn check(&self) -> Result<()> {
+        if self.rope_type != default_rope() {
+            return Err(Error::Config(format!(
+                "The text encoder's `rope_parameters` are of the type `{}`, which is not supported; `default` is.",
+                self.rope_type
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn default_rope() -> String {
+    "default".to_owned()
+}
+
+/// Causal attention; a head of keys and values serves several of queries (Ainslie et al., "GQA", 2023).
+#[derive(Module, Debug)]
+pub struct SelfAttention<B: Backend> {
+    /// Queries.
+    pub q_proj: Linear<B>,
+    /// Keys.
+    pub k_proj: Linear<B>,
+    /// Values.
+    pub v_proj: Linear<B>,
+    /// Output.
+    pub o_proj: Linear<B>,
+    /// Normalises queries, head by head, where the model does.
+    pub q_norm: Option<RmsNorm<B>>,
+    /// Normalises keys, head by head, where the model does.
+    pub k_norm: Option<RmsNorm<B>>,
+    /// Heads of queries.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub key_value_heads: usize,
+}
+
+impl<B: Backend> SelfAttention<B> {
+    fn forward(&self, input: Tensor<B, 3>, rotations: &Rotations<B>, sight: &Sight<B>) -> Tensor<B, 3> {
+        let normed = |norm: &Option<RmsNorm<B>>, heads| match norm {
+            Some(norm) => norm.forward_by_head(heads),
+            None => heads,
+        };
+        let query = normed(&self.q_norm, self.q_proj.forward(input.clone()));
+        let key = normed(&self.k_norm, self.k_proj.forward(input.clone()));
+        let value = self.repeat(self.v_proj.forward(input));
+        let key = self.repeat(rotations.keys.turn(key));
+        let mixed = multi_head_attention(rotations.queries.turn(query), key, value, self.heads, Some(&sight.bias));
+        let mixed = match &sight.seeing {
+            Some(seeing) => mixed * seeing.clone(),
+            None => mixed,
+        };
+        self.o_proj.forward(mixed)
+    }
+
+    /// Repeats each head of keys or values for the heads of queries that it serves: `[batch, tokens, key heads · width]` →
+    /// `[batch, tokens, heads · width]`.
+    fn repeat(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
+        let times = self.heads / self.key_value_heads;
+        let [batch, tokens, features] = input.dims();
+        let heads = input.reshape([batch * tokens * self.key_value_heads, 1, features / self.key_value_heads]);
+        heads.repeat_dim(1, times).reshape([batch, tokens, features * times])
+    }
+}
+
+/// The rotations of queries and keys, of which there are different numbers of heads.
+struct Rotations<B: Backend> {
+    queries: Rotation<B>,
+    keys: Rotation<B>,
+}
+
+/// Gated feed-forward part.
+#[derive(Module, Debug)]
+pub struct Mlp<B: Backend> {
+    /// Gate.
+    pub gate_proj: Linear<B>,
+    /// What is gated.
+    pub up_proj: Linear<B>,
+    /// Output.
+    pub down_proj: Linear<B>,
+}
+
+/// A layer of the decoder.
+#[derive(Module, Debug)]
+pub struct DecoderLayer<B: Backend> {
+    /// Attention.
+    pub self_attn: SelfAttention<B>,
+    /// Feed-forward part.
+    pub mlp: Mlp<B>,
+    /// Before the attention.
+    pub input_layernorm: RmsNorm<B>,
+    /// Before the feed-forward part.
+    pub post_attention_layernorm: RmsNorm<B>,
+}
+
+impl<B: Backend> DecoderLayer<B> {
+    fn new(config: &DecoderConfig, device: &B::Device) -> Self {
+        let (hidden, head) = (config.hidden, config.head_width);
+        let (heads, key_value_heads) = (config.heads, config.key_value_heads);
+        let linear = |inputs, outputs| Linear::new(inputs, outputs, false, device);
+        let norm = |width| RmsNorm::new(width, config.epsilon, device);
+        Self {
+            self_attn: SelfAttention {
+                q_proj: linear(hidden, heads * head),
+                k_proj: linear(hidden, key_value_heads * head),
+                v_proj: linear(hidden, key_value_heads * head),
+                o_proj: linear(heads * head, hidden),
+                q_norm: config.has_head_norms.then(|| norm(head)),
+                k_norm: config.has_head_norms.then(|| norm(head)),
+                heads,
+                key_value_heads,
+            },
+            mlp: Mlp {
+                gate_proj: linear(hidden, config.inner),
+                up_proj: linear(hidden, config.inner),
+                down_proj: linear(config.inner, hidden),
+            },
+            input_layernorm: norm(hidden),
+            post_attention_layernorm: norm(hidden),
+        }
+    }
+
+    fn forward(&self, stream: Tensor<B, 3>, rotations: &Rotations<B>, sight: &Sight<B>) -> Tensor<B, 3> {
+        let attended = self.self_attn.forward(self.input_layernorm.forward(stream.clone()), rotations, sight);
+        let stream = stream + attended;
+        let normed = self.post_attention_layernorm.forward(stream.clone());
+        let gate = silu(self.mlp.gate_proj.forward(normed.clone()));
+        stream + self.mlp.down_proj.forward(gate * self.mlp.up_proj.forward(normed))
+    }
+}
+
+/// The token embedding.
+#[derive(Module, Debug)]
+pub struct Embedding<B: Backend> {
+    /// `[vocabulary, hidden]`.
+    pub weight: Param<Tensor<B, 2>>,
+}
+
+/// A decoder without its language head.
+#[derive(Module, Debug)]
+pub struct Decoder<B: Backend> {
+    /// Token embedding.
+    pub embed_tokens: Embedding<B>,
+    /// The first layers: as many as hidden states are wanted of.
+    pub layers: Vec<DecoderLayer<B>>,
+    /// The last normalisation, through which the state after the last layer of all passes.
+    pub norm: RmsNorm<B>,
+    /// Layers of the whole model.
+    pub depth: usize,
+    /// Heads of queries.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub key_value_heads: usize,
+    /// Width of a head.
+    pub head_width: usize,
+    /// Base of the rotary embedding.
+    pub theta: f64,
+}
+
+impl<B: Backend> Decoder<B> {
+    /// A whole decoder with drawn weights.
+    pub fn new(config: &DecoderConfig, device: &B::Device) -> Self {
+        Self::with_layers(config, config.layers, device)
+    }
+
+    /// The first layers of a decoder, with drawn weights.
+    pub fn with_layers(config: &DecoderConfig, layers: usize, device: &B::Device) -> Self {
+        let draw = Initializer::Normal { mean: 0.0, std: 0.02 };
+        Self {
+            embed_tokens: Embedding { weight: draw.init([config.vocabulary, config.hidden], device) },
+            layers: (0..layers).map(|_| DecoderLayer::new(config, device)).collect(),
+            norm: RmsNorm::new(config.hidden, config.epsilon, device),
+            depth: config.layers,
+            heads: config.heads,
+            key_value_heads: config.key_value_heads,
+            head_width: config.head_width,
+            theta: config.theta,
+        }
+    }
+
+    /// Encodes token ids `[batch, tokens]` with their mask (1 a token, 0 padding on either side) to the hidden states after
+    /// the named layers (0 is the embedding), side by side: `[batch, tokens, layers · hidden]`. Positions count from the
+    /// first entry, padding or not.
+    pub fn forward(&self, ids: Tensor<B, 2, Int>, mask: &[Vec<bool>], layers: &[usize]) -> Tensor<B, 3> {
+        let [batch, tokens] = ids.dims();
+        let device = ids.device();
+        let flat = ids.reshape([batch * tokens]);
+        let embedded = self.embed_tokens.weight.val().select(0, flat);
+        let hidden = embedded.dims()[1];
+        let mut stream = embedded.reshape([batch, tokens, hidden]);
+        let rotation = |heads: usize| Rotation::halves(tokens, self.head_width, self.theta, heads, &device);
+        let rotations = Rotations { queries: rotation(self.heads), keys: rotation(self.key_value_heads) };
+        let sight = Sight::new(mask, tokens, self.heads, &device);
+        let deepest = layers.iter().copied().max().unwrap_or_default();
+        // After no layer at all stands the embedding.
+        let mut states = vec![stream.clone()];
+        for layer in self.layers.iter().take(deepest) {
+            stream = layer.forward(stream, &rotations, &sight);
+            states.push(stream.clone());
+        }
+        // The reference counts the normed state as the last.
+        if deepest == self.depth {
+            states[deepest] = self.norm.forward(stream);
+        }
+        Tensor::cat(layers.iter().map(|layer| states[*layer].clone()).collect(), 2)
+    }
+}
+
+/// What stands for minus infinity, in every precision: finite, so that a row of padding does not become not-a-number.
+const UNSEEN: f32 = -1e30;
+
+/// What every token may look at.
+struct Sight<B: Backend> {
+    /// Minus infinity where a token must not look, that is, ahead and at padding.
+    bias: Bias<B>,
+    /// `[batch, tokens, 1]`: 0 for a token that sees nothing, as padding on the left does, else 1; none where all see.
+    /// The reference's attention gives zeros to such a token.
+    seeing: Option<Tensor<B, 3>>,
+}
+
+impl<B: Backend> Sight<B> {
+    fn new(mask: &[Vec<bool>], tokens: usize, heads: usize, device: &B::Device) -> Self {
+        let mut bias = Vec::with_capacity(mask.len() * tokens * tokens);
+        let mut seeing = Vec::with_capacity(mask.len() * tokens);
+        for row in mask {
+            for query in 0..tokens {
+                bias.extend((0..tokens).map(|key| if key <= query && row[key] { 0.0f32 } else { UNSEEN }));
+                seeing.push(if row[..=query].contains(&true) { 1.0f32 } else { 0.0 });
+            }
+        }
+        let bias = Tensor::from_data(TensorData::new(bias, [mask.len(), tokens, tokens]), device);
+        let all_see = !seeing.contains(&0.0);
+        let seeing = Tensor::from_data(TensorData::new(seeing, [mask.len(), tokens, 1]), device);
+        Self { bias: Bias::new(bias, heads), seeing: (!all_see).then_some(seeing) }
+    }
+}
