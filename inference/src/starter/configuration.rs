@@ -56,7 +56,7 @@ fn text_encoder() -> Value {
 fn model_index() -> Value {
     json!({
         "_class_name": "Flux2KleinPipeline",
-        "_default_guidance": 3.0,
+        "_default_guidance": 2.0,
         "_default_steps": 20,
         "is_distilled": false,
         "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],

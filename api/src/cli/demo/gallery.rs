@@ -24,8 +24,9 @@ const PICTURES: usize = 4;
 /// Seed of the first picture of each row; the others count on from it.
 const FIRST_SEED: u64 = 20_000;
 
-/// What is asked for where the data set has no captions.
-const PLAIN_PROMPT: &str = "a photo";
+/// What is asked for where the data set has no captions: motifs that even a small model knows.
+const PLAIN_PROMPTS: [&str; PICTURES] =
+    ["a mountain at evening", "a boat on the sea", "a forest", "a house beside a tree"];
 
 /// Longer captions are not repeated as prompts: with the trigger word they would be longer than prompts may be.
 const LONGEST_PROMPT: usize = 900;
@@ -45,7 +46,7 @@ pub fn prompts<'a>(captions: impl Iterator<Item = &'a str>) -> Vec<String> {
         }
     }
     if prompts.is_empty() {
-        prompts.push(PLAIN_PROMPT.to_owned());
+        prompts.extend(PLAIN_PROMPTS.map(str::to_owned));
     }
     prompts
 }
@@ -206,7 +207,7 @@ mod tests {
         let long = "x".repeat(LONGEST_PROMPT + 1);
         let captions = ["", "a fox", "a fox", long.as_str(), "a boat", "a cup", "a tree", "a moon"];
         assert_eq!(prompts(captions.into_iter()), ["a fox", "a boat", "a cup", "a tree"]);
-        assert_eq!(prompts(["", ""].into_iter()), [PLAIN_PROMPT]);
+        assert_eq!(prompts(["", ""].into_iter()), PLAIN_PROMPTS);
         assert_eq!(with_trigger("a fox"), format!("{TRIGGER_WORD} a fox"));
         assert_eq!(with_trigger("a DemoStyle fox"), "a DemoStyle fox");
     }
