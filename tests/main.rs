@@ -5,6 +5,7 @@
 
 mod account;
 mod arrows;
+mod base_model;
 mod chaos;
 mod dataset;
 mod documents;
