@@ -60,7 +60,7 @@ async fn generate(house: &House, person: &Person, model: &Value) -> Picture {
     .await;
     assert_eq!(generation["job"]["state"], "SUCCEEDED", "{generation}");
     let url = generation["assets"][0]["url"].as_str().unwrap();
-    let bytes = house.http().get(url).send().await.unwrap().bytes().await.unwrap();
+    let bytes = house.fetch(url).await;
     let (_, recipe) = Recipe::from_text_chunks(&read_png_text(&bytes).unwrap()).unwrap();
     assert_eq!((recipe.seed, recipe.steps), (Some(5), Some(2)));
     Picture::decode(&bytes).unwrap()

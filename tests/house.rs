@@ -135,6 +135,13 @@ impl House {
         &self.http
     }
 
+    /// The bytes behind a link.
+    pub async fn fetch(&self, url: &str) -> Vec<u8> {
+        let response = self.http.get(url).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{url}");
+        response.bytes().await.unwrap().to_vec()
+    }
+
     /// Sends a document; gives status and body.
     pub async fn send(&self, token: Option<&str>, query: &str, variables: Value) -> (u16, Value) {
         let mut request = self

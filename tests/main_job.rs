@@ -109,7 +109,7 @@ async fn check_training(house: &House, creator: &Person, run: &Value) -> (Value,
     let epochs = done["finishedEpochs"].as_array().unwrap();
     assert_eq!(epochs.len(), 2);
     for epoch in epochs {
-        let sample = fetch(house, epoch["sampleUrls"][0].as_str().unwrap()).await;
+        let sample = house.fetch(epoch["sampleUrls"][0].as_str().unwrap()).await;
         assert_eq!(Picture::decode(&sample).unwrap().width, 64);
     }
     let lowest = epochs.iter().map(|epoch| epoch["validationLoss"].as_f64().unwrap()).fold(f64::MAX, f64::min);
@@ -127,12 +127,6 @@ async fn check_training(house: &House, creator: &Person, run: &Value) -> (Value,
     (done["lora"]["id"].clone(), again["version"]["id"].clone())
 }
 
-async fn fetch(house: &House, url: &str) -> Vec<u8> {
-    let response = house.http().get(url).send().await.unwrap();
-    assert_eq!(response.status(), 200, "{url}");
-    response.bytes().await.unwrap().to_vec()
-}
-
 /// Waits until the previews of a version are there, and looks at them.
 async fn check_previews(house: &House, creator: &Person, version: &Value) {
     let query = "query ($id: ID!) { loraVersion(id: $id) { previews { url prompt seed strength } } }";
@@ -141,7 +135,7 @@ async fn check_previews(house: &House, creator: &Person, version: &Value) {
         let previews = found["loraVersion"]["previews"].as_array().unwrap().clone();
         if !previews.is_empty() {
             for preview in &previews {
-                let bytes = fetch(house, preview["url"].as_str().unwrap()).await;
+                let bytes = house.fetch(preview["url"].as_str().unwrap()).await;
                 assert_eq!(Picture::decode(&bytes).unwrap().height, 64);
             }
             return;
@@ -186,7 +180,7 @@ async fn check_pictures(house: &House, person: &Person, version: &Value) {
         let made = house.data_of(Some(&person.token), query, json!({ "id": generation["id"] })).await;
         let assets = made["generation"]["assets"].as_array().unwrap().clone();
         assert_eq!(assets.iter().map(|asset| asset["seed"].as_i64().unwrap()).collect::<Vec<_>>(), [11, 12]);
-        let bytes = fetch(house, assets[0]["url"].as_str().unwrap()).await;
+        let bytes = house.fetch(assets[0]["url"].as_str().unwrap()).await;
         let (_, recipe) = Recipe::from_text_chunks(&read_png_text(&bytes).unwrap()).unwrap();
         assert_eq!(
             (recipe.seed, recipe.steps, recipe.loras.len()),

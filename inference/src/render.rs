@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use crate::{
     error::{Error, Result},
     image::Picture,
+    progress::{Control, Progress, Sink},
 };
+
+/// The longer edge of a preview, in pixels.
+const PREVIEW_EDGE: u32 = 256;
 
 /// The longest edge that is rendered, in pixels.
 const LONGEST_EDGE: u32 = 4096;
@@ -60,6 +64,23 @@ pub struct Rendered {
 }
 
 impl RenderRequest {
+    /// Tells a sink of a step, from 1, of the pictures that begin with the one of a number, from 1. `show` decodes what the
+    /// end is expected to look like; it is called only where a preview is due.
+    pub(crate) fn report_step(
+        &self,
+        sink: &mut dyn Sink,
+        picture: u32,
+        step: u32,
+        show: impl FnOnce() -> Vec<Picture>,
+    ) -> Control {
+        let is_due = self.preview_every.is_some_and(|every| step.is_multiple_of(every.max(1)));
+        // After the last step comes the picture itself.
+        if is_due && step < self.steps {
+            show().iter().for_each(|picture| sink.preview(&picture.thumbnail(PREVIEW_EDGE)));
+        }
+        sink.report(&Progress::Rendering { picture, pictures: self.seeds.len() as u32, step, steps: self.steps })
+    }
+
     /// Checks the request against a model whose sizes are multiples of a number of pixels.
     ///
     /// # Errors

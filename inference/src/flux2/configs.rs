@@ -221,26 +221,10 @@ fn check_transformer(config: &Flux2TransformerConfig, variant: Variant) -> Resul
 }
 
 fn check_autoencoder(config: &AutoencoderConfig) -> Result<()> {
-    let refuse = |what: String| Err(Error::Config(format!("The autoencoder's {what}.")));
-    if config.act_fn != "silu" {
-        return refuse(format!("`act_fn` is `{}`; silu is supported", config.act_fn));
-    }
-    let kinds = [(&config.down_block_types, "DownEncoderBlock2D"), (&config.up_block_types, "UpDecoderBlock2D")];
-    for (types, known) in kinds {
-        if let Some(other) = types.iter().find(|kind| *kind != known) {
-            return refuse(format!("block `{other}` is not supported; `{known}` is"));
-        }
-    }
+    config.shape().check(&config.act_fn, &config.down_block_types, &config.up_block_types)?;
     if config.patch_size != [2, 2] {
-        return refuse(format!("`patch_size` is {:?}; [2, 2] is supported", config.patch_size));
-    }
-    let widths = || config.block_out_channels.iter().chain(config.decoder_block_out_channels.iter().flatten());
-    let groups = config.norm_num_groups;
-    if config.block_out_channels.is_empty() || groups == 0 || widths().any(|width| *width == 0 || width % groups != 0) {
-        return refuse(format!("`block_out_channels` must be multiples of `norm_num_groups` ({groups})"));
-    }
-    if config.latent_channels == 0 || config.in_channels != 3 || config.out_channels != 3 {
-        return refuse("`in_channels` and `out_channels` must be 3, and `latent_channels` not 0".to_owned());
+        let found = &config.patch_size;
+        return Err(Error::Config(format!("The autoencoder's `patch_size` is {found:?}; [2, 2] is supported.")));
     }
     Ok(())
 }

@@ -29,9 +29,6 @@ use crate::{
     weights::{folder, module_file},
 };
 
-/// The longer edge of a preview, in pixels.
-const PREVIEW_EDGE: u32 = 256;
-
 /// Rows of tokens that a thread takes at once: enough for matrix products to be worth it.
 const ROWS_A_THREAD: usize = 352;
 
@@ -326,10 +323,7 @@ impl<B: Backend> Flux2Pipeline<B> {
     pub fn with_loras(&self, loras: &[LoraUse]) -> Result<Self> {
         let mut transformer = self.transformer.clone();
         for used in loras {
-            let adapter = lora::read::read(&used.path)?;
-            if !adapter.unmatched.is_empty() {
-                tracing::warn!(file = %used.path.display(), keys = ?adapter.unmatched, "keys of a LoRA are not understood and left out");
-            }
+            let adapter = lora::read::read_to_use(&used.path)?;
             inject::attach(&mut transformer, &adapter.targets, used.strength, &self.device)?;
         }
         Ok(Self { transformer, ..self.clone() })
@@ -353,19 +347,11 @@ impl<B: Backend> Flux2Pipeline<B> {
         let reference = if request.references.is_empty() { None } else { Some(self.reference(&request.references)?) };
         let tokens = grid.0 * grid.1 + reference.as_ref().map_or(0, Reference::len);
         let mut rendered = Vec::with_capacity(request.seeds.len());
-        let pictures = request.seeds.len() as u32;
         for seeds in request.seeds.chunks(pictures_at_once(tokens)) {
             let first = rendered.len() as u32 + 1;
             let mut after_step = |step: u32, _: &Tensor<B, 3>, estimate: &Tensor<B, 3>| {
-                let is_due = request.preview_every.is_some_and(|every| step.is_multiple_of(every.max(1)));
-                // After the last step comes the picture itself.
-                if is_due && step < request.steps {
-                    let one = estimate.clone().narrow(0, 0, 1);
-                    from_tensor(self.decode(one, grid))
-                        .iter()
-                        .for_each(|picture| sink.preview(&picture.thumbnail(PREVIEW_EDGE)));
-                }
-                sink.report(&Progress::Rendering { picture: first, pictures, step, steps: request.steps })
+                let show = || from_tensor(self.decode(estimate.clone().narrow(0, 0, 1), grid));
+                request.report_step(sink, first, step, show)
             };
             let latents = self.denoise(Denoising {
                 latents: self.noise(seeds, grid),

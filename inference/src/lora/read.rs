@@ -29,6 +29,18 @@ pub fn read(path: &Path) -> Result<Adapter> {
     Ok(Adapter { facts, targets, metadata: file.header().metadata.clone(), unmatched, keys, layout })
 }
 
+/// Reads a LoRA to put it beside a model's weights; keys that are left out are logged.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_to_use(path: &Path) -> Result<Adapter> {
+    let adapter = read(path)?;
+    if !adapter.unmatched.is_empty() {
+        tracing::warn!(file = %path.display(), keys = ?adapter.unmatched, "keys of a LoRA are not understood and left out");
+    }
+    Ok(adapter)
+}
+
 /// The scale of a group's pair: alpha / rank.
 pub(super) fn scale(file: &MappedFile, group: &Group, alphas: &StatedAlphas) -> Result<f32> {
     let scale = match &group.alpha {

@@ -2,6 +2,10 @@
 
 use burn::tensor::{Tensor, activation::softmax, backend::Backend};
 
+/// What a [`Bias`] holds where a query must not look. It stands for minus infinity, in every precision: finite, so that a
+/// row of padding does not become not-a-number.
+pub const UNSEEN: f32 = -1e30;
+
 /// `[batch, heads, queries, width]` attends to `[batch, heads, keys, width]`; heads may be views into other layouts.
 ///
 /// `bias` is added to the scores before the softmax; see [`Bias`].

@@ -16,6 +16,7 @@ use super::{
     convolution::{Conv2d, GroupNorm},
     linear::Linear,
 };
+use crate::error::{Error, Result};
 
 /// Added to variances.
 const EPSILON: f64 = 1e-6;
@@ -39,6 +40,35 @@ pub struct Shape {
     pub norm_num_groups: usize,
     /// Attention in the middle.
     pub mid_block_add_attention: bool,
+}
+
+impl Shape {
+    /// Refuses what is not implemented: other activations and blocks than the published ones, and sizes that do not fit
+    /// each other.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the key's name.
+    pub fn check(&self, activation: &str, down_blocks: &[String], up_blocks: &[String]) -> Result<()> {
+        let refuse = |what: String| Err(Error::Config(format!("The autoencoder's {what}.")));
+        if activation != "silu" {
+            return refuse(format!("`act_fn` is `{activation}`; silu is supported"));
+        }
+        for (types, known) in [(down_blocks, "DownEncoderBlock2D"), (up_blocks, "UpDecoderBlock2D")] {
+            if let Some(other) = types.iter().find(|kind| *kind != known) {
+                return refuse(format!("block `{other}` is not supported; `{known}` is"));
+            }
+        }
+        let widths = || self.block_out_channels.iter().chain(self.decoder_block_out_channels.iter().flatten());
+        let groups = self.norm_num_groups;
+        if self.block_out_channels.is_empty() || groups == 0 || widths().any(|width| *width == 0 || width % groups != 0)
+        {
+            return refuse(format!("`block_out_channels` must be multiples of `norm_num_groups` ({groups})"));
+        }
+        if self.latent_channels == 0 || self.in_channels != 3 || self.out_channels != 3 {
+            return refuse("`in_channels` and `out_channels` must be 3, and `latent_channels` not 0".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// Two convolutions beside a shortcut.

@@ -10,7 +10,7 @@ use burn::{
 
 use super::{Differences, Parity, compare_step, training_pairs};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     lora::{self, inject},
     progress::Control,
     sdxl::{
@@ -75,9 +75,12 @@ impl Parity<'_> {
         let (inputs, expected) = (self.file("train.inputs.safetensors")?, self.file("train.expected.safetensors")?);
         let mut unet = UNet::<B>::from_inner(pipeline.unet.clone()).no_grad();
         inject::attach(&mut unet, &training_pairs(&inputs)?, 1.0, device)?;
-        let times = inputs.data("timestep")?.iter::<f32>().map(|time| time as usize).collect::<Vec<_>>();
         let signal = pipeline.configs.scheduler.signal();
-        let kept: Vec<f32> = times.iter().filter_map(|time| signal.get(*time).copied()).collect();
+        let left = |time: f32| {
+            let missing = || Error::Weights(format!("The schedule has no time {time}; it has {}.", signal.len()));
+            signal.get(time as usize).copied().ok_or_else(missing)
+        };
+        let kept = inputs.data("timestep")?.iter::<f32>().map(left).collect::<Result<Vec<_>>>()?;
         let conditions = Conditions {
             times: inputs.tensor("timestep", device)?,
             context: inputs.tensor("prompt_embeds", device)?,

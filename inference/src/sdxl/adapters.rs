@@ -103,10 +103,7 @@ impl<B: Backend> SdxlPipeline<B> {
     pub fn with_loras(&self, loras: &[LoraUse]) -> Result<Self> {
         let mut adapted = self.clone();
         for used in loras {
-            let adapter = lora::read::read(&used.path)?;
-            if !adapter.unmatched.is_empty() {
-                tracing::warn!(file = %used.path.display(), keys = ?adapter.unmatched, "keys of a LoRA are not understood and left out");
-            }
+            let adapter = lora::read::read_to_use(&used.path)?;
             adapted.attach(&adapter.targets, used.strength)?;
         }
         Ok(adapted)

@@ -89,33 +89,32 @@ impl AutoencoderConfig {
         1 << (self.block_out_channels.len() - 1)
     }
 
+    /// What the encoder and the decoder are built from.
+    fn shape(&self) -> Shape {
+        Shape {
+            in_channels: self.in_channels,
+            out_channels: self.out_channels,
+            block_out_channels: self.block_out_channels.clone(),
+            decoder_block_out_channels: None,
+            layers_per_block: self.layers_per_block,
+            latent_channels: self.latent_channels,
+            norm_num_groups: self.norm_num_groups,
+            mid_block_add_attention: self.mid_block_add_attention,
+        }
+    }
+
     /// Refuses what would change the result and is not implemented.
     ///
     /// # Errors
     /// [`Error::Config`] with the key's name.
     pub fn check(&self) -> Result<()> {
+        self.shape().check(&self.act_fn, &self.down_block_types, &self.up_block_types)?;
         let refuse = |what: String| Err(Error::Config(format!("The autoencoder's {what}.")));
-        if self.act_fn != "silu" {
-            return refuse(format!("`act_fn` is `{}`; silu is supported", self.act_fn));
-        }
         if self.shift_factor.is_some_and(|shift| shift != 0.0) {
             return refuse("`shift_factor` is not supported; SDXL has none".to_owned());
         }
-        let kinds = [(&self.down_block_types, "DownEncoderBlock2D"), (&self.up_block_types, "UpDecoderBlock2D")];
-        for (types, known) in kinds {
-            if let Some(other) = types.iter().find(|kind| *kind != known) {
-                return refuse(format!("block `{other}` is not supported; `{known}` is"));
-            }
-        }
-        let groups = self.norm_num_groups;
-        let widths = &self.block_out_channels;
-        if widths.is_empty() || groups == 0 || widths.iter().any(|width| *width == 0 || width % groups != 0) {
-            return refuse(format!("`block_out_channels` must be multiples of `norm_num_groups` ({groups})"));
-        }
-        if self.latent_channels == 0 || self.in_channels != 3 || self.out_channels != 3 || self.scaling_factor == 0.0 {
-            return refuse(
-                "`in_channels` and `out_channels` must be 3, `latent_channels` and `scaling_factor` not 0".to_owned(),
-            );
+        if self.scaling_factor == 0.0 {
+            return refuse("`scaling_factor` must not be 0".to_owned());
         }
         let statistics = [("latents_mean", &self.latents_mean), ("latents_std", &self.latents_std)];
         for (name, values) in statistics {
@@ -184,16 +183,7 @@ impl<B: Backend> Autoencoder<B> {
     /// An autoencoder with drawn weights.
     pub fn new(config: &AutoencoderConfig, device: &B::Device) -> Self {
         let latent = config.latent_channels;
-        let shape = Shape {
-            in_channels: config.in_channels,
-            out_channels: config.out_channels,
-            block_out_channels: config.block_out_channels.clone(),
-            decoder_block_out_channels: None,
-            layers_per_block: config.layers_per_block,
-            latent_channels: latent,
-            norm_num_groups: config.norm_num_groups,
-            mid_block_add_attention: config.mid_block_add_attention,
-        };
+        let shape = config.shape();
         Self {
             encoder: Encoder::new(&shape, device),
             decoder: Decoder::new(&shape, device),

@@ -28,9 +28,6 @@ use crate::{
     weights::{folder, module_file},
 };
 
-/// The longer edge of a preview, in pixels.
-const PREVIEW_EDGE: u32 = 256;
-
 /// An SDXL pipeline on a device. Clones share their weights.
 #[derive(Clone)]
 pub struct SdxlPipeline<B: Backend> {
@@ -251,21 +248,13 @@ impl<B: Backend> SdxlPipeline<B> {
         let guided = self.uses_guidance(request.guidance);
         let unwanted = if guided { Some(self.encode_negative(stated, &wanted)?) } else { None };
         let mut rendered = Vec::with_capacity(request.seeds.len());
-        let pictures = request.seeds.len() as u32;
         for seeds in request.seeds.chunks(pictures_at_once(grid)) {
             let first = rendered.len() as u32 + 1;
             let mut streams: Vec<_> = seeds.iter().map(|seed| ChaCha20Rng::seed_from_u64(*seed)).collect();
             let noise = self.noise(&mut streams, grid);
             let mut after_step = |step: u32, _: &Tensor<B, 4>, estimate: &Tensor<B, 4>| {
-                let is_due = request.preview_every.is_some_and(|every| step.is_multiple_of(every.max(1)));
-                // After the last step comes the picture itself.
-                if is_due && step < request.steps {
-                    let one = estimate.clone().narrow(0, 0, 1);
-                    from_tensor(self.decode(one))
-                        .iter()
-                        .for_each(|picture| sink.preview(&picture.thumbnail(PREVIEW_EDGE)));
-                }
-                sink.report(&Progress::Rendering { picture: first, pictures, step, steps: request.steps })
+                let show = || from_tensor(self.decode(estimate.clone().narrow(0, 0, 1)));
+                request.report_step(sink, first, step, show)
             };
             let latents = self.denoise(Denoising {
                 noise,

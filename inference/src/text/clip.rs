@@ -13,10 +13,11 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::config::{check_keys, refuse};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     nn::{
-        attention::{Bias, multi_head_attention},
+        attention::{Bias, UNSEEN, multi_head_attention},
         linear::Linear,
         norm::LayerNorm,
     },
@@ -87,7 +88,6 @@ impl ClipConfig {
     /// # Errors
     /// [`Error::Config`] with the key's name.
     pub fn check(&self) -> Result<()> {
-        let refuse = |what: String| Err(Error::Config(format!("The text encoder's {what}.")));
         if self.model_type != model_type() {
             return refuse(format!("`model_type` is `{}`; SDXL has `{}`", self.model_type, model_type()));
         }
@@ -97,10 +97,7 @@ impl ClipConfig {
                 self.hidden_act
             ));
         }
-        let unknown = self.rest.iter().find(|(key, value)| !WITHOUT_EFFECT.contains(&key.as_str()) && !value.is_null());
-        if let Some((key, _)) = unknown {
-            return refuse(format!("`{key}` is not understood; it may change the result"));
-        }
+        check_keys(&self.rest, WITHOUT_EFFECT)?;
         if self.num_attention_heads == 0 || !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return refuse("`hidden_size` must be a multiple of `num_attention_heads`".to_owned());
         }
@@ -316,9 +313,6 @@ impl<B: Backend> ClipTextEncoder<B> {
         text.iter().position(|id| *id == end).unwrap_or_default()
     }
 }
-
-/// What stands for minus infinity, in every precision.
-const UNSEEN: f32 = -1e30;
 
 /// `[1, tokens, tokens]`: minus infinity where a token must not look, that is, ahead.
 fn causal<B: Backend>(tokens: usize, device: &B::Device) -> Tensor<B, 3> {

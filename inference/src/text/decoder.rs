@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     nn::{
-        attention::{Bias, multi_head_attention},
+        attention::{Bias, UNSEEN, multi_head_attention},
         linear::Linear,
         norm::RmsNorm,
         rope::Rotation,
@@ -303,9 +303,6 @@ impl<B: Backend> Decoder<B> {
         Tensor::cat(layers.iter().map(|layer| states[*layer].clone()).collect(), 2)
     }
 }
-
-/// What stands for minus infinity, in every precision: finite, so that a row of padding does not become not-a-number.
-const UNSEEN: f32 = -1e30;
 
 /// What every token may look at.
 struct Sight<B: Backend> {

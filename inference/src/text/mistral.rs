@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::decoder::{DecoderConfig, RopeParameters};
-use crate::error::{Error, Result};
+use super::{
+    config::{check_activation, check_keys, check_layer_types, refuse},
+    decoder::{DecoderConfig, RopeParameters},
+};
+use crate::error::Result;
 
 /// What stands before every prompt: `diffusers/pipelines/flux2/system_messages.py`. The model was trained with these
 /// words; the line break is one of them.
@@ -65,7 +68,7 @@ pub struct MistralConfig {
     #[serde(default)]
     pub rope_parameters: Option<RopeParameters>,
     /// `silu`.
-    #[serde(default = "silu_name")]
+    #[serde(default = "super::config::silu")]
     pub hidden_act: String,
     /// How far back a token looks; none, or further than any prompt is long.
     #[serde(default)]
@@ -118,18 +121,6 @@ const WITHOUT_EFFECT_ON_TEXT: &[&str] = &[
     "use_cache",
 ];
 
-fn refuse(what: String) -> Result<()> {
-    Err(Error::Config(format!("The text encoder's {what}.")))
-}
-
-/// Refuses the first key that is not among the known ones.
-fn check_keys(rest: &BTreeMap<String, Value>, known: &[&str]) -> Result<()> {
-    match rest.iter().find(|(key, value)| !known.contains(&key.as_str()) && !value.is_null()) {
-        Some((key, _)) => refuse(format!("`{key}` is not understood; it may change the result")),
-        None => Ok(()),
-    }
-}
-
 impl Mistral3Config {
     /// Refuses what would change the result and is not implemented.
     ///
@@ -153,17 +144,13 @@ impl MistralConfig {
                 text_model_type()
             ));
         }
-        if self.hidden_act != silu_name() {
-            return refuse(format!("`hidden_act` is `{}`, which is not supported; `silu` is", self.hidden_act));
-        }
+        check_activation(&self.hidden_act)?;
         if let Some(window) = self.sliding_window.filter(|window| *window < LONGEST_PROMPT) {
             return refuse(format!(
                 "`sliding_window` is {window}, which is not supported; none is, or {LONGEST_PROMPT} and more"
             ));
         }
-        if let Some(kind) = self.layer_types.iter().flatten().find(|kind| *kind != "full_attention") {
-            return refuse(format!("`layer_types` holds `{kind}`, which is not supported; `full_attention` is"));
-        }
+        check_layer_types(self.layer_types.as_deref())?;
         self.rope_parameters.as_ref().map_or(Ok(()), RopeParameters::check)?;
         check_keys(&self.rest, WITHOUT_EFFECT_ON_TEXT)?;
         self.decoder().check()
@@ -195,10 +182,6 @@ fn epsilon() -> f64 {
     1e-6
 }
 
-fn silu_name() -> String {
-    "silu".to_owned()
-}
-
 /// The decoder's name of a tensor of the checkpoint; none for what a text does not need, which is the part that sees
 /// pictures, the part that puts them among the tokens, and the language head. Older and newer checkpoints have the names
 /// in another order (`language_model.model.…`, `model.language_model.…`).
@@ -215,6 +198,7 @@ pub fn key(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     fn published() -> Value {
         serde_json::json!({

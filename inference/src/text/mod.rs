@@ -2,6 +2,7 @@
 
 pub mod clip;
 pub mod clip_tokenizer;
+mod config;
 pub mod decoder;
 pub mod mistral;
 pub mod qwen3;

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::decoder::{DecoderConfig, RopeParameters};
-use crate::error::{Error, Result};
+use super::{
+    config::{check_activation, check_keys, check_layer_types, refuse},
+    decoder::{DecoderConfig, RopeParameters},
+};
+use crate::error::Result;
 
 /// `text_encoder/config.json`. Keys are those of transformers; of the many that say nothing about hidden states the known
 /// ones are passed over, and any other is refused, because it may change the result.
@@ -40,7 +43,7 @@ pub struct Qwen3Config {
     #[serde(default)]
     pub rope_parameters: Option<RopeParameters>,
     /// `silu`.
-    #[serde(default = "silu_name")]
+    #[serde(default = "super::config::silu")]
     pub hidden_act: String,
     /// Not supported.
     #[serde(default)]
@@ -87,27 +90,18 @@ impl Qwen3Config {
     /// # Errors
     /// [`Error::Config`] with the key's name.
     pub fn check(&self) -> Result<()> {
-        let refuse = |what: String| Err(Error::Config(format!("The text encoder's {what}.")));
         if self.model_type != model_type() {
             return refuse(format!("`model_type` is `{}`; FLUX.2 [klein] has `{}`", self.model_type, model_type()));
         }
-        if self.hidden_act != silu_name() {
-            return refuse(format!("`hidden_act` is `{}`, which is not supported; `silu` is", self.hidden_act));
-        }
+        check_activation(&self.hidden_act)?;
         if self.attention_bias || self.use_sliding_window {
             return refuse(
                 "`attention_bias` and `use_sliding_window` are not supported; they must be false".to_owned(),
             );
         }
-        let other = self.layer_types.iter().flatten().find(|kind| *kind != "full_attention");
-        if let Some(kind) = other {
-            return refuse(format!("`layer_types` holds `{kind}`, which is not supported; `full_attention` is"));
-        }
+        check_layer_types(self.layer_types.as_deref())?;
         self.rope_parameters.as_ref().map_or(Ok(()), RopeParameters::check)?;
-        let unknown = self.rest.iter().find(|(key, value)| !WITHOUT_EFFECT.contains(&key.as_str()) && !value.is_null());
-        if let Some((key, _)) = unknown {
-            return refuse(format!("`{key}` is not understood; it may change the result"));
-        }
+        check_keys(&self.rest, WITHOUT_EFFECT)?;
         self.decoder().check()
     }
 
@@ -139,10 +133,6 @@ fn epsilon() -> f64 {
 
 fn model_type() -> String {
     "qwen3".to_owned()
-}
-
-fn silu_name() -> String {
-    "silu".to_owned()
 }
 
 /// The decoder's name of a tensor of the checkpoint; none for the language head, which is not used (its weights are often

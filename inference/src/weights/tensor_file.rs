@@ -71,6 +71,6 @@ impl TensorFile {
 
 /// Integers of 64 bits, such as times of a schedule.
 fn integers(bytes: &[u8]) -> Vec<f32> {
-    let eight = |bytes: &[u8]| bytes.try_into().map(i64::from_le_bytes).unwrap_or_default();
-    bytes.chunks_exact(8).map(|bytes| eight(bytes) as f32).collect()
+    let (integers, _) = bytes.as_chunks();
+    integers.iter().map(|bytes| i64::from_le_bytes(*bytes) as f32).collect()
 }
