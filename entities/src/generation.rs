@@ -35,6 +35,8 @@ pub struct Model {
     pub guidance: f64,
     /// Pictures asked for.
     pub count: i32,
+    /// How much of the picture that it begins as is drawn anew, 0 to 1; none where it begins as noise.
+    pub start_strength: Option<f64>,
     /// When it was asked for.
     pub created_at: DateTimeUtc,
 }

@@ -87,6 +87,21 @@ pub enum UploadPurpose {
     DatasetPicture,
     /// A version of a LoRA.
     LoraFile,
+    /// A picture that others are generated from.
+    GenerationPicture,
+}
+
+/// What a picture is to the generation that it is given to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum GenerationPictureRole {
+    /// What the new pictures are made from: the model sees it.
+    Reference,
+    /// What the new pictures begin as.
+    Start,
+    /// Where the start is drawn anew.
+    Mask,
 }
 
 /// Where an upload stands.

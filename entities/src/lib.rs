@@ -15,6 +15,7 @@ pub mod dataset_picture;
 pub mod follow;
 pub mod generation;
 pub mod generation_lora;
+pub mod generation_picture;
 pub mod idempotency_record;
 pub mod instance_value;
 pub mod invitation;

@@ -64,6 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 loras: loras.clone(),
                 preview_every: None,
                 references: Vec::new(),
+                start: None,
             };
             rendered.extend(model.render(&request, &mut Quiet)?.into_iter().map(|one| one.picture));
         }

@@ -33,6 +33,19 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
+/// A part of a picture, in its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Pixels to the left of it.
+    pub left: u32,
+    /// Pixels above it.
+    pub top: u32,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+}
+
 /// The media type of a picture file that [`Picture::decode`] reads, judged by its first bytes; none for anything else.
 pub fn media_type(bytes: &[u8]) -> Option<&'static str> {
     match ::image::guess_format(bytes).ok()? {
@@ -212,18 +225,24 @@ impl Picture {
     /// The picture scaled to cover `width` x `height`, with what stands out cut off evenly on both sides.
     pub fn resized_covering(&self, width: u32, height: u32) -> Self {
         let (width, height) = (width.max(1), height.max(1));
-        let scale = (f64::from(width) / f64::from(self.width)).max(f64::from(height) / f64::from(self.height));
-        let part = |wanted: u32, length: u32| ((f64::from(wanted) / scale).round() as u32).clamp(1, length);
-        let (crop_width, crop_height) = (part(width, self.width), part(height, self.height));
-        if (crop_width, crop_height) == (self.width, self.height) {
+        let part = self.covering_part(width, height);
+        if (part.width, part.height) == (self.width, self.height) {
             return self.resized(width, height);
         }
-        let (left, top) = ((self.width - crop_width) / 2, (self.height - crop_height) / 2);
-        self.cropped(left, top, crop_width, crop_height).resized(width, height)
+        self.cropped(part).resized(width, height)
+    }
+
+    /// What [`Self::resized_covering`] keeps of the picture.
+    pub fn covering_part(&self, width: u32, height: u32) -> Part {
+        let (width, height) = (width.max(1), height.max(1));
+        let scale = (f64::from(width) / f64::from(self.width)).max(f64::from(height) / f64::from(self.height));
+        let part = |wanted: u32, length: u32| ((f64::from(wanted) / scale).round() as u32).clamp(1, length);
+        let (width, height) = (part(width, self.width), part(height, self.height));
+        Part { left: (self.width - width) / 2, top: (self.height - height) / 2, width, height }
     }
 
     /// A part that lies within the picture.
-    fn cropped(&self, left: u32, top: u32, width: u32, height: u32) -> Self {
+    pub fn cropped(&self, Part { left, top, width, height }: Part) -> Self {
         let row_of = |row: u32| {
             let start = (row as usize * self.width as usize + left as usize) * 3;
             &self.rgb[start..start + width as usize * 3]

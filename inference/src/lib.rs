@@ -1,6 +1,8 @@
 //! Image models, LoRA and LoRA training on burn. This crate turns a request into pictures or into a LoRA and knows
 //! nothing of users, teams or tables; no tensor crosses its line.
 
+pub mod bench;
+pub mod compare;
 pub mod device;
 pub mod dtype;
 pub mod error;
@@ -16,10 +18,13 @@ pub mod recipe;
 pub mod render;
 pub mod resample;
 pub mod schedulers;
+pub mod scoring;
 pub mod sdxl;
+pub mod single_file;
 pub mod starter;
 pub mod text;
 pub mod training;
+pub mod upscaling;
 pub mod weights;
 
 pub use device::DeviceName;
@@ -30,6 +35,8 @@ pub use lora::{Layout, LoraReport, convert, inspect};
 pub use model::{Model, ModelFacts, facts};
 pub use parity::{ParityReport, parity};
 pub use progress::{Control, EpochOutput, Progress, Quiet, Sink};
-pub use recipe::{Recipe, RecipeLora};
-pub use render::{LoraUse, RenderRequest, Rendered};
-pub use training::{MemoryEstimate, TrainingPicture, TrainingReport, TrainingSpec, estimate};
+pub use recipe::{Recipe, RecipeLora, RecipeStart};
+pub use render::{LoraUse, RenderRequest, Rendered, StartPicture};
+pub use scoring::{PictureScore, Scorer};
+pub use training::{MemoryEstimate, TrainingPicture, TrainingReport, TrainingSpec};
+pub use upscaling::{Upscaled, Upscaler, UpscalingMethod};

@@ -174,24 +174,26 @@ pub(crate) enum Pipeline<B: Backend> {
 }
 
 impl<B: Backend> Pipeline<B> {
-    fn load(folder: &Path, device: &B::Device) -> Result<Self> {
+    /// The model of a folder with drawn weights.
+    ///
+    /// # Errors
+    /// When a configuration or a tokenizer is missing or not understood.
+    pub(crate) fn drawn(folder: &Path, device: &B::Device) -> Result<Self> {
+        Ok(match Family::of(folder)? {
+            Family::Flux2 => Self::Flux2(Box::new(Flux2Pipeline::drawn(folder, device)?)),
+            Family::Sdxl => Self::Sdxl(Box::new(SdxlPipeline::drawn(folder, device)?)),
+        })
+    }
+
+    /// The model of a folder.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged or not understood.
+    pub(crate) fn load(folder: &Path, device: &B::Device) -> Result<Self> {
         Ok(match Family::of(folder)? {
             Family::Flux2 => Self::Flux2(Box::new(Flux2Pipeline::load(folder, device)?)),
             Family::Sdxl => Self::Sdxl(Box::new(SdxlPipeline::load(folder, device)?)),
         })
-    }
-
-    /// The pipeline of a model that LoRAs are trained on.
-    ///
-    /// # Errors
-    /// [`Error::Input`] for families that they are not trained on yet.
-    pub(crate) fn trainable(&self) -> Result<&Flux2Pipeline<B>> {
-        match self {
-            Self::Flux2(pipeline) => Ok(pipeline),
-            Self::Sdxl(_) => Err(Error::Input(
-                "LoRAs are not trained on SDXL models yet. Choose a FLUX.2 model to train on.".to_owned(),
-            )),
-        }
     }
 }
 

@@ -46,6 +46,24 @@ pub struct Recipe {
     pub height: Option<u32>,
     /// The LoRAs in use.
     pub loras: Vec<RecipeLora>,
+    /// SHA-256 of the pictures that it was made from, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<String>,
+    /// The picture that it began as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<RecipeStart>,
+}
+
+/// The picture that another began as.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecipeStart {
+    /// SHA-256 of the picture.
+    pub picture: String,
+    /// SHA-256 of the mask, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<String>,
+    /// How much of it was drawn anew, up to 1.
+    pub strength: f64,
 }
 
 /// A LoRA in a recipe.
@@ -144,6 +162,8 @@ mod tests {
                         .filter(|(at, lora)| !loras[..*at].iter().any(|l| l.name == lora.name))
                         .map(|(_, lora)| lora.clone())
                         .collect(),
+                    references: Vec::new(),
+                    start: None,
                 },
             )
     }

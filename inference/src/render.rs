@@ -43,6 +43,52 @@ pub struct RenderRequest {
     pub preview_every: Option<u32>,
     /// Pictures that the pictures are made from, which models that edit take.
     pub references: Vec<Picture>,
+    /// A picture that the pictures begin as, which SDXL takes.
+    pub start: Option<StartPicture>,
+}
+
+/// A picture that is drawn over, whole or in part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartPicture {
+    /// The picture; it is cut to the shape that is asked for.
+    pub picture: Picture,
+    /// How much of it is drawn anew: near 0 next to nothing, 1 everything.
+    pub strength: f64,
+    /// Where it is drawn anew: white is, black stays as it is to the last bit. Everywhere without it.
+    pub mask: Option<Picture>,
+}
+
+impl StartPicture {
+    /// A picture that stands in a larger one, whose rest is drawn: so many pixels are added on the left, above, on the right
+    /// and below.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when nothing is added, or more than a picture may have.
+    pub fn around(picture: &Picture, [left, top, right, bottom]: [u32; 4]) -> Result<Self> {
+        let sum = |edge: u32, one: u32, other: u32| edge.checked_add(one).and_then(|sum| sum.checked_add(other));
+        let (width, height) = (sum(picture.width, left, right), sum(picture.height, top, bottom));
+        let (Some(width), Some(height)) = (width, height) else {
+            return Err(Error::Input("More pixels are added than a picture can have; add fewer.".to_owned()));
+        };
+        if width > LONGEST_EDGE || height > LONGEST_EDGE || left + top + right + bottom == 0 {
+            return Err(Error::Input(format!(
+                "With what is added the picture has {width} x {height} pixels; add something, up to {LONGEST_EDGE} an edge."
+            )));
+        }
+        let source = |at: u32, before: u32, edge: u32| at.saturating_sub(before).min(edge - 1);
+        let lies_outside = |at: u32, before: u32, edge: u32| at < before || at >= before + edge;
+        let (mut rgb, mut mask) = (Vec::new(), Vec::new());
+        for y in 0..height {
+            for x in 0..width {
+                // What is to be drawn begins as the nearest edge, so that colours carry on.
+                rgb.extend(picture.pixel(source(x, left, picture.width), source(y, top, picture.height)));
+                let is_new = lies_outside(x, left, picture.width) || lies_outside(y, top, picture.height);
+                mask.extend([if is_new { 255 } else { 0 }; 3]);
+            }
+        }
+        let mask = Some(Picture { width, height, rgb: mask });
+        Ok(Self { picture: Picture { width, height, rgb }, strength: 1.0, mask })
+    }
 }
 
 /// A LoRA and its strength.
@@ -105,6 +151,11 @@ impl RenderRequest {
                 "{} reference pictures are given; give at most {MOST_REFERENCES}.",
                 self.references.len()
             ));
+        }
+        if let Some(start) = &self.start
+            && !(start.strength > 0.0 && start.strength <= 1.0)
+        {
+            return refuse(format!("The strength of the start is {}; it lies above 0 and up to 1.", start.strength));
         }
         if !self.guidance.is_finite() || self.loras.iter().any(|lora| !lora.strength.is_finite()) {
             return refuse("Guidance and strengths must be numbers.".to_owned());

@@ -6,8 +6,19 @@ use crate::image::Picture;
 /// Binary places of the weights, which are whole numbers there.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// Lobes of the kernel on either side.
-const LOBES: f64 = 3.0;
+/// A kernel, and how far it reaches on either side.
+#[derive(Clone, Copy)]
+struct Filter {
+    support: f64,
+    kernel: fn(f64) -> f64,
+}
+
+/// A sine cardinal in the window of a wider one, three lobes on either side.
+const LANCZOS: Filter =
+    Filter { support: 3.0, kernel: |x| if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 } };
+
+/// Keys' cubic convolution with a = -0.5.
+const BICUBIC: Filter = Filter { support: 2.0, kernel: cubic };
 
 /// What goes into one pixel along an axis.
 struct Window {
@@ -15,15 +26,35 @@ struct Window {
     weights: Vec<i32>,
 }
 
-/// The picture at exactly this size, by a Lanczos kernel of three lobes, first across and then down; edges of 0 become 1.
+/// The picture at exactly this size, by a Lanczos kernel of three lobes; edges of 0 become 1.
 pub fn lanczos(picture: &Picture, width: u32, height: u32) -> Picture {
-    let (width, height) = (width.max(1), height.max(1));
-    let across = if width == picture.width { picture.clone() } else { across(picture, width) };
-    if height == across.height { across } else { down(&across, height) }
+    resized(picture, width, height, LANCZOS)
 }
 
-fn across(picture: &Picture, width: u32) -> Picture {
-    let windows = windows(picture.width, width);
+/// The same by cubic convolution.
+pub fn bicubic(picture: &Picture, width: u32, height: u32) -> Picture {
+    resized(picture, width, height, BICUBIC)
+}
+
+fn resized(picture: &Picture, width: u32, height: u32, filter: Filter) -> Picture {
+    let (width, height) = (width.max(1), height.max(1));
+    let to_width = |picture: Picture| if picture.width == width { picture } else { across(&picture, width, filter) };
+    let to_height = |picture: Picture| if picture.height == height { picture } else { down(&picture, height, filter) };
+    if begins_down(picture, width, height) {
+        to_width(to_height(picture.clone()))
+    } else {
+        to_height(to_width(picture.clone()))
+    }
+}
+
+/// Whether height comes before width. What lies between is rounded, so that the order shows. Pillow 13 decides so where
+/// proportions are kept, and where one axis grows; its choice for other sizes is not published.
+fn begins_down(picture: &Picture, width: u32, height: u32) -> bool {
+    height < picture.height && (width > picture.width || picture.height > picture.width.saturating_mul(2))
+}
+
+fn across(picture: &Picture, width: u32, filter: Filter) -> Picture {
+    let windows = windows(picture.width, width, filter);
     let mut rgb = Vec::with_capacity(width as usize * picture.height as usize * 3);
     for row in picture.rgb.chunks_exact(picture.width as usize * 3) {
         for window in &windows {
@@ -35,10 +66,10 @@ fn across(picture: &Picture, width: u32) -> Picture {
     Picture { width, height: picture.height, rgb }
 }
 
-fn down(picture: &Picture, height: u32) -> Picture {
+fn down(picture: &Picture, height: u32, filter: Filter) -> Picture {
     let row = picture.width as usize * 3;
     let mut rgb = Vec::with_capacity(row * height as usize);
-    for window in windows(picture.height, height) {
+    for window in windows(picture.height, height, filter) {
         rgb.extend((0..row).map(|column| mix(&window, |place| picture.rgb[place * row + column])));
     }
     Picture { width: picture.width, height, rgb }
@@ -52,16 +83,16 @@ fn mix(window: &Window, value: impl Fn(usize) -> u8) -> u8 {
 }
 
 /// The windows of all pixels of an axis.
-fn windows(from: u32, to: u32) -> Vec<Window> {
+fn windows(from: u32, to: u32, filter: Filter) -> Vec<Window> {
     let scale = f64::from(from) / f64::from(to);
     // Scaled up, the kernel stays as wide as it is.
     let filter_scale = scale.max(1.0);
-    let support = LOBES * filter_scale;
+    let support = filter.support * filter_scale;
     let window = |pixel: u32| {
         let centre = (f64::from(pixel) + 0.5) * scale;
         let start = (centre - support + 0.5).max(0.0) as usize;
         let end = ((centre + support + 0.5) as usize).min(from as usize);
-        let weights = (start..end).map(|place| kernel((place as f64 - centre + 0.5) / filter_scale));
+        let weights = (start..end).map(|place| (filter.kernel)((place as f64 - centre + 0.5) / filter_scale));
         let weights: Vec<f64> = weights.collect();
         let sum: f64 = weights.iter().sum();
         let whole = |weight: f64| (weight / sum * f64::from(1u32 << PRECISION)).round() as i32;
@@ -70,8 +101,13 @@ fn windows(from: u32, to: u32) -> Vec<Window> {
     (0..to).map(window).collect()
 }
 
-fn kernel(x: f64) -> f64 {
-    if (-LOBES..LOBES).contains(&x) { sinc(x) * sinc(x / LOBES) } else { 0.0 }
+fn cubic(x: f64) -> f64 {
+    let x = x.abs();
+    match x {
+        _ if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+        _ if x < 2.0 => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+        _ => 0.0,
+    }
 }
 
 fn sinc(x: f64) -> f64 {
@@ -90,5 +126,9 @@ mod tests {
         assert_eq!(lanczos(&row, 5, 1).rgb, grey(&[103, 145, 84, 82, 239]));
         let column = Picture { width: 1, height: 8, ..row };
         assert_eq!(lanczos(&column, 1, 3).rgb, grey(&[123, 89, 171]));
+        // A picture that is more than twice as high as it is wide is scaled down its height first.
+        let high =
+            Picture { width: 3, height: 8, rgb: grey(&(0..24).map(|at| (at * 83 % 256) as u8).collect::<Vec<_>>()) };
+        assert_eq!(bicubic(&high, 2, 5).rgb, grey(&[88, 134, 186, 117, 168, 106, 156, 94, 145, 83]));
     }
 }

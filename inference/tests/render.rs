@@ -2,14 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use atelier_inference::{
     Control, DeviceName, Error, LoraUse, Model, Picture, Precision, Progress, Quiet, RenderRequest, Rendered, Sink,
-    TrainingPicture, TrainingSpec, facts,
+    facts,
 };
 
 fn case(name: &str) -> PathBuf {
@@ -32,6 +29,7 @@ fn request(loras: Vec<LoraUse>) -> RenderRequest {
         loras,
         preview_every: None,
         references: Vec::new(),
+        start: None,
     }
 }
 
@@ -191,31 +189,4 @@ fn sdxl_takes_its_own_loras_only() {
     assert_eq!(rgb(&render(vec![lora("sdxl-turbo", 0.0)]).unwrap()), rgb(&base));
     let error = render(vec![lora("klein-lora-bfl", 1.0)]).unwrap_err();
     assert!(matches!(error, Error::Lora(_)), "{error}");
-}
-
-#[test]
-fn training_on_sdxl_is_refused_in_a_sentence() {
-    let picture = |name: &str| TrainingPicture { path: name.into(), caption: String::new() };
-    let directory = tempfile::tempdir().unwrap();
-    let spec = TrainingSpec {
-        directory: directory.path().to_owned(),
-        pictures: vec![picture("1.png"), picture("2.png")],
-        trigger_word: "ink wash".to_owned(),
-        epochs: 1,
-        rank: 4,
-        alpha: 4.0,
-        learning_rate: 1e-4,
-        batch_size: 1,
-        resolution: None,
-        seed: 1,
-        validation_share: 0.0,
-        repeats: 1,
-        sample_prompts: Vec::new(),
-        sample_seed: 1,
-        samples_strength: 1.0,
-        init_lora: None,
-        metadata: BTreeMap::new(),
-    };
-    let error = model("sdxl").train(&spec, &mut Quiet).unwrap_err();
-    assert!(matches!(error, Error::Input(_)) && error.to_string().contains("SDXL"), "{error}");
 }

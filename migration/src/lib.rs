@@ -13,6 +13,7 @@ mod m20261124_000005_pictures;
 mod m20261124_000006_loras;
 mod m20261124_000007_studio;
 mod m20261124_000008_social;
+mod m20261125_000009_generation_pictures;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000006_loras::Migration),
             Box::new(m20261124_000007_studio::Migration),
             Box::new(m20261124_000008_social::Migration),
+            Box::new(m20261125_000009_generation_pictures::Migration),
         ]
     }
 }

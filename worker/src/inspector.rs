@@ -5,7 +5,11 @@ use std::path::Path;
 use atelier_domain::ports::inspector::{
     InspectedLora, InspectedModel, InspectedPicture, Inspector, LintFinding, LintedPicture, LoraLayout, Rejected,
 };
-use atelier_inference::{Error, Layout, Picture, quality};
+use atelier_inference::{
+    Error, Layout, Picture,
+    lora::{Base, fits},
+    quality,
+};
 
 /// The longer edge of a thumbnail, in pixels.
 const THUMBNAIL_EDGE: u32 = 256;
@@ -91,24 +95,10 @@ impl Inspector for ModelInspector {
     }
 
     fn fits(&self, lora: &InspectedLora, model: &InspectedModel) -> Result<(), Rejected> {
-        if lora.family == model.family
-            && lora.hidden_width == model.hidden_width
-            && lora.context_width == model.context_width
-        {
-            return Ok(());
-        }
-        Err(Rejected(format!(
-            "This LoRA was made for {} {} (width {}, text {}), and the model is {} {} (width {}, text {}). Choose a LoRA and a \
-             model that belong together.",
-            lora.family,
-            lora.variant,
-            lora.hidden_width,
-            lora.context_width,
-            model.family,
-            model.variant,
-            model.hidden_width,
-            model.context_width,
-        )))
+        let lora = Base { family: &lora.family, hidden_width: lora.hidden_width, context_width: lora.context_width };
+        let model =
+            Base { family: &model.family, hidden_width: model.hidden_width, context_width: model.context_width };
+        fits(lora, model).map_err(rejected)
     }
 
     fn model(&self, folder: &Path) -> Result<InspectedModel, Rejected> {

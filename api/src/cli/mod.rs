@@ -1,12 +1,16 @@
 //! The command line.
 
+mod bench;
+mod compare;
 mod demo;
 mod inspect;
 mod maintenance;
 mod models;
 mod parity;
 mod schema;
+mod score;
 mod serve;
+mod upscale;
 mod worker;
 
 use std::{
@@ -42,6 +46,14 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Repeat cases of the reference implementation and compare every tensor
     Parity(parity::Parity),
+    /// Measure what a LoRA does to models, and at which strengths
+    Compare(compare::Compare),
+    /// Measure how fast this machine generates
+    Bench(bench::Bench),
+    /// Say how well pictures show a prompt, and how good they are
+    Score(score::Score),
+    /// Make a picture larger, by Real-ESRGAN's network or without weights
+    Upscale(upscale::Upscale),
     /// Copy the live SQLite database into a new file
     Backup(maintenance::Backup),
     /// Check that every balance is the sum of its entries and every operation balances
@@ -85,6 +97,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Models(models) => block_on(models.run()).map(done),
         Command::Inspect(inspect) => inspect.run(),
         Command::Parity(parity) => parity.run(),
+        Command::Bench(bench) => bench.run(),
+        Command::Compare(compare) => compare.run(),
+        Command::Score(score) => score.run(),
+        Command::Upscale(upscale) => upscale.run(),
         Command::Backup(backup) => block_on(backup.run()).map(done),
         Command::Ledger(ledger) => block_on(ledger.run()),
         Command::Reindex(reindex) => block_on(reindex.run()).map(done),

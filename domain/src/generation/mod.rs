@@ -1,6 +1,7 @@
 //! Generating pictures: asked for by a person, rendered by a worker, kept as assets with their recipe.
 
 mod assets;
+mod pictures;
 mod start;
 mod work;
 
@@ -19,7 +20,8 @@ use crate::{
 };
 
 pub use assets::{AssetFilter, DeleteAssetError, asset, assets, assets_of, delete_asset};
-pub use start::{StartGeneration, StartGenerationError, WantedLora, start};
+pub use pictures::pictures_of;
+pub use start::{PictureSource, StartGeneration, StartGenerationError, WantedLora, WantedStart, start};
 pub use work::{GenerationWork, RenderedAsset, UsedLora, complete, load};
 
 /// A generation.

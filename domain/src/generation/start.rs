@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::pictures;
 use crate::{
     actor::Actor,
     audit, base_model as models,
@@ -40,6 +41,26 @@ pub struct WantedLora {
     pub strength: Option<f64>,
 }
 
+/// A picture that others are generated from.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub enum PictureSource {
+    /// One that was generated before.
+    Asset(Uuid),
+    /// One that was uploaded for it.
+    Upload(Uuid),
+}
+
+/// A picture that the new pictures begin as.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct WantedStart {
+    /// The picture.
+    pub picture: PictureSource,
+    /// Where it is drawn anew: white is, black stays. Everywhere without it.
+    pub mask: Option<PictureSource>,
+    /// How much of it is drawn anew, above 0 and up to 1.
+    pub strength: f64,
+}
+
 /// What a person asks for.
 #[derive(Clone, Debug, Serialize)]
 pub struct StartGeneration {
@@ -65,6 +86,10 @@ pub struct StartGeneration {
     pub guidance: Option<f64>,
     /// Number of pictures.
     pub count: Option<i32>,
+    /// Pictures that the new ones are made from, where the model edits.
+    pub references: Vec<PictureSource>,
+    /// The picture that the new ones begin as, where the model draws over one.
+    pub start: Option<WantedStart>,
     /// Makes a repeated call harmless.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
@@ -79,6 +104,10 @@ failures! {
         BaseModelDisabled => ("baseModelId", "BASE_MODEL_DISABLED", "This base model is not enabled. Choose another."),
         /// The same LoRA twice.
         RepeatedLora => ("loras", "REPEATED_LORA", "The same LoRA version is named twice. Name it once, with the strength it shall have."),
+        /// The model does not take references.
+        NoReferences { model: String } => ("references", "NOT_SUPPORTED", "{model} takes no reference pictures. Leave them out, or choose a FLUX.2 model."),
+        /// The model does not draw over a picture.
+        NoStart { model: String } => ("start", "NOT_SUPPORTED", "{model} does not draw over a picture. Give it as a reference, or choose an SDXL model."),
         /// A LoRA was made for another model.
         Mismatch { reason: String } => ("loras", "LORA_MISMATCH", "{reason}"),
     }
@@ -98,6 +127,7 @@ pub async fn start(
 ) -> Result<generation::Model, StartGenerationError> {
     let person = actor.person()?;
     let loras = wanted(ctx, actor, &input.loras).await?;
+    let given = pictures::given(ctx, actor, &input).await?;
     let tx = ctx.db.write().await?;
     let team = input.team.unwrap_or(person.personal_team);
     let team = team::Entity::find_by_id(team).one(&tx).await?.ok_or(Refused::NotFound(team::Model::NAME))?;
@@ -109,6 +139,7 @@ pub async fn start(
         return Ok(earlier.ok_or(Refused::NotFound(generation::Model::NAME))?);
     }
     let model = choose_model(&tx, input.base_model, loras.first().and_then(|(lora, _)| lora.base_model_id)).await?;
+    pictures::check_model(&input, &model)?;
     let facts = models::facts(&model);
     for (version, _) in &loras {
         let fits = ctx.inspector.fits(&versions::facts(version), &facts);
@@ -116,6 +147,7 @@ pub async fn start(
     }
     let row = row(ctx, &input, person.id, team.id, &model)?.insert(&tx).await?;
     write_loras(&tx, ctx, row.id, &loras).await?;
+    pictures::write(&tx, ctx, row.id, given).await?;
     let job = NewJob {
         team: team.id,
         created_by: Some(person.id),
@@ -199,6 +231,7 @@ fn row(
         steps: Set(text::check_range("steps", input.steps.unwrap_or(model.default_steps), 1, 150)?),
         guidance: Set(text::check_range("guidance", guidance, 0.0, 30.0)?),
         count: Set(text::check_range("count", input.count.unwrap_or(1), 1, MOST_PICTURES)?),
+        start_strength: Set(input.start.map(|start| pictures::strength(&start)).transpose()?),
         created_at: Set(ctx.now()),
     })
 }

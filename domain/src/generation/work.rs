@@ -1,6 +1,8 @@
 //! The worker's side of a generation.
 
-use atelier_entities::{asset, base_model, generation, generation_lora, lora, lora_version as version};
+use atelier_entities::{
+    asset, base_model, generation, generation_lora, generation_picture, lora, lora_version as version,
+};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, prelude::Json,
     sea_query::Expr,
@@ -36,6 +38,8 @@ pub struct GenerationWork {
     pub base_model: base_model::Model,
     /// The LoRAs, in order.
     pub loras: Vec<UsedLora>,
+    /// The pictures that it is given, in order.
+    pub pictures: Vec<generation_picture::Model>,
 }
 
 /// Loads a generation.
@@ -61,7 +65,12 @@ pub async fn load(ctx: &Context, id: Uuid) -> Result<GenerationWork, ReadError> 
             lora::Entity::find_by_id(version.lora_id).one(db).await?.ok_or(Refused::NotFound(lora::Model::NAME))?;
         loras.push(UsedLora { lora, version, strength: row.strength });
     }
-    Ok(GenerationWork { generation, base_model, loras })
+    let pictures = generation_picture::Entity::find()
+        .filter(generation_picture::Column::GenerationId.eq(id))
+        .order_by_asc(generation_picture::Column::Position)
+        .all(db)
+        .await?;
+    Ok(GenerationWork { generation, base_model, loras, pictures })
 }
 
 /// A rendered picture. Its files are in the store already.

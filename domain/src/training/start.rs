@@ -31,9 +31,6 @@ use crate::{
 /// A data set that is trained on holds at least so many pictures, and at most so many.
 const PICTURES: std::ops::RangeInclusive<u64> = 4..=200;
 
-/// The family whose models LoRAs are trained on.
-const TRAINABLE: &str = "flux2";
-
 /// What a person sets to start a training.
 #[derive(Clone, Debug, Serialize)]
 pub struct StartTraining {
@@ -85,9 +82,6 @@ failures! {
         NoBaseModel => ("baseModelId", "NO_BASE_MODEL", "No base model is enabled. Ask an administrator to add one."),
         /// The base model is switched off.
         BaseModelDisabled => ("baseModelId", "BASE_MODEL_DISABLED", "This base model is not enabled. Choose another."),
-        /// LoRAs of this family can be used, but not trained yet.
-        NotTrainable { name: String, family: String } =>
-            ("baseModelId", "NOT_TRAINABLE", "`{name}` is a model of the family {family}, on which no LoRA can be trained yet. Choose a FLUX.2 model."),
         /// The LoRA was deleted.
         LoraDeleted => ("loraId", "LORA_DELETED", "This LoRA was deleted. Choose another or make a new one."),
         /// The LoRA belongs to another team than the data set.
@@ -118,9 +112,6 @@ pub async fn start(ctx: &Context, actor: &Actor, input: StartTraining) -> Result
     }
     let pictures = count_pictures(&tx, dataset.id).await?;
     let base_model = choose_base_model(&tx, input.base_model).await?;
-    if base_model.family != TRAINABLE {
-        return Err(StartTrainingError::NotTrainable { name: base_model.name, family: base_model.family });
-    }
     let plan = Plan::check(ctx, &input, Defaults::of(&base_model))?;
     let lora = choose_lora(&tx, ctx, actor, person.id, &input, &dataset).await?;
     let prompts = sample_prompts(&tx, &input, dataset.id).await?;

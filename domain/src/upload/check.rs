@@ -36,12 +36,13 @@ failures! {
 /// What the check found.
 enum Verdict {
     Picture { picture: Box<InspectedPicture>, png: Stored, thumbnail: Stored },
+    GenerationPicture { picture: Box<InspectedPicture>, png: Stored },
     Lora { facts: Box<InspectedLora>, file: Stored },
     Rejected(String),
 }
 
-/// Checks an upload of which all bytes are here. A picture becomes a picture of its data set; a LoRA's facts are kept
-/// for its import. An upload that was checked already is returned as it is, so that an interrupted check is simply
+/// Checks an upload of which all bytes are here. A picture becomes a picture of its data set, or one that can be generated
+/// from; a LoRA's facts are kept for its import. An upload that was checked already is returned as it is, so that an interrupted check is simply
 /// called again.
 ///
 /// # Errors
@@ -90,6 +91,14 @@ async fn look(ctx: &Context, row: &upload::Model, file: &Path) -> anyhow::Result
             let thumbnail = ctx.blobs.put(std::mem::take(&mut picture.thumbnail_webp), "image/webp").await?;
             Ok(Verdict::Picture { picture, png, thumbnail })
         }
+        UploadPurpose::GenerationPicture => {
+            let mut picture = match inspect(&ctx.inspector, move |inspector| inspector.picture(&path)).await? {
+                Ok(picture) => Box::new(picture),
+                Err(rejected) => return Ok(Verdict::Rejected(rejected.0)),
+            };
+            let png = ctx.blobs.put(std::mem::take(&mut picture.png), "image/png").await?;
+            Ok(Verdict::GenerationPicture { picture, png })
+        }
         UploadPurpose::LoraFile => {
             let facts = match inspect(&ctx.inspector, move |inspector| inspector.lora(&path)).await? {
                 Ok(facts) => Box::new(facts),
@@ -109,12 +118,16 @@ async fn settle(tx: &DatabaseTransaction, ctx: &Context, row: &upload::Model, ve
             blob::record(tx, ctx, &file).await?;
             (UploadState::Checked, None, Some(file.sha256), Some(serde_json::to_value(facts)?))
         }
+        Verdict::GenerationPicture { picture, png } => {
+            blob::record(tx, ctx, &png).await?;
+            (UploadState::Ready, None, Some(png.sha256), Some(facts_of(&picture)))
+        }
         Verdict::Picture { picture, png, thumbnail } => match room(tx, row).await? {
             Err(reason) => (UploadState::Rejected, Some(reason), None, None),
             Ok(dataset) => {
                 blob::record(tx, ctx, &png).await?;
                 blob::record(tx, ctx, &thumbnail).await?;
-                let facts = json!({ "width": picture.width, "height": picture.height, "sharpness": picture.sharpness });
+                let facts = facts_of(&picture);
                 let sha256 = png.sha256.clone();
                 add_picture(tx, ctx, row, dataset, &picture, png, thumbnail).await?;
                 (UploadState::Ready, None, Some(sha256), Some(facts))
@@ -130,6 +143,11 @@ async fn settle(tx: &DatabaseTransaction, ctx: &Context, row: &upload::Model, ve
         payload: json!({ "state": state, "purpose": row.purpose, "target": row.target_id, "reason": reason }),
     };
     Ok(outbox::append(tx, ctx, event).await?)
+}
+
+/// What is said of a picture.
+fn facts_of(picture: &InspectedPicture) -> Json {
+    json!({ "width": picture.width, "height": picture.height, "sharpness": picture.sharpness })
 }
 
 /// The data set of a picture, if it is still there and has room; else why the picture is rejected.

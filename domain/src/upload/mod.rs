@@ -62,7 +62,7 @@ pub struct NewUpload {
     pub size: i64,
     /// The data set that a picture is for; the LoRA that a file is a version of, if it exists already.
     pub target: Option<Uuid>,
-    /// The team that a LoRA file without a LoRA is for; the person's own team without one.
+    /// The team that a file without a target is for; the person's own team without one.
     pub team: Option<Uuid>,
 }
 
@@ -71,6 +71,8 @@ failures! {
     pub enum CreateUploadError {
         /// A picture belongs into a data set.
         DatasetNeeded => ("targetId", "TARGET_NEEDED", "Name the data set that the picture is for."),
+        /// A picture to generate from belongs to a team alone.
+        TargetNotTaken => ("targetId", "TARGET_NOT_TAKEN", "A picture to generate from is for a team and for nothing in it. Leave the target out."),
         /// The data set is full.
         DatasetFull { most: u64 } =>
             ("targetId", "DATASET_FULL", "This data set holds {most} pictures, which is the most. Remove some or make another data set."),
@@ -157,7 +159,8 @@ async fn authorize_target<C: ConnectionTrait>(
             }
             Ok((permit, found.team_id))
         }
-        (UploadPurpose::LoraFile, None) => {
+        (UploadPurpose::GenerationPicture, Some(_)) => Err(CreateUploadError::TargetNotTaken),
+        (UploadPurpose::LoraFile | UploadPurpose::GenerationPicture, None) => {
             let team = new.team.unwrap_or(personal_team);
             let found = team::Entity::find_by_id(team).one(tx).await?.ok_or(Refused::NotFound(team::Model::NAME))?;
             Ok((authorize(actor, Action::UploadCreate, &found)?, found.id))
@@ -167,7 +170,7 @@ async fn authorize_target<C: ConnectionTrait>(
 
 fn check_size(ctx: &Context, purpose: UploadPurpose, size: i64) -> Result<(), CreateUploadError> {
     let (limit, what) = match purpose {
-        UploadPurpose::DatasetPicture => (ctx.settings.largest_picture, "picture"),
+        UploadPurpose::DatasetPicture | UploadPurpose::GenerationPicture => (ctx.settings.largest_picture, "picture"),
         UploadPurpose::LoraFile => (ctx.settings.largest_lora, "LoRA"),
     };
     match size {

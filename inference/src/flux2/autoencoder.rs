@@ -85,7 +85,7 @@ impl AutoencoderConfig {
     }
 
     /// What the encoder and the decoder are built from.
-    pub(super) fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         Shape {
             in_channels: self.in_channels,
             out_channels: self.out_channels,

@@ -26,7 +26,7 @@ use crate::{
         mistral,
         tokenizer::{Encoded, Tokenizer},
     },
-    weights::{folder, module_file},
+    weights::Weights,
 };
 
 /// Rows of tokens that a thread takes at once: enough for matrix products to be worth it.
@@ -110,21 +110,30 @@ impl<B: Backend> Flux2Pipeline<B> {
     /// # Errors
     /// When a file is missing, damaged or does not fit its configuration, or a hidden state does not exist.
     pub fn load_with_text_layers(folder: &Path, text_layers: Option<&[usize]>, device: &B::Device) -> Result<Self> {
+        Self::assemble(folder, text_layers, Weights::OfFolder, device)
+    }
+
+    /// The model of a folder with drawn weights: it is as fast as the real one.
+    ///
+    /// # Errors
+    /// When a configuration or the tokenizer is missing or not understood.
+    pub(crate) fn drawn(folder: &Path, device: &B::Device) -> Result<Self> {
+        Self::assemble(folder, None, Weights::Drawn, device)
+    }
+
+    fn assemble(folder: &Path, text_layers: Option<&[usize]>, weights: Weights, device: &B::Device) -> Result<Self> {
         let configs = Configs::read(folder)?;
         let text_layers = text_layers.map_or_else(|| configs.text_layers(), <[usize]>::to_vec);
         let as_it_is = |name: &str| Some(name.to_owned());
-        let transformer = module_file::load::<B, _>(
-            Flux2Transformer::new(&configs.transformer, device),
-            &folder::weight_files(&folder.join("transformer"))?,
-            as_it_is,
-        )?;
-        let autoencoder = module_file::load::<B, _>(
+        let drawn = Flux2Transformer::new(&configs.transformer, device);
+        let transformer = weights.fill::<B, _>(drawn, &folder.join("transformer"), as_it_is)?;
+        let autoencoder = weights.fill::<B, _>(
             Autoencoder::new(&configs.autoencoder, device),
-            &folder::weight_files(&folder.join("vae"))?,
+            &folder.join("vae"),
             // A counter of the training that wrote the file.
             |name| (name != "bn.num_batches_tracked").then(|| name.to_owned()),
         )?;
-        let text_encoder = load_text_encoder(folder, &configs.text_encoder, &text_layers, device)?;
+        let text_encoder = text_encoder(folder, &configs.text_encoder, &text_layers, weights, device)?;
         let tokenizer = Tokenizer::load(&folder.join("tokenizer"))?;
         let vocabulary = configs.text_encoder.decoder().vocabulary;
         if tokenizer.vocabulary() > vocabulary {
@@ -294,20 +303,19 @@ impl<B: Backend> Flux2Pipeline<B> {
 
 /// Loads the layers of the text encoder that hidden states are wanted of: those above them would be a quarter of the
 /// weights of [klein] and [dev].
-fn load_text_encoder<B: Backend>(
+fn text_encoder<B: Backend>(
     folder: &Path,
     config: &TextEncoderConfig,
     states: &[usize],
+    weights: Weights,
     device: &B::Device,
 ) -> Result<Decoder<B>> {
     let decoder = config.decoder();
     decoder.check_states(states)?;
     let used = states.iter().copied().max().unwrap_or_default();
-    module_file::load::<B, _>(
-        Decoder::with_layers(&decoder, used, device),
-        &folder::weight_files(&folder.join("text_encoder"))?,
-        |name| key_of_used_layers(&config.key(name)?, used, decoder.layers),
-    )
+    weights.fill::<B, _>(Decoder::with_layers(&decoder, used, device), &folder.join("text_encoder"), |name| {
+        key_of_used_layers(&config.key(name)?, used, decoder.layers)
+    })
 }
 
 /// Repeats a context of one prompt for a batch.
@@ -336,6 +344,11 @@ impl<B: Backend> Flux2Pipeline<B> {
     pub fn render(&self, request: &RenderRequest, sink: &mut dyn Sink) -> Result<Vec<Rendered>> {
         let multiple = self.configs.size_multiple();
         request.check(multiple)?;
+        if request.start.is_some() {
+            let sentence =
+                "FLUX.2 edits pictures that are given as references. Give the picture as one, or choose an SDXL model.";
+            return Err(Error::Input(sentence.to_owned()));
+        }
         let grid = ((request.height / multiple) as usize, (request.width / multiple) as usize);
         let preparing = Progress::Preparing { what: "the prompt".to_owned() };
         if sink.report(&preparing) == Control::Stop {

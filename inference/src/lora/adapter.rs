@@ -62,11 +62,25 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// An adapter of pairs that come from no file, such as those of a training.
+    /// A FLUX.2 adapter of pairs that come from no file, such as those of a training.
     pub fn new(targets: BTreeMap<String, LowRankPair>, metadata: BTreeMap<String, String>) -> Self {
+        Self::of(detect::flux2, Layout::Bfl, targets, metadata)
+    }
+
+    /// An SDXL adapter of pairs that come from no file. Their names begin with the part that they adapt: `unet.…`.
+    pub fn of_sdxl(targets: BTreeMap<String, LowRankPair>, metadata: BTreeMap<String, String>) -> Self {
+        Self::of(detect::sdxl, Layout::Kohya, targets, metadata)
+    }
+
+    fn of(
+        facts: impl Fn(&BTreeMap<&str, [usize; 2]>) -> AdapterFacts,
+        layout: Layout,
+        targets: BTreeMap<String, LowRankPair>,
+        metadata: BTreeMap<String, String>,
+    ) -> Self {
         let shapes = targets.iter().map(|(name, pair)| (name.as_str(), [pair.inputs, pair.outputs]));
-        let facts = detect::flux2(&shapes.collect());
-        Self { facts, keys: 2 * targets.len(), targets, metadata, unmatched: Vec::new(), layout: Layout::Bfl }
+        let facts = facts(&shapes.collect());
+        Self { facts, keys: 2 * targets.len(), targets, metadata, unmatched: Vec::new(), layout }
     }
 
     /// The rank that most pairs have, the smaller where two are as frequent.

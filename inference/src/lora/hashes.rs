@@ -58,7 +58,7 @@ pub fn hashes(path: &Path, header: u64) -> Result<Hashes> {
 }
 
 /// SHA-256 of the bytes of tensors in their order: what a file with them has as AutoV3.
-pub fn sha256_of_tensors(tensors: &[StoredTensor]) -> String {
+pub fn sha256_of_tensors(tensors: &[StoredTensor<'_>]) -> String {
     let mut hash = Sha256::new();
     tensors.iter().for_each(|tensor| hash.update(&tensor.bytes));
     hexadecimal(&hash.finalize())

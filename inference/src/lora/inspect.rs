@@ -6,11 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     adapter::{alpha, most_frequent},
-    formats::{
-        self, Survey,
-        detect::{AdapterFacts, Family},
-        peft::StatedAlphas,
-    },
+    formats::{self, Survey, peft::StatedAlphas},
     hashes::{Hashes, hashes},
     metadata::{TrainingRecord, declared, training_record, trigger_words},
     read,
@@ -63,19 +59,6 @@ pub struct LoraReport {
     pub training: TrainingRecord,
     /// The header's metadata.
     pub metadata: BTreeMap<String, String>,
-}
-
-impl LoraReport {
-    /// What it was made for, to ask [`formats::detect::fits`] whether it belongs to a model.
-    pub fn facts(&self) -> AdapterFacts {
-        let family = match self.family.as_str() {
-            "sdxl" => Family::Sdxl,
-            "sd1" => Family::Sd1,
-            _ => Family::Flux2,
-        };
-        let (hidden_width, context_width) = (self.hidden_width, self.context_width);
-        AdapterFacts { family, variant: self.variant.clone(), hidden_width, context_width, is_like_flux1: false }
-    }
 }
 
 /// Inspects a file: the header first, then its tensors once for their hashes and once for values that are no numbers.

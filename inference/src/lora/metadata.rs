@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{adapter::Adapter, formats::peft};
+use super::{
+    adapter::Adapter,
+    formats::{
+        detect::{AdapterFacts, Family},
+        peft,
+    },
+};
 
 /// The keys under which trigger words are found, the best first.
 const TRIGGER_KEYS: &[&str] = &["modelspec.trigger_phrase", "ss_trigger_words", "trigger_words", "trigger_word"];
@@ -84,18 +90,14 @@ fn tags(text: &str) -> BTreeMap<String, u64> {
 pub fn of_file(adapter: &Adapter, tensors: &str) -> BTreeMap<String, String> {
     let mut metadata = adapter.metadata.clone();
     OF_ONE_FILE.iter().for_each(|key| drop(metadata.remove(*key)));
-    let facts = &adapter.facts;
-    let base = match facts.variant.as_str() {
-        published @ ("dev" | "klein-4b" | "klein-9b") => format!("Flux.2-{published}"),
-        _ => format!("Flux.2-{}-{}", facts.hidden_width, facts.context_width),
-    };
+    let base = Base::of(&adapter.facts);
     let title = metadata.get("ss_output_name").cloned().unwrap_or_else(|| "LoRA".to_owned());
     let missing = [
         ("modelspec.sai_model_spec", "1.0.1".to_owned()),
-        ("modelspec.architecture", format!("{base}/lora")),
-        ("modelspec.implementation", "https://github.com/black-forest-labs/flux2".to_owned()),
+        ("modelspec.architecture", format!("{}/lora", base.architecture)),
+        ("modelspec.implementation", base.implementation.to_owned()),
         ("modelspec.title", title),
-        ("ss_base_model_version", base.to_lowercase()),
+        ("ss_base_model_version", base.version),
         ("ss_network_module", "networks.lora".to_owned()),
         ("ss_network_dim", adapter.rank().to_string()),
         ("ss_network_alpha", adapter.alpha().to_string()),
@@ -107,6 +109,43 @@ pub fn of_file(adapter: &Adapter, tensors: &str) -> BTreeMap<String, String> {
     metadata.insert("sshs_model_hash".to_owned(), tensors.to_owned());
     metadata.insert("format".to_owned(), "pt".to_owned());
     metadata
+}
+
+/// What a header calls the model that a LoRA was made for.
+struct Base {
+    /// modelspec's architecture.
+    architecture: String,
+    /// modelspec's implementation: where the model's code was published.
+    implementation: &'static str,
+    /// kohya's version.
+    version: String,
+}
+
+impl Base {
+    /// Names of SDXL and Stable Diffusion 1 are those of kohya sd-scripts, `library/sai_model_spec.py` and
+    /// `library/sdxl_model_util.py`.
+    fn of(facts: &AdapterFacts) -> Self {
+        match facts.family {
+            Family::Flux2 => {
+                let architecture = match facts.variant.as_str() {
+                    published @ ("dev" | "klein-4b" | "klein-9b") => format!("Flux.2-{published}"),
+                    _ => format!("Flux.2-{}-{}", facts.hidden_width, facts.context_width),
+                };
+                let version = architecture.to_lowercase();
+                Self { architecture, implementation: "https://github.com/black-forest-labs/flux2", version }
+            }
+            Family::Sdxl => Self {
+                architecture: "stable-diffusion-xl-v1-base".to_owned(),
+                implementation: "https://github.com/Stability-AI/generative-models",
+                version: "sdxl_base_v1-0".to_owned(),
+            },
+            Family::Sd1 => Self {
+                architecture: "stable-diffusion-v1".to_owned(),
+                implementation: "diffusers",
+                version: "sd_v1".to_owned(),
+            },
+        }
+    }
 }
 
 /// What is written into the header of a trained LoRA, beside what the caller gives.

@@ -17,6 +17,6 @@ mod tests;
 
 pub use adapter::{Adapter, LowRankPair};
 pub use convert::convert;
-pub use formats::detect::{AdapterFacts, Family, base_name, fits};
+pub use formats::detect::{AdapterFacts, Base, Family, fits};
 pub use inspect::{LoraReport, inspect};
 pub use save::Layout;

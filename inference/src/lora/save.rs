@@ -9,6 +9,7 @@ use super::{
     formats::{
         bfl::{self, Place},
         detect::Family,
+        kohya,
     },
     hashes::sha256_of_tensors,
     metadata,
@@ -22,12 +23,13 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Layout {
-    /// Black Forest Labs' names, alpha / rank folded into B: what ComfyUI and ai-toolkit read. The default of FLUX.2.
+    /// Black Forest Labs' names, alpha / rank folded into B: what ComfyUI and ai-toolkit read. The default of FLUX.2;
+    /// there is none for SDXL.
     Bfl,
     /// diffusers' names, alpha / rank folded into B.
     Diffusers,
-    /// kohya's names, with `.alpha`. Of the layers outside of the blocks, diffusers' reader of it leaves out the
-    /// modulations.
+    /// kohya's names, with `.alpha`; the original numbering of the UNet for SDXL, whose default it is. Of FLUX.2's layers
+    /// outside of the blocks, diffusers' reader of it leaves out the modulations.
     Kohya,
 }
 
@@ -54,54 +56,78 @@ impl FromStr for Layout {
     }
 }
 
-/// Writes a FLUX.2 adapter. The same adapter gives the same bytes; the file appears under its name only when it is
-/// whole. Its header says what [`metadata::of_file`] makes of the adapter's metadata.
+/// Writes an adapter for FLUX.2 or SDXL. The same adapter gives the same bytes; the file appears under its name only when
+/// it is whole. Its header says what [`metadata::of_file`] makes of the adapter's metadata.
 ///
 /// # Errors
 /// [`Error::Lora`] when the adapter is for another family, is empty, or adapts a module that has no form in the
 /// layout; [`Error::Io`] when the file cannot be written.
 pub fn save(adapter: &Adapter, layout: Layout, path: &Path) -> Result<()> {
-    if adapter.facts.family != Family::Flux2 {
-        return Err(Error::Lora(format!(
-            "LoRAs for {} are not written in other layouts; take the file as it came.",
-            adapter.facts.family
-        )));
-    }
     if adapter.targets.is_empty() {
         return Err(Error::Lora("The LoRA adapts no module, so there is nothing to write.".to_owned()));
     }
-    let mut tensors = tensors(adapter, layout)?;
+    let mut tensors = tensors(&named(adapter, layout)?, layout);
     in_file_order(&mut tensors);
     let metadata = metadata::of_file(adapter, &sha256_of_tensors(&tensors));
     write(path, &tensors, &metadata)
 }
 
-fn tensors(adapter: &Adapter, layout: Layout) -> Result<Vec<StoredTensor>> {
-    let mut tensors = Vec::new();
-    match layout {
-        Layout::Diffusers => {
-            for (module, pair) in &adapter.targets {
-                put(&mut tensors, &format!("transformer.{module}"), ("lora_A", "lora_B"), &pair.folded());
-            }
+/// Pairs under the names that they have in a file.
+fn named(adapter: &Adapter, layout: Layout) -> Result<BTreeMap<String, LowRankPair>> {
+    match (adapter.facts.family, layout) {
+        (Family::Flux2, Layout::Diffusers) => Ok(prefixed("transformer.", adapter.targets.clone())),
+        (Family::Flux2, Layout::Bfl) => Ok(prefixed("diffusion_model.", joined(adapter, layout)?)),
+        (Family::Flux2, Layout::Kohya) => {
+            let pairs = joined(adapter, layout)?.into_iter();
+            Ok(pairs.map(|(module, pair)| (format!("lora_unet_{}", module.replace('.', "_")), pair)).collect())
         }
-        Layout::Bfl => {
-            for (module, pair) in joined(adapter, layout)? {
-                put(&mut tensors, &format!("diffusion_model.{module}"), ("lora_A", "lora_B"), &pair.folded());
-            }
+        (Family::Sdxl, Layout::Diffusers | Layout::Kohya) => {
+            adapter.targets.iter().map(|(module, pair)| Ok((sdxl_name(module, layout)?, pair.clone()))).collect()
         }
-        Layout::Kohya => {
-            for (module, pair) in joined(adapter, layout)? {
-                let name = format!("lora_unet_{}", module.replace('.', "_"));
-                put(&mut tensors, &name, ("lora_down", "lora_up"), &pair);
-                // In f32: a rounded alpha would change the strength of the whole module.
-                tensors.push(StoredTensor::f32(format!("{name}.alpha"), Vec::new(), [pair.scale * pair.rank as f32]));
-            }
+        (Family::Sdxl, Layout::Bfl) => {
+            Err(Error::Lora("LoRAs for SDXL have no form in the layout BFL; take KOHYA or DIFFUSERS.".to_owned()))
         }
+        (Family::Sd1, _) => Err(Error::Lora(
+            "LoRAs for Stable Diffusion 1 are not written in other layouts; take the file as it came.".to_owned(),
+        )),
     }
-    Ok(tensors)
 }
 
-fn put(tensors: &mut Vec<StoredTensor>, module: &str, (down, up): (&str, &str), pair: &LowRankPair) {
+fn prefixed(prefix: &str, pairs: BTreeMap<String, LowRankPair>) -> BTreeMap<String, LowRankPair> {
+    pairs.into_iter().map(|(module, pair)| (format!("{prefix}{module}"), pair)).collect()
+}
+
+/// The name of an SDXL module in a file.
+fn sdxl_name(module: &str, layout: Layout) -> Result<String> {
+    // A pair does not keep its kernel's height and width.
+    if kohya::is_convolution(module) {
+        return Err(Error::Lora(format!(
+            "The LoRA adapts the convolution `{module}`, which is not written in other layouts; take the file as it came."
+        )));
+    }
+    if layout == Layout::Diffusers {
+        return Ok(module.to_owned());
+    }
+    kohya::to_kohya(module).ok_or_else(|| {
+        Error::Lora(format!("The LoRA adapts `{module}`, which has no name in the layout {layout}; take DIFFUSERS."))
+    })
+}
+
+fn tensors(pairs: &BTreeMap<String, LowRankPair>, layout: Layout) -> Vec<StoredTensor<'static>> {
+    let mut tensors = Vec::new();
+    for (name, pair) in pairs {
+        if layout != Layout::Kohya {
+            put(&mut tensors, name, ("lora_A", "lora_B"), &pair.folded());
+            continue;
+        }
+        put(&mut tensors, name, ("lora_down", "lora_up"), pair);
+        // In f32: a rounded alpha would change the strength of the whole module.
+        tensors.push(StoredTensor::f32(format!("{name}.alpha"), Vec::new(), [pair.scale * pair.rank as f32]));
+    }
+    tensors
+}
+
+fn put(tensors: &mut Vec<StoredTensor<'static>>, module: &str, (down, up): (&str, &str), pair: &LowRankPair) {
     let LowRankPair { a, b, rank, inputs, outputs, .. } = pair;
     tensors.push(StoredTensor::bf16(format!("{module}.{down}.weight"), vec![*rank, *inputs], a.iter().copied()));
     tensors.push(StoredTensor::bf16(format!("{module}.{up}.weight"), vec![*outputs, *rank], b.iter().copied()));

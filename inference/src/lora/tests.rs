@@ -163,6 +163,48 @@ fn a_file_says_what_it_is_and_its_hashes_are_true() {
 }
 
 #[test]
+fn loras_of_sdxl_are_written_in_two_layouts() {
+    let own = [
+        ("unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", (24, 8)),
+        ("unet.mid_block.attentions.0.transformer_blocks.1.ff.net.0.proj", (8, 64)),
+        ("unet.up_blocks.0.resnets.2.time_emb_proj", (32, 8)),
+        ("text_encoder.text_model.encoder.layers.0.self_attn.q_proj", (16, 16)),
+        ("text_encoder_2.text_model.encoder.layers.1.mlp.fc1", (16, 32)),
+    ];
+    let targets: BTreeMap<_, _> =
+        own.iter().map(|(name, (inputs, outputs))| ((*name).to_owned(), pair(4, *inputs, *outputs, 0.5, 1))).collect();
+    let adapter = Adapter::of_sdxl(targets.clone(), BTreeMap::new());
+    let folder = folder();
+    let (kohya, diffusers) = (folder.path().join("kohya.safetensors"), folder.path().join("diffusers.safetensors"));
+    save(&adapter, Layout::Kohya, &kohya).expect("a file");
+    convert(&kohya, Layout::Diffusers, &diffusers).expect("a conversion");
+    for (path, layout, key) in [
+        (&kohya, Layout::Kohya, "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight"),
+        (
+            &diffusers,
+            Layout::Diffusers,
+            "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lora_A.weight",
+        ),
+    ] {
+        let file = MappedFile::open(path).expect("a file");
+        assert_eq!(file.header().tensors[key].shape, [4, 24]);
+        let report = inspect(path).expect("a report");
+        assert_eq!((report.family.as_str(), report.layout, report.matched_share), ("sdxl", layout, 1.0));
+        assert_eq!((report.rank, report.context_width, report.problems), (4, 24, Vec::new()));
+        assert_eq!(report.declared.as_deref(), Some("stable-diffusion-xl-v1-base/lora"));
+        assert_eq!(report.metadata["ss_base_model_version"], "sdxl_base_v1-0");
+        let loss = difference(&adapter, &read(path).expect("a LoRA"));
+        assert!(loss < 3.0 / 256.0, "{layout}: {loss}");
+    }
+    let out = folder.path().join("out.safetensors");
+    assert!(convert(&kohya, Layout::Bfl, &out).expect_err("no form").to_string().contains("KOHYA"));
+    let convolution = BTreeMap::from([("unet.mid_block.resnets.0.conv1".to_owned(), pair(4, 72, 8, 0.5, 1))]);
+    let refused = save(&Adapter::of_sdxl(convolution, BTreeMap::new()), Layout::Diffusers, &out);
+    assert!(refused.expect_err("no form").to_string().contains("convolution"));
+    assert!(!out.exists());
+}
+
+#[test]
 fn an_alpha_in_the_metadata_counts_where_no_tensor_states_it() {
     let tensors: &[(&str, &[usize])] =
         &[("transformer.x_embedder.lora_A.weight", &[4, 16]), ("transformer.x_embedder.lora_B.weight", &[8, 4])];

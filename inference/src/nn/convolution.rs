@@ -45,6 +45,12 @@ impl<B: Backend> Conv2d<B> {
         }
     }
 
+    /// A convolution without bias that takes one patch after the other, as vision transformers begin.
+    pub fn of_patches(inputs: usize, outputs: usize, patch: usize, device: &B::Device) -> Self {
+        let drawn = Self::new(inputs, outputs, patch, device);
+        Self { bias: None, stride: patch, padding_start: 0, padding_end: 0, ..drawn }
+    }
+
     /// A convolution that halves the size: zeros on the right and below only, as the published autoencoders have it.
     pub fn halving(channels: usize, device: &B::Device) -> Self {
         Self { stride: 2, padding_start: 0, padding_end: 1, ..Self::new(channels, channels, 3, device) }

@@ -2,10 +2,7 @@
 
 use burn::{
     module::{AutodiffModule, Module},
-    tensor::{
-        Tensor,
-        backend::{AutodiffBackend, Backend},
-    },
+    tensor::backend::{AutodiffBackend, Backend},
 };
 
 use super::{Differences, Parity, compare_step, training_pairs};
@@ -47,6 +44,7 @@ impl Parity<'_> {
         let mut states = Vec::new();
         let latents = pipeline.denoise(Denoising {
             noise: inputs.tensor("latents", &pipeline.device)?,
+            start: None,
             wanted,
             unwanted,
             size: (self.case.height, self.case.width),
@@ -87,9 +85,9 @@ impl Parity<'_> {
             pooled: inputs.tensor("pooled_prompt_embeds", device)?,
             sizes: inputs.tensor("time_ids", device)?,
         };
-        let kept = Tensor::<B, 1>::from_floats(kept.as_slice(), device);
         let (picture, noise) = (inputs.tensor("x0", device)?, inputs.tensor("noise", device)?);
-        let loss = noise_prediction(&unet, picture, noise, kept, conditions);
+        let predicts = pipeline.configs.scheduler.prediction();
+        let loss = noise_prediction(&unet, picture, noise, &kept, predicts, conditions);
         compare_step(&mut unet, loss, &expected, differences)
     }
 }

@@ -12,12 +12,13 @@ pub use contact_sheet::{Row, contact_sheet};
 pub use lint::{LintFinding, LintKind, PictureFacts, lint, lint_facts};
 pub use perceptual_hash::{hamming_distance, perceptual_hash};
 pub use sharpness::{BLURRED_BELOW, sharpness};
+pub(crate) use style::lab;
 pub use style::{StyleStatistics, style_distance, style_statistics};
 
 use crate::image::Picture;
 
 /// Rec. 601 luma of every pixel, 0 to 255.
-fn luma(picture: &Picture) -> Vec<f32> {
+pub(crate) fn luma(picture: &Picture) -> Vec<f32> {
     let weigh = |pixel: &[u8]| 0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2]);
     picture.rgb.chunks_exact(3).map(weigh).collect()
 }

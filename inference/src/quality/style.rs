@@ -142,7 +142,7 @@ fn lightness(value: f32) -> f32 {
 }
 
 /// CIE Lab (D65) of an sRGB colour.
-fn lab(rgb: [u8; 3]) -> [f32; 3] {
+pub(crate) fn lab(rgb: [u8; 3]) -> [f32; 3] {
     let [red, green, blue] = rgb.map(|value| linear(f32::from(value) / 255.0));
     let x = lab_root((0.412_456 * red + 0.357_576 * green + 0.180_437 * blue) / 0.950_47);
     let y = lab_root(0.212_673 * red + 0.715_152 * green + 0.072_175 * blue);

@@ -22,6 +22,7 @@ pub(super) fn read(text: &str) -> Option<Recipe> {
         width: number("width"),
         height: number("height"),
         loras: loras.into_iter().flatten().filter_map(lora).collect(),
+        ..Recipe::default()
     })
 }
 

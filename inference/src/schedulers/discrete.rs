@@ -71,6 +71,15 @@ const ONLY: &[(&str, &str)] = &[
 /// Switches that must be off.
 const OFF: &[&str] = &["rescale_betas_zero_snr", "use_beta_sigmas", "use_exponential_sigmas", "use_karras_sigmas"];
 
+/// What a network predicts of a noisy picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prediction {
+    /// The noise: `epsilon`.
+    Noise,
+    /// Noise and picture, each times what the other has in the noisy picture: `v_prediction`.
+    Velocity,
+}
+
 /// The noise levels of a number of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoiseLevels {
@@ -94,6 +103,11 @@ impl DiscreteConfig {
     /// Whether noise is added again after every step.
     pub fn is_ancestral(&self) -> bool {
         self.class_name == euler_ancestral::CLASS_NAME
+    }
+
+    /// What the network predicts; [`Self::check`] refuses what is neither.
+    pub fn prediction(&self) -> Prediction {
+        if self.prediction_type == "v_prediction" { Prediction::Velocity } else { Prediction::Noise }
     }
 
     /// Refuses what would change the schedule in a way that is not implemented.
@@ -199,7 +213,7 @@ impl DiscreteConfig {
 
     /// Reads a prediction for latents at a noise level.
     pub(super) fn read<B: Backend>(&self, latents: Tensor<B, 4>, predicted: Tensor<B, 4>, sigma: f32) -> Reading<B> {
-        if self.prediction_type == "epsilon" {
+        if self.prediction() == Prediction::Noise {
             let estimate = latents - predicted.clone().mul_scalar(sigma);
             return Reading { estimate, derivative: predicted };
         }

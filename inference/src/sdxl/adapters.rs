@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     lora::{
         self, LowRankPair,
+        formats::kohya::is_convolution,
         inject::{self, Adaptable},
     },
     nn::{linear::Linear, timestep_embedding::TimestepEmbedding},
@@ -138,10 +139,4 @@ impl<B: Backend> SdxlPipeline<B> {
         inject::attach(&mut self.text_encoder_2, second, strength, &self.device)?;
         inject::attach(&mut self.text_encoder, first, strength, &self.device)
     }
-}
-
-/// Whether a path of a UNet names a convolution.
-fn is_convolution(module: &str) -> bool {
-    let last = module.rsplit('.').next().unwrap_or_default();
-    ["conv", "conv1", "conv2", "conv_in", "conv_out", "conv_shortcut"].contains(&last)
 }

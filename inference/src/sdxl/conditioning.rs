@@ -29,6 +29,12 @@ impl<B: Backend> TextConditioning<B> {
         Self { context: self.context.repeat_dim(0, batch), pooled: self.pooled.repeat_dim(0, batch) }
     }
 
+    /// One text that was encoded in several chunks: their states one behind the other, and the first one's pooled text.
+    pub fn joined(chunks: Vec<Self>) -> Self {
+        let pooled = chunks[0].pooled.clone();
+        Self { context: Tensor::cat(chunks.into_iter().map(|chunk| chunk.context).collect(), 1), pooled }
+    }
+
     /// These texts, then others.
     pub fn and(self, others: Self) -> Self {
         Self {
@@ -38,10 +44,14 @@ impl<B: Backend> TextConditioning<B> {
     }
 }
 
-/// The size conditioning of pictures that are whole and of one size: original height and width, the crop's top and left,
-/// target height and width, all in pixels. `[batch, 6]`.
-pub fn sizes<B: Backend>(height: u32, width: u32, batch: usize, device: &B::Device) -> Tensor<B, 2> {
-    let (height, width) = (height as f32, width as f32);
-    let row = [height, width, 0.0, 0.0, height, width];
-    Tensor::from_data(TensorData::new(row.repeat(batch), [batch, SIZES]), (device, DType::F32))
+/// The size conditioning of a picture that is whole, in pixels.
+pub fn whole(height: u32, width: u32) -> [u32; SIZES] {
+    [height, width, 0, 0, height, width]
+}
+
+/// The size conditioning of pictures, `[batch, 6]`: original height and width, the crop's top and left, target height and
+/// width, all in pixels.
+pub fn sizes<B: Backend>(pictures: &[[u32; SIZES]], device: &B::Device) -> Tensor<B, 2> {
+    let numbers: Vec<f32> = pictures.iter().flatten().map(|pixels| *pixels as f32).collect();
+    Tensor::from_data(TensorData::new(numbers, [pictures.len(), SIZES]), (device, DType::F32))
 }

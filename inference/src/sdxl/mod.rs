@@ -11,4 +11,7 @@ pub mod configs;
 pub mod keys;
 pub mod pipeline;
 pub mod spatial_transformer;
+pub mod start;
+#[cfg(test)]
+mod start_tests;
 pub mod unet;

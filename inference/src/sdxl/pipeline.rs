@@ -11,8 +11,9 @@ use rayon::prelude::*;
 pub use super::configs::Configs;
 use super::{
     autoencoder::Autoencoder,
-    conditioning::{TextConditioning, sizes},
+    conditioning::{TextConditioning, sizes, whole},
     keys,
+    start::{self, Start},
     unet::{Conditions, UNet},
 };
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
         clip::{ClipConfig, ClipTextEncoder},
         clip_tokenizer::ClipTokenizer,
     },
-    weights::{folder, module_file},
+    weights::Weights,
 };
 
 /// An SDXL pipeline on a device. Clones share their weights.
@@ -53,6 +54,8 @@ pub struct SdxlPipeline<B: Backend> {
 pub struct Denoising<'a, B: Backend> {
     /// Initial noise of variance one, `[batch, channels, height / stride, width / stride]`.
     pub noise: Tensor<B, 4>,
+    /// What the pictures begin as, where it is not noise alone.
+    pub start: Option<Start<B>>,
     /// The prompt.
     pub wanted: TextConditioning<B>,
     /// The negative prompt, for classifier-free guidance.
@@ -81,18 +84,26 @@ impl<B: Backend> SdxlPipeline<B> {
     /// # Errors
     /// When a file is missing, damaged or does not fit its configuration.
     pub fn load(folder: &Path, device: &B::Device) -> Result<Self> {
+        Self::assemble(folder, Weights::OfFolder, device)
+    }
+
+    /// The model of a folder with drawn weights: it is as fast as the real one.
+    ///
+    /// # Errors
+    /// When a configuration or a tokenizer is missing or not understood.
+    pub(crate) fn drawn(folder: &Path, device: &B::Device) -> Result<Self> {
+        Self::assemble(folder, Weights::Drawn, device)
+    }
+
+    fn assemble(folder: &Path, weights: Weights, device: &B::Device) -> Result<Self> {
         let configs = Configs::read(folder)?;
-        let files = |part: &str| folder::weight_files(&folder.join(part));
-        let unet = module_file::load::<B, _>(UNet::new(&configs.unet, device), &files("unet")?, |name| {
-            Some(keys::unet(name))
-        })?;
-        let autoencoder =
-            module_file::load::<B, _>(Autoencoder::new(&configs.autoencoder, device), &files("vae")?, |name| {
-                Some(keys::autoencoder(name))
-            })?;
+        let drawn = UNet::new(&configs.unet, device);
+        let unet = weights.fill::<B, _>(drawn, &folder.join("unet"), |name| Some(keys::unet(name)))?;
+        let drawn = Autoencoder::new(&configs.autoencoder, device);
+        let autoencoder = weights.fill::<B, _>(drawn, &folder.join("vae"), |name| Some(keys::autoencoder(name)))?;
         let encoder = |part: &str, config: &ClipConfig, has_projection: bool| {
             let drawn = ClipTextEncoder::new(config, has_projection, device);
-            module_file::load::<B, _>(drawn, &files(part)?, keys::text_encoder)
+            weights.fill::<B, _>(drawn, &folder.join(part), keys::text_encoder)
         };
         let text_encoder = encoder("text_encoder", &configs.text_encoder, false)?;
         let text_encoder_2 = encoder("text_encoder_2", &configs.text_encoder_2, true)?;
@@ -113,8 +124,35 @@ impl<B: Backend> SdxlPipeline<B> {
     /// # Errors
     /// When a tokenizer fails on the prompt.
     pub fn encode_prompt(&self, prompt: &str) -> Result<TextConditioning<B>> {
-        let first = self.text_encoder.forward(&[self.tokenizer.encode(prompt)?], &self.device);
-        let second = self.text_encoder_2.forward(&[self.tokenizer_2.encode(prompt)?], &self.device);
+        self.encode_chunk(self.tokenizer.encode(prompt)?, self.tokenizer_2.encode(prompt)?)
+    }
+
+    /// Encodes prompts of any length, in chunks that CLIP takes in, each by itself: the states of one stand behind those of
+    /// the other, and the first chunk says what the text is as a whole. All prompts have as many chunks as the longest.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on a prompt.
+    pub fn encode_long_prompts<const N: usize>(&self, prompts: [&str; N]) -> Result<[TextConditioning<B>; N]> {
+        let mut most = 1;
+        for prompt in prompts {
+            for tokenizer in [&self.tokenizer, &self.tokenizer_2] {
+                most = most.max(tokenizer.encode_in_chunks(prompt, 1)?.len());
+            }
+        }
+        let mut encoded = Vec::with_capacity(N);
+        for prompt in prompts {
+            let first = self.tokenizer.encode_in_chunks(prompt, most)?;
+            let second = self.tokenizer_2.encode_in_chunks(prompt, most)?;
+            let chunks = first.into_iter().zip(second).map(|(first, second)| self.encode_chunk(first, second));
+            encoded.push(TextConditioning::joined(chunks.collect::<Result<_>>()?));
+        }
+        Ok(std::array::from_fn(|place| encoded[place].clone()))
+    }
+
+    /// Encodes tokens of the first and of the second tokenizer.
+    fn encode_chunk(&self, first: Vec<u32>, second: Vec<u32>) -> Result<TextConditioning<B>> {
+        let first = self.text_encoder.forward(&[first], &self.device);
+        let second = self.text_encoder_2.forward(&[second], &self.device);
         let pooled = second.pooled.ok_or_else(|| {
             Error::Config(
                 "The second text encoder has no projection. SDXL's has one; fetch the folder again.".to_owned(),
@@ -139,7 +177,7 @@ impl<B: Backend> SdxlPipeline<B> {
     /// # Errors
     /// [`Error::Stopped`] when a step's listener says so, and those of drawing noise.
     pub fn denoise(&self, denoising: Denoising<'_, B>) -> Result<Tensor<B, 4>> {
-        let Denoising { noise, wanted, unwanted, size, steps, guidance, step_noise, after_step } = denoising;
+        let Denoising { noise, start, wanted, unwanted, size, steps, guidance, step_noise, after_step } = denoising;
         let scheduler = &self.configs.scheduler;
         let levels = scheduler.levels(steps)?;
         let batch = noise.dims()[0];
@@ -151,9 +189,13 @@ impl<B: Backend> SdxlPipeline<B> {
             None => wanted,
         };
         let rows = texts.context.dims()[0];
-        let sizes = sizes(size.0, size.1, rows, &self.device);
-        let mut latents = noise.mul_scalar(levels.initial);
-        for (step, time) in levels.times.iter().copied().enumerate() {
+        let sizes = sizes(&vec![whole(size.0, size.1); rows], &self.device);
+        let first = start.as_ref().map_or(0, |start| start.first_step(steps));
+        let mut latents = match &start {
+            Some(start) if first > 0 || !start.is_partial() => start.at(levels.sigmas[first], &noise),
+            _ => noise.clone().mul_scalar(levels.initial),
+        };
+        for (step, time) in levels.times.iter().copied().enumerate().skip(first) {
             let input = latents.clone().div_scalar(levels.scale(step));
             let input = if is_guided { input.repeat_dim(0, 2) } else { input };
             let conditions = Conditions {
@@ -174,6 +216,9 @@ impl<B: Backend> SdxlPipeline<B> {
             } else {
                 euler_discrete::step(scheduler, &levels, step, latents, predicted)
             };
+            if let Some(start) = &start {
+                latents = start.kept(latents, levels.sigmas[step + 1], &noise);
+            }
             if after_step(step as u32 + 1, &latents, &estimate) == Control::Stop {
                 return Err(Error::Stopped);
             }
@@ -243,10 +288,10 @@ impl<B: Backend> SdxlPipeline<B> {
             return Err(Error::Stopped);
         }
         let grid = self.grid(request.height, request.width);
-        let wanted = self.encode_prompt(&request.prompt)?;
-        let stated = Some(request.negative_prompt.as_str()).filter(|prompt| !prompt.is_empty());
         let guided = self.uses_guidance(request.guidance);
-        let unwanted = if guided { Some(self.encode_negative(stated, &wanted)?) } else { None };
+        let (wanted, unwanted) = self.texts(&request.prompt, &request.negative_prompt, guided)?;
+        let start =
+            request.start.as_ref().map(|start| self.start(start, (request.width, request.height))).transpose()?;
         let mut rendered = Vec::with_capacity(request.seeds.len());
         for seeds in request.seeds.chunks(pictures_at_once(grid)) {
             let first = rendered.len() as u32 + 1;
@@ -258,6 +303,7 @@ impl<B: Backend> SdxlPipeline<B> {
             };
             let latents = self.denoise(Denoising {
                 noise,
+                start: start.clone(),
                 wanted: wanted.clone(),
                 unwanted: unwanted.clone(),
                 size: (request.height, request.width),
@@ -266,10 +312,29 @@ impl<B: Backend> SdxlPipeline<B> {
                 step_noise: &mut |_| Ok(self.noise(&mut streams, grid)),
                 after_step: &mut after_step,
             })?;
-            let decoded = from_tensor(self.decode(latents));
+            let decoded = from_tensor(self.decode(latents)).into_iter().map(|picture| match &request.start {
+                Some(start) => start::laid_over(picture, start),
+                None => picture,
+            });
             rendered.extend(seeds.iter().zip(decoded).map(|(seed, picture)| Rendered { seed: *seed, picture }));
         }
         Ok(rendered)
+    }
+
+    /// What the pictures show, and, with guidance, what they do not.
+    fn texts(
+        &self,
+        prompt: &str,
+        negative: &str,
+        guided: bool,
+    ) -> Result<(TextConditioning<B>, Option<TextConditioning<B>>)> {
+        if guided && (!negative.is_empty() || !self.configs.force_zeros_for_empty_prompt) {
+            let [wanted, unwanted] = self.encode_long_prompts([prompt, negative])?;
+            return Ok((wanted, Some(unwanted)));
+        }
+        let [wanted] = self.encode_long_prompts([prompt])?;
+        let unwanted = guided.then(|| wanted.zeros_like());
+        Ok((wanted, unwanted))
     }
 }
 

@@ -40,6 +40,7 @@ pub fn sheet<B: Backend>(pipeline: &Flux2Pipeline<B>) -> Result<Picture> {
             loras: Vec::new(),
             preview_every: None,
             references: Vec::new(),
+            start: None,
         };
         let pictures = pipeline.render(&request, &mut Quiet)?.into_iter().map(|one| one.picture).collect();
         rows.push(Row { title: prompt.to_owned(), pictures });

@@ -79,6 +79,12 @@ const WITHOUT_EFFECT: &[&str] = &[
     "use_cache",
 ];
 
+/// OpenAI's approximation of GELU.
+pub(crate) const QUICK_GELU: &str = "quick_gelu";
+
+/// The activations that CLIP was trained with.
+pub(crate) const ACTIVATIONS: [&str; 2] = [QUICK_GELU, "gelu"];
+
 /// What older files say instead of the token that ends a text.
 const UNSTATED_END: u32 = 2;
 
@@ -91,7 +97,7 @@ impl ClipConfig {
         if self.model_type != model_type() {
             return refuse(format!("`model_type` is `{}`; SDXL has `{}`", self.model_type, model_type()));
         }
-        if !["quick_gelu", "gelu"].contains(&self.hidden_act.as_str()) {
+        if !ACTIVATIONS.contains(&self.hidden_act.as_str()) {
             return refuse(format!(
                 "`hidden_act` is `{}`, which is not supported; `quick_gelu` and `gelu` are",
                 self.hidden_act
@@ -107,6 +113,16 @@ impl ClipConfig {
         }
         Ok(())
     }
+
+    fn layer(&self) -> LayerShape {
+        LayerShape {
+            width: self.hidden_size,
+            intermediate: self.intermediate_size,
+            heads: self.num_attention_heads,
+            epsilon: self.layer_norm_eps,
+            is_quick: self.hidden_act == QUICK_GELU,
+        }
+    }
 }
 
 fn model_type() -> String {
@@ -118,7 +134,7 @@ fn positions() -> usize {
 }
 
 fn quick_gelu_name() -> String {
-    "quick_gelu".to_owned()
+    QUICK_GELU.to_owned()
 }
 
 fn epsilon() -> f64 {
@@ -167,6 +183,21 @@ impl<B: Backend> Mlp<B> {
     }
 }
 
+/// What decides the shape of a layer, in a text encoder as in a picture encoder.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LayerShape {
+    /// Width of the stream.
+    pub(crate) width: usize,
+    /// Width of the feed-forward part.
+    pub(crate) intermediate: usize,
+    /// Heads.
+    pub(crate) heads: usize,
+    /// Added to variances.
+    pub(crate) epsilon: f64,
+    /// Whether the activation is OpenAI's approximation of GELU.
+    pub(crate) is_quick: bool,
+}
+
 /// A layer.
 #[derive(Module, Debug)]
 pub struct EncoderLayer<B: Backend> {
@@ -181,33 +212,34 @@ pub struct EncoderLayer<B: Backend> {
 }
 
 impl<B: Backend> EncoderLayer<B> {
-    fn new(config: &ClipConfig, device: &B::Device) -> Self {
-        let width = config.hidden_size;
+    pub(crate) fn new(shape: LayerShape, device: &B::Device) -> Self {
+        let width = shape.width;
         let linear = |inputs, outputs| Linear::new(inputs, outputs, true, device);
-        let norm = || LayerNorm::new(width, config.layer_norm_eps, device);
+        let norm = || LayerNorm::new(width, shape.epsilon, device);
         Self {
             self_attn: SelfAttention {
                 q_proj: linear(width, width),
                 k_proj: linear(width, width),
                 v_proj: linear(width, width),
                 out_proj: linear(width, width),
-                heads: config.num_attention_heads,
+                heads: shape.heads,
             },
             layer_norm1: norm(),
             mlp: Mlp {
-                fc1: linear(width, config.intermediate_size),
-                fc2: linear(config.intermediate_size, width),
-                is_quick: config.hidden_act == quick_gelu_name(),
+                fc1: linear(width, shape.intermediate),
+                fc2: linear(shape.intermediate, width),
+                is_quick: shape.is_quick,
             },
             layer_norm2: norm(),
         }
     }
 
-    fn forward(&self, stream: Tensor<B, 3>, bias: &Bias<B>) -> Tensor<B, 3> {
+    /// `[batch, tokens, width]` → the same shape; `bias` is what texts add to the scores, and pictures do not.
+    pub(crate) fn forward(&self, stream: Tensor<B, 3>, bias: Option<&Bias<B>>) -> Tensor<B, 3> {
         let attn = &self.self_attn;
         let normed = self.layer_norm1.forward(stream.clone());
         let [query, key, value] = [&attn.q_proj, &attn.k_proj, &attn.v_proj].map(|layer| layer.forward(normed.clone()));
-        let mixed = multi_head_attention(query, key, value, attn.heads, Some(bias));
+        let mixed = multi_head_attention(query, key, value, attn.heads, bias);
         let stream = stream + attn.out_proj.forward(mixed);
         stream.clone() + self.mlp.forward(self.layer_norm2.forward(stream))
     }
@@ -272,7 +304,7 @@ impl<B: Backend> ClipTextEncoder<B> {
                 position_embedding: table(config.max_position_embeddings),
             },
             encoder: Encoder {
-                layers: (0..config.num_hidden_layers).map(|_| EncoderLayer::new(config, device)).collect(),
+                layers: (0..config.num_hidden_layers).map(|_| EncoderLayer::new(config.layer(), device)).collect(),
             },
             final_layer_norm: LayerNorm::new(width, config.layer_norm_eps, device),
             text_projection: has_projection.then(|| Linear::new(width, config.projection_dim, false, device)),
@@ -292,11 +324,11 @@ impl<B: Backend> ClipTextEncoder<B> {
         let bias = Bias::new(causal(tokens, device), 1);
         let (last, before) = self.encoder.layers.split_last().expect("invariant: there are two layers");
         for layer in before {
-            stream = layer.forward(stream, &bias);
+            stream = layer.forward(stream, Some(&bias));
         }
         let states = stream.clone();
         let pooled = self.text_projection.as_ref().map(|projection| {
-            let normed = self.final_layer_norm.forward(last.forward(stream, &bias));
+            let normed = self.final_layer_norm.forward(last.forward(stream, Some(&bias)));
             let ends =
                 texts.iter().zip(0..).map(|(text, row)| normed.clone().narrow(0, row, 1).narrow(1, self.end(text), 1));
             projection.forward(Tensor::cat(ends.collect(), 0).reshape([batch, width]))

@@ -126,15 +126,38 @@ impl ClipTokenizer {
     /// # Errors
     /// When the tokenizer fails on the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode(text, false)
-            .map_err(|error| Error::Tokenizer(format!("The text cannot be encoded: {error}.")))?;
-        let words = encoding.get_ids().iter().copied().take(self.longest - 2);
-        let mut ids: Vec<u32> = std::iter::once(self.beginning).chain(words).collect();
+        let words = self.words(text)?;
+        Ok(self.chunk(&words[..words.len().min(self.longest - 2)]))
+    }
+
+    /// Encodes a text of any length, as one or several that are each as long as one may be: at least so many chunks, the last
+    /// ones empty.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on the text.
+    pub fn encode_in_chunks(&self, text: &str, at_least: usize) -> Result<Vec<Vec<u32>>> {
+        let words = self.words(text)?;
+        let mut chunks: Vec<_> = words.chunks(self.longest - 2).map(|words| self.chunk(words)).collect();
+        while chunks.len() < at_least.max(1) {
+            chunks.push(self.chunk(&[]));
+        }
+        Ok(chunks)
+    }
+
+    /// The tokens of a text alone.
+    fn words(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.inner.encode(text, false);
+        let encoding = encoding.map_err(|error| Error::Tokenizer(format!("The text cannot be encoded: {error}.")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Tokens between what begins and ends a text, and padding.
+    fn chunk(&self, words: &[u32]) -> Vec<u32> {
+        let mut ids = vec![self.beginning];
+        ids.extend(words);
         ids.push(self.end);
         ids.resize(self.longest, self.padding);
-        Ok(ids)
+        ids
     }
 }
 
@@ -244,6 +267,9 @@ mod tests {
         assert_eq!(tokenizer.encode("  FOX\n fox ").unwrap(), [7, 6, 6, 8, 0, 0]);
         assert_eq!(tokenizer.encode("").unwrap(), [7, 8, 0, 0, 0, 0]);
         assert_eq!(tokenizer.encode(&"fox ".repeat(9)).unwrap(), [7, 6, 6, 6, 6, 8]);
+        let chunks = tokenizer.encode_in_chunks(&"fox ".repeat(5), 1).unwrap();
+        assert_eq!(chunks, [[7, 6, 6, 6, 6, 8], [7, 6, 8, 0, 0, 0]]);
+        assert_eq!(tokenizer.encode_in_chunks("", 2).unwrap(), [[7, 8, 0, 0, 0, 0]; 2]);
         // What is not known ends a text, and the end of a word has its own entry.
         assert_eq!(tokenizer.encode("狐 of").unwrap()[..2], [7, 8]);
     }

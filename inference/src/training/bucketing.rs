@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::image::Picture;
+use crate::image::{Part, Picture};
 
 /// Shapes are told apart only where an edge has so many latent tokens or more: with fewer, one token more or less would
 /// already be another shape, and small models know one shape only.
@@ -44,11 +44,24 @@ pub fn nearest(sizes: &[(u32, u32)], width: u32, height: u32) -> (u32, u32) {
     best.unwrap_or((width, height))
 }
 
+/// Which part of a picture a view shows, as a model is told that is conditioned on it (Podell et al., "SDXL", 2023,
+/// section 2.2). All in pixels, down before across.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Height and width of the whole picture, as it was given.
+    pub original: (u32, u32),
+    /// What is cut off above and on the left, once the picture is scaled as the view is.
+    pub corner: (u32, u32),
+    /// Height and width of the view.
+    pub target: (u32, u32),
+}
+
 /// A view of a picture in a size: number 0 is as much of it as fits, later ones are crops that the seed decides, every
-/// other one mirrored.
-pub fn view(picture: &Picture, (width, height): (u32, u32), number: u32, seed: u64) -> Picture {
+/// other one mirrored. And what it shows of the picture; of a mirrored view, of the mirrored picture.
+pub fn view(picture: &Picture, (width, height): (u32, u32), number: u32, seed: u64) -> (Picture, Frame) {
     if number == 0 {
-        return picture.resized_covering(width, height);
+        let shown = picture.covering_part(width, height);
+        return (picture.resized_covering(width, height), frame(picture, shown, (width, height)));
     }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(u64::from(number));
@@ -59,17 +72,25 @@ pub fn view(picture: &Picture, (width, height): (u32, u32), number: u32, seed: u
     let (part_width, part_height) = (part(width, picture.width), part(height, picture.height));
     let left = random.random_range(0..=picture.width - part_width);
     let top = random.random_range(0..=picture.height - part_height);
-    let cut = crop(picture, (left, top), (part_width, part_height));
+    let cut = picture.cropped(Part { left, top, width: part_width, height: part_height });
     let resized = cut.resized_covering(width, height);
-    if number.is_multiple_of(2) { mirrored(&resized) } else { resized }
+    // Rounding can leave a part of not quite the right shape, of which a little more is cut off.
+    let kept = cut.covering_part(width, height);
+    let mut shown = Part { left: left + kept.left, top: top + kept.top, ..kept };
+    if number.is_multiple_of(2) {
+        shown.left = picture.width - shown.left - shown.width;
+        return (mirrored(&resized), frame(picture, shown, (width, height)));
+    }
+    (resized, frame(picture, shown, (width, height)))
 }
 
-fn crop(picture: &Picture, (left, top): (u32, u32), (width, height): (u32, u32)) -> Picture {
-    let row = |y: u32| {
-        let start = ((y * picture.width + left) * 3) as usize;
-        &picture.rgb[start..start + width as usize * 3]
-    };
-    Picture { width, height, rgb: (top..top + height).flat_map(row).copied().collect() }
+fn frame(picture: &Picture, shown: Part, (width, height): (u32, u32)) -> Frame {
+    let scaled = |cut: u32, part: u32, edge: u32| (f64::from(cut) * f64::from(edge) / f64::from(part)).round() as u32;
+    Frame {
+        original: (picture.height, picture.width),
+        corner: (scaled(shown.top, shown.height, height), scaled(shown.left, shown.width, width)),
+        target: (height, width),
+    }
 }
 
 fn mirrored(picture: &Picture) -> Picture {
@@ -105,10 +126,31 @@ mod tests {
     fn views_have_the_size_and_differ() {
         let rgb = (0..120 * 90 * 3).map(|index| (index * 7 % 251) as u8).collect();
         let picture = Picture { width: 120, height: 90, rgb };
-        let views: Vec<_> = (0..4).map(|number| view(&picture, (64, 64), number, 5)).collect();
+        let views: Vec<_> = (0..4).map(|number| view(&picture, (64, 64), number, 5).0).collect();
         assert!(views.iter().all(|view| (view.width, view.height) == (64, 64) && view.rgb.len() == 64 * 64 * 3));
         assert_ne!(views[1], views[2]);
-        assert_eq!(views[2], view(&picture, (64, 64), 2, 5));
+        assert_eq!(views[2], view(&picture, (64, 64), 2, 5).0);
         assert_eq!(mirrored(&mirrored(&views[1])), views[1]);
+    }
+    #[test]
+    fn frames_say_where_a_view_lies() {
+        // Each pixel says where it is, so that a view shows what its frame claims.
+        let rgb = (0..90u32).flat_map(|y| (0..120u32).flat_map(move |x| [x as u8, y as u8, 0])).collect();
+        let picture = Picture { width: 120, height: 90, rgb };
+        let (_, whole) = view(&picture, (64, 64), 0, 5);
+        // 90 pixels become 64, so 120 become 85, of which 11 are cut off on each side.
+        assert_eq!(whole, Frame { original: (90, 120), corner: (0, 11), target: (64, 64) });
+        for number in 1..9 {
+            let (shown, frame) = view(&picture, (64, 64), number, 5);
+            let last = shown.rgb.len() - 3;
+            let (left, top) = (f64::from(shown.rgb[0]), f64::from(shown.rgb[1]));
+            let across = f64::from(shown.rgb[last]) - left;
+            // Pixels of the picture on one of the view.
+            let scale = across.abs() / 63.0;
+            let left = if number % 2 == 0 { 119.0 - left } else { left };
+            let (above, beside) = (f64::from(frame.corner.0) * scale, f64::from(frame.corner.1) * scale);
+            assert!((above - top).abs() < 2.5 && (beside - left).abs() < 2.5, "view {number}: {frame:?}");
+            assert_eq!(across < 0.0, number % 2 == 0, "every other view is mirrored");
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! What is minimised: rectified flow (Liu et al., 2022), with times as Stable Diffusion 3 draws them (Esser et al., 2024),
-//! and the prediction of noise (Ho et al., "DDPM", 2020).
+//! and the prediction of noise (Ho et al., "Denoising Diffusion Probabilistic Models", 2020).
 
 use burn::tensor::{DType, Tensor, backend::Backend};
 use rand::Rng;
@@ -8,6 +8,7 @@ use rand_distr::StandardNormal;
 use crate::{
     flux2::transformer::Flux2Transformer,
     nn::rope::Rotation,
+    schedulers::discrete::Prediction,
     sdxl::unet::{Conditions, UNet},
 };
 
@@ -43,26 +44,37 @@ pub fn rectified_flow<B: Backend>(
     (predicted - velocity).square().mean()
 }
 
-/// Mean squared error of the noise, predicted at `√s picture + √(1 - s) noise`, where `s` is the share of the picture that
-/// is left at the times of the conditions.
+/// Mean squared error of what the network predicts at `√s picture + √(1 - s) noise`, where `s` is the share of the
+/// picture, squared, that is left at the times of the conditions: of the noise, or of the velocity
+/// `√s noise - √(1 - s) picture` (Salimans and Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", 2022).
 ///
 /// - `picture`, `noise`: `[batch, channels, height, width]`
-/// - `signal`: `[batch]`, 0 to 1: see [`DiscreteConfig::signal`](crate::schedulers::discrete::DiscreteConfig::signal)
+/// - `signal`: one a picture, 0 to 1: see [`DiscreteConfig::signal`](crate::schedulers::discrete::DiscreteConfig::signal)
 /// - result: `[1]`
 pub fn noise_prediction<B: Backend>(
     unet: &UNet<B>,
     picture: Tensor<B, 4>,
     noise: Tensor<B, 4>,
-    signal: Tensor<B, 1>,
+    signal: &[f32],
+    predicts: Prediction,
     conditions: Conditions<B>,
 ) -> Tensor<B, 1> {
     let dims = picture.dims();
     // One row a picture: backends multiply along a row fast.
     let rows = [dims[0], dims[1] * dims[2] * dims[3]];
-    let signal = signal.reshape([dims[0], 1]);
-    let rest = signal.clone().neg().add_scalar(1.0).sqrt();
-    let noisy = picture.reshape(rows) * signal.sqrt() + noise.clone().reshape(rows) * rest;
-    (unet.forward(noisy.reshape(dims), conditions) - noise).square().mean()
+    // Roots are drawn before half precision takes over, in which what is missing to 1 would vanish.
+    let root = |share: &dyn Fn(f32) -> f32| {
+        let roots: Vec<f32> = signal.iter().map(|signal| share(*signal).sqrt()).collect();
+        Tensor::<B, 1>::from_floats(roots.as_slice(), &picture.device()).reshape([dims[0], 1])
+    };
+    let (kept, added) = (root(&|signal| signal), root(&|signal| 1.0 - signal));
+    let (picture, noise) = (picture.reshape(rows), noise.reshape(rows));
+    let noisy = picture.clone() * kept.clone() + noise.clone() * added.clone();
+    let wanted = match predicts {
+        Prediction::Noise => noise,
+        Prediction::Velocity => noise * kept - picture * added,
+    };
+    (unet.forward(noisy.reshape(dims), conditions) - wanted.reshape(dims)).square().mean()
 }
 
 /// Times: the logistic function of a normal distribution of spread 1.

@@ -1,12 +1,8 @@
-//! How much memory a training takes, before it begins.
+//! How much memory a training takes, before it begins. What a step keeps is each family's own to say.
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::TrainingSpec;
-use crate::{
-    error::{Error, Result},
-    model::ModelFacts,
-};
+use crate::error::{Error, Result};
 
 /// An estimate of memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +20,11 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
+    /// An estimate from its parts, in bytes.
+    pub(super) fn of(adapters: u64, activations: u64, cache: u64) -> Self {
+        Self { adapters, activations, cache, bytes: adapters + activations + cache, available: available() }
+    }
+
     /// Refuses what cannot fit.
     ///
     /// # Errors
@@ -48,35 +49,11 @@ fn readable(bytes: u64) -> String {
 }
 
 /// Bytes of a number in f32.
-const NUMBER: u64 = 4;
+pub(super) const NUMBER: u64 = 4;
 
-/// Tokens of a prompt, at most.
-const LONGEST_PROMPT: u64 = 512;
-
-/// Numbers that a block keeps for each token and each feature of its width: inputs of its linear layers and of what is
-/// element by element, forward and backward.
-const KEPT_A_FEATURE: u64 = 40;
-
-/// Estimates what a training takes beside the model's weights.
-pub fn estimate(facts: &ModelFacts, spec: &TrainingSpec) -> MemoryEstimate {
-    let (hidden, context) = (u64::from(facts.hidden_width), u64::from(facts.context_width));
-    let resolution = u64::from(spec.resolution.unwrap_or(facts.native_width));
-    let picture_tokens = (resolution / u64::from(facts.size_multiple.max(1))).pow(2);
-    let text_tokens = LONGEST_PROMPT;
-    let tokens = picture_tokens + text_tokens;
-    let blocks = u64::from(facts.blocks);
-    let batch = u64::from(spec.batch_size);
-    // Features in and out of a block's linear layers together are about 24 times its width. Weights, gradients, two moments.
-    let adapters = blocks * u64::from(spec.rank) * 24 * hidden * NUMBER * 4;
-    // Scores of all heads: a head is 128 wide in the published models, never less than 16.
-    let heads = (hidden / 128).max(1);
-    let scores = 3 * heads * tokens * tokens;
-    let activations = batch * blocks * (tokens * hidden * KEPT_A_FEATURE + scores) * NUMBER;
-    let views = spec.pictures.len() as u64 * u64::from(spec.repeats);
-    let cache =
-        views * picture_tokens * 128 * NUMBER + (spec.pictures.len() as u64 + 1) * text_tokens * context * NUMBER;
-    MemoryEstimate { adapters, activations, cache, bytes: adapters + activations + cache, available: available() }
-}
+/// Numbers that a transformer block keeps for each token and each feature of its width: inputs of its linear layers and of
+/// what is element by element, forward and backward.
+pub(super) const KEPT_A_FEATURE: u64 = 40;
 
 /// What the system has left, as Linux says it.
 fn available() -> Option<u64> {
@@ -84,4 +61,19 @@ fn available() -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_fit_is_refused_with_both_numbers() {
+        let estimate = MemoryEstimate::of(1 << 20, 3 << 30, 1 << 20);
+        assert_eq!(estimate.bytes, (3 << 30) + (2 << 20));
+        let refusal = MemoryEstimate { available: Some(1 << 30), ..estimate }.check().unwrap_err().to_string();
+        assert!(refusal.contains("3.0 GiB") && refusal.contains("1.0 GiB"), "{refusal}");
+        MemoryEstimate { available: Some(4 << 30), ..estimate }.check().unwrap();
+        MemoryEstimate { available: None, ..estimate }.check().unwrap();
+    }
 }

@@ -1,18 +1,24 @@
-//! Training of LoRAs: low-rank pairs beside a frozen transformer, from ten to thirty pictures.
+//! Training of LoRAs: low-rank pairs beside a frozen network, from ten to thirty pictures. What differs between families
+//! of models is behind one trait, with a file for each of them; everything else is the same for all.
 
 mod bucketing;
 mod cache;
 mod checkpoint;
 mod dataset;
+mod flux2;
 pub mod loss;
 mod memory;
 mod optimiser;
 mod run;
+mod sdxl;
 mod spec;
+#[cfg(test)]
+mod tests;
+mod trainable;
 mod trainer;
 mod validation;
 
-pub use memory::{MemoryEstimate, estimate};
+pub use memory::MemoryEstimate;
 pub use spec::{TrainingPicture, TrainingReport, TrainingSpec};
 
 use crate::{
@@ -21,6 +27,7 @@ use crate::{
     progress::Sink,
 };
 use burn::tensor::backend::AutodiffBackend;
+use trainable::Trainable;
 
 impl Model {
     /// Trains a LoRA and leaves an adapter, sample pictures and a loss on held-out pictures for every epoch in the spec's
@@ -35,6 +42,15 @@ impl Model {
         spec.check()?;
         self.with_pipeline(Training { spec, facts: self.facts(), sink })
     }
+
+    /// Estimates what a training takes beside the model's weights.
+    ///
+    /// # Errors
+    /// [`Error::Input`](crate::Error::Input) for what is out of bounds.
+    pub fn training_memory(&self, spec: &TrainingSpec) -> Result<MemoryEstimate> {
+        spec.check()?;
+        self.with_pipeline(Estimating { spec })
+    }
 }
 
 struct Training<'a> {
@@ -47,6 +63,24 @@ impl PipelineWork for Training<'_> {
     type Output = TrainingReport;
 
     fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> Result<TrainingReport> {
-        run::run::<B>(pipeline.trainable()?, self.spec, self.facts, self.sink)
+        match pipeline {
+            Pipeline::Flux2(pipeline) => run::run::<B, _>(pipeline.as_ref(), self.spec, self.facts, self.sink),
+            Pipeline::Sdxl(pipeline) => run::run::<B, _>(pipeline.as_ref(), self.spec, self.facts, self.sink),
+        }
+    }
+}
+
+struct Estimating<'a> {
+    spec: &'a TrainingSpec,
+}
+
+impl PipelineWork for Estimating<'_> {
+    type Output = MemoryEstimate;
+
+    fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> Result<MemoryEstimate> {
+        Ok(match pipeline {
+            Pipeline::Flux2(pipeline) => Trainable::<B>::memory(pipeline.as_ref(), self.spec),
+            Pipeline::Sdxl(pipeline) => Trainable::<B>::memory(pipeline.as_ref(), self.spec),
+        })
     }
 }

@@ -12,15 +12,18 @@ use super::{
     cache::Cache,
     checkpoint::{self, State},
     dataset,
-    memory::estimate,
     spec::{TrainingReport, TrainingSpec},
+    trainable::Trainable,
     trainer::{Trainer, batches, first_pairs},
     validation,
 };
 use crate::{
     error::{Error, Result},
-    flux2::pipeline::Flux2Pipeline,
-    lora::{self, Adapter, Layout, LowRankPair, inject, metadata},
+    lora::{
+        self, LowRankPair,
+        inject::{self, Adaptable},
+        metadata,
+    },
     model::ModelFacts,
     progress::{Control, EpochOutput, Progress, Sink},
     render::RenderRequest,
@@ -33,13 +36,13 @@ const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// As [`Model::train`](crate::Model::train).
-pub fn run<B: AutodiffBackend>(
-    pipeline: &Flux2Pipeline<B::InnerBackend>,
+pub fn run<B: AutodiffBackend, P: Trainable<B>>(
+    pipeline: &P,
     spec: &TrainingSpec,
     facts: &ModelFacts,
     sink: &mut dyn Sink,
 ) -> Result<TrainingReport> {
-    estimate(facts, spec).check()?;
+    pipeline.memory(spec).check()?;
     std::fs::create_dir_all(&spec.directory).map_err(Error::io(&spec.directory))?;
     let fingerprint = spec.fingerprint()?;
     let resumed = checkpoint::load(&spec.directory, &fingerprint)?;
@@ -48,13 +51,12 @@ pub fn run<B: AutodiffBackend>(
     let (learnt, held_out) = dataset::split(examples.len(), spec.validation_share, spec.seed);
     let pick = |numbers: &[usize]| numbers.iter().map(|number| &examples[*number]).collect::<Vec<_>>();
     let resolution = spec.resolution.unwrap_or(facts.native_width);
-    let cache = Cache::fill(pipeline, spec, resolution, (&pick(&learnt), &pick(&held_out)), sink)?;
+    let cache = Cache::fill::<B, P>(pipeline, spec, resolution, (&pick(&learnt), &pick(&held_out)), sink)?;
     let pairs = match &spec.init_lora {
-        Some(path) => lora::read::read(path)?.targets,
-        None => first_pairs(&mut pipeline.transformer.clone(), spec),
+        Some(path) => pipeline.pairs_of(lora::read::read(path)?)?,
+        None => first_pairs::<B, P>(pipeline, spec),
     };
-    let trainer =
-        Trainer::<B>::new(&pipeline.transformer, &pairs, spec, pipeline.configs.is_guided_freely(), &pipeline.device)?;
+    let trainer = Trainer::<B, P>::new(pipeline, &pairs, spec)?;
     let mut run = Run {
         pipeline,
         spec,
@@ -67,14 +69,14 @@ pub fn run<B: AutodiffBackend>(
     };
     match resumed {
         Some((state, tensors)) => {
-            run.trainer.optimiser.resume(&mut run.trainer.transformer, &tensors, state.step, &pipeline.device);
+            run.trainer.optimiser.resume(&mut run.trainer.network, &tensors, state.step, pipeline.device());
             run.state = state;
             for output in &run.state.epochs {
                 sink.epoch(output)?;
             }
         }
         None => {
-            let base_loss = validation::loss(&pipeline.transformer, &run.cache, &pipeline.device);
+            let base_loss = validation::loss::<B, P>(pipeline, pipeline.network(), &run.cache);
             run.state = State { fingerprint, base_loss, ..State::default() };
         }
     }
@@ -89,18 +91,18 @@ fn tell(sink: &mut dyn Sink, progress: &Progress) -> Result<()> {
     }
 }
 
-struct Run<'a, B: AutodiffBackend> {
-    pipeline: &'a Flux2Pipeline<B::InnerBackend>,
+struct Run<'a, B: AutodiffBackend, P: Trainable<B>> {
+    pipeline: &'a P,
     spec: &'a TrainingSpec,
     facts: &'a ModelFacts,
     cache: Cache<B::InnerBackend>,
-    trainer: Trainer<'a, B>,
+    trainer: Trainer<'a, B, P>,
     state: State,
     pictures: usize,
     started: Instant,
 }
 
-impl<B: AutodiffBackend> Run<'_, B> {
+impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
     fn go_through(mut self, sink: &mut dyn Sink) -> Result<TrainingReport> {
         let earlier = self.state.seconds;
         for epoch in self.state.epochs.len() as u32..self.spec.epochs {
@@ -154,7 +156,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
     fn finish_epoch(&mut self, epoch: u32, steps: u32, earlier: f64, sink: &mut dyn Sink) -> Result<()> {
         let epochs = self.spec.epochs;
         let training_loss = self.state.loss_sum / steps as f32;
-        let validation_loss = validation::loss(&self.trainer.transformer.valid(), &self.cache, &self.pipeline.device);
+        let validation_loss = validation::loss::<B, P>(self.pipeline, &self.trainer.network.valid(), &self.cache);
         tell(sink, &Progress::EpochFinished { epoch, epochs, training_loss, validation_loss })?;
         let samples = self.samples(epoch, sink)?;
         tell(sink, &Progress::Saving { what: format!("epoch {epoch}") })?;
@@ -169,24 +171,24 @@ impl<B: AutodiffBackend> Run<'_, B> {
 
     fn save_checkpoint(&mut self, earlier: f64) -> Result<()> {
         self.state.seconds = earlier + self.started.elapsed().as_secs_f64();
-        let tensors = self.trainer.optimiser.tensors(&mut self.trainer.transformer);
+        let tensors = self.trainer.optimiser.tensors(&mut self.trainer.network);
         checkpoint::save(&self.spec.directory, &self.state, &tensors)
     }
 
     /// Renders the sample prompts, all from the same seed.
     fn samples(&self, epoch: u32, sink: &mut dyn Sink) -> Result<Vec<PathBuf>> {
         let prompts = &self.spec.sample_prompts;
-        let mut transformer = self.trainer.transformer.valid();
-        for layer in inject::Adaptable::linear_layers(&mut transformer).into_values() {
+        let mut network = self.trainer.network.valid();
+        for layer in network.linear_layers().into_values() {
             layer.adapters.iter_mut().for_each(|pair| pair.scale *= self.spec.samples_strength);
         }
-        let adapted = Flux2Pipeline { transformer, ..self.pipeline.clone() };
         let total = prompts.len() as u32;
         let mut files = Vec::with_capacity(prompts.len());
         for (prompt, number) in prompts.iter().zip(1..) {
             let sampling = Progress::Sampling { epoch, done: number - 1, total };
-            let rendered =
-                adapted.render(&self.sample_request(prompt), &mut Listening { sink: &mut *sink, sampling })?;
+            let mut listening = Listening { sink: &mut *sink, sampling };
+            let request = self.sample_request(prompt);
+            let rendered = self.pipeline.render_with(network.clone(), &request, &mut listening)?;
             for one in rendered {
                 let file = self.spec.directory.join(format!("epoch-{epoch:04}-sample-{number}.png"));
                 write_whole(&file, &one.picture.encode_png(&[]))?;
@@ -210,11 +212,12 @@ impl<B: AutodiffBackend> Run<'_, B> {
             loras: Vec::new(),
             preview_every: None,
             references: Vec::new(),
+            start: None,
         }
     }
 
     fn save_adapter(&mut self, epoch: u32, file: &Path) -> Result<()> {
-        let pairs: BTreeMap<String, LowRankPair> = inject::last_pairs(&mut self.trainer.transformer);
+        let pairs: BTreeMap<String, LowRankPair> = inject::last_pairs(&mut self.trainer.network);
         let title = self.spec.metadata.get("modelspec.title").map_or(self.spec.trigger_word.as_str(), String::as_str);
         let mut tags: BTreeMap<String, u64> = BTreeMap::new();
         for picture in &self.spec.pictures {
@@ -236,7 +239,8 @@ impl<B: AutodiffBackend> Run<'_, B> {
         };
         let mut header = self.spec.metadata.clone();
         header.extend(metadata::of_training(&facts));
-        lora::save::save(&Adapter::new(pairs, header), Layout::Bfl, file)
+        let (adapter, layout) = self.pipeline.adapter(pairs, header);
+        lora::save::save(&adapter, layout, file)
     }
 }
 

@@ -19,6 +19,9 @@ const HIGHEST_RANK: u32 = 256;
 /// The most epochs.
 const MOST_EPOCHS: u32 = 1000;
 
+/// The highest resolution, in pixels: the longest edge that is rendered.
+const HIGHEST_RESOLUTION: u32 = 4096;
+
 /// A picture to learn from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingPicture {
@@ -81,6 +84,7 @@ impl TrainingSpec {
             ));
         }
         let counts = [
+            ("resolution", self.resolution.unwrap_or(1), HIGHEST_RESOLUTION),
             ("epochs", self.epochs, MOST_EPOCHS),
             ("rank", self.rank, HIGHEST_RANK),
             ("batch size", self.batch_size, 256),

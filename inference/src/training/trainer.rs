@@ -17,21 +17,20 @@ use rayon::ThreadPool;
 
 use super::{
     cache::{Cache, View},
-    loss::{GUIDANCE, logit_normal_times, rectified_flow},
     optimiser::AdamW,
     spec::TrainingSpec,
+    trainable::{Batch, Trainable},
 };
 use crate::{
     error::{Error, Result},
-    flux2::{position, transformer::Flux2Transformer},
-    lora::{LowRankPair, inject},
+    lora::{
+        LowRankPair,
+        inject::{self, Adaptable},
+    },
 };
 
 /// One in so many pictures is shown without its prompt where guidance is used, so that both sides of the guidance learn.
 const WITHOUT_PROMPT: f64 = 0.1;
-
-/// Mean of the normal distribution whose logistic function the times are.
-const TIME_MEAN: f64 = 0.4;
 
 /// Share of the steps over which the learning rate rises.
 const WARM_UP: f64 = 0.05;
@@ -43,29 +42,28 @@ const LAST_RATE: f64 = 0.1;
 /// machine does not change the result.
 const PARTS: usize = 2;
 
-/// The transformer with its adapters, and what is needed to train them.
-pub struct Trainer<'a, B: AutodiffBackend> {
+/// The network with its adapters, and what is needed to train them.
+pub struct Trainer<'a, B: AutodiffBackend, P: Trainable<B>> {
     /// Frozen, but for the last pair of each layer that has one.
-    pub transformer: Flux2Transformer<B>,
+    pub network: P::Network,
     /// The optimiser.
     pub optimiser: AdamW<B>,
+    pipeline: &'a P,
     spec: &'a TrainingSpec,
-    guided: bool,
     pools: Vec<ThreadPool>,
-    device: B::Device,
 }
 
 /// Pairs to begin from: `A` small and random, `B` zero, so that the first step begins at the model itself.
-pub fn first_pairs<B: Backend>(
-    transformer: &mut Flux2Transformer<B>,
+pub fn first_pairs<B: AutodiffBackend, P: Trainable<B>>(
+    pipeline: &P,
     spec: &TrainingSpec,
 ) -> BTreeMap<String, LowRankPair> {
-    use inject::Adaptable;
     let rank = spec.rank as usize;
     let scale = (spec.alpha / f64::from(spec.rank)) as f32;
-    let layers = transformer.linear_layers();
-    let trained = layers.iter().filter(|(name, _)| is_trained(name)).zip(0u64..);
-    let pair = |((name, layer), number): ((&String, &&mut crate::nn::linear::Linear<B>), u64)| {
+    let mut network = pipeline.network().clone();
+    let layers = network.linear_layers();
+    let trained = layers.iter().filter(|(name, _)| P::is_trained(name)).zip(0u64..);
+    let pair = |((name, layer), number): ((&String, &&mut crate::nn::linear::Linear<B::InnerBackend>), u64)| {
         let (inputs, outputs) = layer.features();
         let mut random = ChaCha20Rng::seed_from_u64(spec.seed);
         random.set_stream(u64::MAX - number);
@@ -76,34 +74,20 @@ pub fn first_pairs<B: Backend>(
     trained.map(pair).collect()
 }
 
-/// Whether a layer is trained: those of the blocks, and what leads into them and out of them. Never the last
-/// normalisation's, whose halves converters disagree on, and not what embeds the time.
-fn is_trained(name: &str) -> bool {
-    let outer = ["x_embedder", "context_embedder", "proj_out", "modulation"];
-    name.starts_with("transformer_blocks.")
-        || name.starts_with("single_transformer_blocks.")
-        || outer.iter().any(|part| name.contains(part))
-}
-
-impl<'a, B: AutodiffBackend> Trainer<'a, B> {
-    /// A trainer of `pairs` beside a frozen transformer.
+impl<'a, B: AutodiffBackend, P: Trainable<B>> Trainer<'a, B, P> {
+    /// A trainer of `pairs` beside a pipeline's frozen network.
     ///
     /// # Errors
     /// [`Error::Lora`] when the pairs do not fit.
-    pub fn new(
-        transformer: &Flux2Transformer<B::InnerBackend>,
-        pairs: &BTreeMap<String, LowRankPair>,
-        spec: &'a TrainingSpec,
-        guided: bool,
-        device: &B::Device,
-    ) -> Result<Self> {
-        let mut transformer = Flux2Transformer::<B>::from_inner(transformer.clone()).no_grad();
-        inject::attach(&mut transformer, pairs, 1.0, device)?;
+    pub fn new(pipeline: &'a P, pairs: &BTreeMap<String, LowRankPair>, spec: &'a TrainingSpec) -> Result<Self> {
+        let device = pipeline.device();
+        let mut network = P::Network::from_inner(pipeline.network().clone()).no_grad();
+        inject::attach(&mut network, pairs, 1.0, device)?;
         // A card computes a batch as one; the processor's element-wise work uses one thread.
         let parts = if B::name(device).contains("flex") { PARTS } else { 1 };
         let pools = (0..parts).map(|_| rayon::ThreadPoolBuilder::new().num_threads(1).build());
         let pools = pools.collect::<std::result::Result<_, _>>().map_err(|error| Error::Device(error.to_string()))?;
-        Ok(Self { transformer, optimiser: AdamW::new(), spec, guided, pools, device: device.clone() })
+        Ok(Self { network, optimiser: AdamW::new(), pipeline, spec, pools })
     }
 
     /// Makes step number `step` (from 0) of `steps` on views of one size, and says its loss and learning rate.
@@ -121,11 +105,10 @@ impl<'a, B: AutodiffBackend> Trainer<'a, B> {
         let parts: Vec<_> = std::thread::scope(|scope| {
             let mut begun = Vec::new();
             for ((part, pool), number) in views.chunks(share).zip(&self.pools).zip(0..) {
-                let (latents, context) = this.batch(cache, part, step, number);
-                let copy = Flux2Transformer::<B>::from_inner(this.transformer.valid());
+                let copy = P::Network::from_inner(this.network.valid());
                 let weight = part.len() as f64 / views.len() as f64;
-                let grid = part[0].grid;
-                let compute = move || this.gradients(&copy, (latents, context), grid, weight, (step, number));
+                let batch = this.batch(cache, part, step, number);
+                let compute = move || this.gradients(&copy, batch, weight);
                 begun.push(scope.spawn(move || pool.install(compute)));
             }
             begun.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
@@ -135,46 +118,42 @@ impl<'a, B: AutodiffBackend> Trainer<'a, B> {
             let (value, gradients) =
                 part.map_err(|_| Error::Input("A thread of the training ended early.".to_owned()))?;
             loss += value;
-            sum.accumulate(&self.transformer, gradients);
+            sum.accumulate(&self.network, gradients);
         }
         let rate = self.spec.learning_rate * schedule(step, steps);
-        self.optimiser.step(&mut self.transformer, &mut sum.grads(), rate);
+        self.optimiser.step(&mut self.network, &mut sum.grads(), rate);
         Ok((loss, rate))
     }
 
-    /// Latents and contexts of a part of a step's views, some contexts left out.
+    /// A part of a step's views with noise and times, some of them without their prompts.
     fn batch(
         &self,
         cache: &Cache<B::InnerBackend>,
         views: &[&View<B::InnerBackend>],
         step: u32,
         number: u64,
-    ) -> (Tensor<B::InnerBackend, 3>, Tensor<B::InnerBackend, 3>) {
-        let mut random = random(self.spec.seed, Use::Omissions, step, number);
-        let omitted: Vec<bool> = views.iter().map(|_| self.guided && random.random_bool(WITHOUT_PROMPT)).collect();
-        cache.batch(views, |place| if omitted[place] { 0 } else { views[place].context })
-    }
-
-    fn gradients(
-        &self,
-        transformer: &Flux2Transformer<B>,
-        (latents, context): (Tensor<B::InnerBackend, 3>, Tensor<B::InnerBackend, 3>),
-        (rows, columns): (usize, usize),
-        weight: f64,
-        (step, number): (u32, u64),
-    ) -> (f32, GradientsParams) {
+    ) -> Batch<B> {
+        let leaves_out = self.pipeline.leaves_prompts_out();
+        let mut omissions = random(self.spec.seed, Use::Omissions, step, number);
+        let omitted: Vec<bool> = views.iter().map(|_| leaves_out && omissions.random_bool(WITHOUT_PROMPT)).collect();
+        let (latents, texts) = cache.batch(views, |place| if omitted[place] { 0 } else { views[place].text });
         let shape = latents.dims();
         let mut random = random(self.spec.seed, Use::Noise, step, number);
         let noise: Vec<f32> = (&mut random).sample_iter(StandardNormal).take(shape.iter().product()).collect();
-        let noise = Tensor::<B, 3>::from_data(TensorData::new(noise, shape), &self.device);
-        let times = logit_normal_times(&mut random, shape[0], TIME_MEAN);
-        let time = Tensor::<B, 1>::from_data(TensorData::new(times, [shape[0]]), &self.device);
-        let text = position::text(context.dims()[1]);
-        let rotation = transformer.rotation(&text, &position::picture(rows, columns, 0), &self.device);
-        let (latents, context) = (Tensor::from_inner(latents), Tensor::from_inner(context));
-        let loss = rectified_flow(transformer, latents, noise, time, context, GUIDANCE, &rotation).mul_scalar(weight);
+        Batch {
+            latents: Tensor::from_inner(latents),
+            noise: Tensor::from_data(TensorData::new(noise, shape), self.pipeline.device()),
+            times: self.pipeline.draw_times(&mut random, shape[0]),
+            texts: Tensor::from_inner(texts),
+            frames: views.iter().map(|view| view.frame).collect(),
+            grid: views[0].grid,
+        }
+    }
+
+    fn gradients(&self, network: &P::Network, batch: Batch<B>, weight: f64) -> (f32, GradientsParams) {
+        let loss = self.pipeline.loss(network, batch).mul_scalar(weight);
         let value = loss.clone().inner().into_scalar().elem();
-        (value, GradientsParams::from_grads(loss.backward(), transformer))
+        (value, GradientsParams::from_grads(loss.backward(), network))
     }
 }
 
@@ -230,12 +209,5 @@ mod tests {
         assert!(rates[5..].windows(2).all(|pair| pair[1] < pair[0]));
         assert!((rates[99] - LAST_RATE).abs() < 1e-3);
         assert!(schedule(0, 1) > 0.0);
-    }
-
-    #[test]
-    fn what_is_trained_can_be_read_by_everybody() {
-        assert!(is_trained("transformer_blocks.0.ff.linear_in"));
-        assert!(is_trained("single_transformer_blocks.3.attn.to_out"));
-        assert!(!is_trained("norm_out.linear"));
     }
 }

@@ -4,3 +4,36 @@ pub mod folder;
 pub mod module_file;
 pub mod safetensors;
 pub mod tensor_file;
+
+use std::path::Path;
+
+use burn::{store::ModuleSnapshot, tensor::backend::Backend};
+
+use crate::error::Result;
+
+/// Where the parameters of a model come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weights {
+    /// From the files of its folder.
+    OfFolder,
+    /// They stay as they were drawn.
+    Drawn,
+}
+
+impl Weights {
+    /// Fills a component from its folder, or leaves it as it was drawn. For `rename` see [`module_file::load`].
+    ///
+    /// # Errors
+    /// Those of [`folder::weight_files`] and [`module_file::load`].
+    pub(crate) fn fill<B: Backend, M: ModuleSnapshot<B>>(
+        self,
+        component: M,
+        folder: &Path,
+        rename: impl Fn(&str) -> Option<String>,
+    ) -> Result<M> {
+        match self {
+            Self::OfFolder => module_file::load::<B, M>(component, &folder::weight_files(folder)?, rename),
+            Self::Drawn => Ok(component),
+        }
+    }
+}

@@ -2,11 +2,12 @@
 
 use atelier_domain::{
     context::Context,
+    entities::kinds::GenerationPictureRole,
     generation::{self, GenerationWork, RenderedAsset},
     jobs::claim::Claim,
     ports::inspector::model_folder,
 };
-use atelier_inference::{LoraUse, RecipeLora, RenderRequest};
+use atelier_inference::{LoraUse, Picture, RecipeLora, RecipeStart, RenderRequest, StartPicture};
 
 use super::{
     Failure,
@@ -36,7 +37,8 @@ pub async fn generate(ctx: &Context, device: &Device, claim: &Claim, stop: &Stop
     let rendered = render(ctx, device, claim.lease, stop, folder, request.clone(), (0, pictures)).await?;
     let mut assets = Vec::with_capacity(rendered.len());
     for one in rendered {
-        let recipe = recipe(&request, &work.base_model.name, one.seed, used.clone());
+        let mut recipe = recipe(&request, &work.base_model.name, one.seed, used.clone());
+        (recipe.references, recipe.start) = (references_of(&work), start_of(&work));
         let stored = store(ctx, one.picture, recipe.to_text_chunks()).await?;
         assets.push(RenderedAsset {
             picture: stored.picture,
@@ -59,6 +61,7 @@ async fn request(ctx: &Context, work: &GenerationWork) -> Result<RenderRequest, 
         loras.push(LoraUse { path, strength: used.strength });
     }
     let first = generation.seed.unsigned_abs();
+    let GivenPictures { references, start } = given_pictures(ctx, work).await?;
     Ok(RenderRequest {
         prompt: generation.prompt.clone(),
         negative_prompt: generation.negative_prompt.clone(),
@@ -69,6 +72,49 @@ async fn request(ctx: &Context, work: &GenerationWork) -> Result<RenderRequest, 
         seeds: (0..u64::from(generation.count.unsigned_abs())).map(|index| first + index).collect(),
         loras,
         preview_every: Some(preview_every(generation.steps.unsigned_abs())),
-        references: Vec::new(),
+        references,
+        start,
     })
+}
+
+/// Hashes of the pictures of a generation that have a role.
+fn hashes(work: &GenerationWork, role: GenerationPictureRole) -> impl Iterator<Item = String> {
+    work.pictures.iter().filter(move |given| given.role == role).map(|given| given.blob_sha256.clone())
+}
+
+/// The references, as a recipe names them.
+fn references_of(work: &GenerationWork) -> Vec<String> {
+    hashes(work, GenerationPictureRole::Reference).collect()
+}
+
+/// The start, as a recipe names it.
+fn start_of(work: &GenerationWork) -> Option<RecipeStart> {
+    Some(RecipeStart {
+        picture: hashes(work, GenerationPictureRole::Start).next()?,
+        mask: hashes(work, GenerationPictureRole::Mask).next(),
+        strength: work.generation.start_strength?,
+    })
+}
+
+/// The pictures of a generation, decoded.
+struct GivenPictures {
+    references: Vec<Picture>,
+    start: Option<StartPicture>,
+}
+
+async fn given_pictures(ctx: &Context, work: &GenerationWork) -> Result<GivenPictures, Failure> {
+    let (mut references, mut begins_as, mut mask) = (Vec::new(), None, None);
+    for given in &work.pictures {
+        let bytes = ctx.blobs.read(&given.blob_sha256).await?;
+        let picture = tokio::task::spawn_blocking(move || Picture::decode(&bytes));
+        let picture = picture.await.map_err(anyhow::Error::from)??;
+        match given.role {
+            GenerationPictureRole::Reference => references.push(picture),
+            GenerationPictureRole::Start => begins_as = Some(picture),
+            GenerationPictureRole::Mask => mask = Some(picture),
+        }
+    }
+    let strength = work.generation.start_strength;
+    let start = begins_as.zip(strength).map(|(picture, strength)| StartPicture { picture, strength, mask });
+    Ok(GivenPictures { references, start })
 }

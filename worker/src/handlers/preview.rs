@@ -37,6 +37,7 @@ pub async fn preview(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
             loras: vec![LoraUse { path: lora.clone(), strength: work.strength }],
             preview_every: Some(preview_every(work.base_model.default_steps.unsigned_abs())),
             references: Vec::new(),
+            start: None,
         };
         let used = recipe_lora(&work.lora.name, &work.version, work.strength);
         let recipe = recipe(&request, &work.base_model.name, seed.unsigned_abs(), vec![used]);

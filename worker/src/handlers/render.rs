@@ -62,6 +62,8 @@ pub fn recipe(request: &RenderRequest, model: &str, seed: u64, loras: Vec<Recipe
         width: Some(request.width),
         height: Some(request.height),
         loras,
+        references: Vec::new(),
+        start: None,
     }
 }
 

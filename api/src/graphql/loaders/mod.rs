@@ -17,8 +17,8 @@ use atelier_domain::{
     context::Context as House,
     dataset::lint::Finding,
     entities::{
-        asset, base_model, comment, dataset, dataset_picture, generation, generation_lora, job, lora, lora_version,
-        preview, team, training_epoch, training_run, upload, user,
+        asset, base_model, comment, dataset, dataset_picture, generation, generation_lora, generation_picture, job,
+        lora, lora_version, preview, team, training_epoch, training_run, upload, user,
     },
     error::ReadError,
     generation as generations, jobs,
@@ -85,6 +85,8 @@ loaders! {
     generations: generation::Model => generations::by_ids,
     /// LoRAs of a generation.
     generation_loras: Vec<generation_lora::Model> => generations::loras_of,
+    /// Pictures that generations were given.
+    generation_pictures: Vec<generation_picture::Model> => generations::pictures_of,
     /// Pictures of a generation.
     generation_assets: Vec<asset::Model> => generations::assets_of,
     /// Data sets by key.

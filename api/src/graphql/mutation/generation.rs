@@ -1,8 +1,8 @@
 //! Asking for pictures and deleting them.
 
-use async_graphql::{Context, ID, InputObject, Object, Result};
+use async_graphql::{Context, ID, InputObject, Object, OneofObject, Result};
 use atelier_domain::{
-    generation::{self, StartGeneration, WantedLora},
+    generation::{self, PictureSource, StartGeneration, WantedLora, WantedStart},
     id::Noun,
 };
 
@@ -22,6 +22,46 @@ pub struct GenerationLoraInput {
     pub version_id: ID,
     /// Its strength, -2 to 2; what the version recommends without it.
     pub strength: Option<f64>,
+}
+
+/// A picture to generate others from: one of these.
+#[derive(OneofObject)]
+pub enum PictureSourceInput {
+    /// One that was generated before.
+    AssetId(ID),
+    /// One that was uploaded for the purpose GENERATION_PICTURE.
+    UploadId(ID),
+}
+
+impl PictureSourceInput {
+    fn decoded(self) -> Result<PictureSource> {
+        Ok(match self {
+            Self::AssetId(id) => PictureSource::Asset(decode(Noun::Asset, &id)?),
+            Self::UploadId(id) => PictureSource::Upload(decode(Noun::Upload, &id)?),
+        })
+    }
+}
+
+/// A picture that the new ones begin as; it is cut to their shape.
+#[derive(InputObject)]
+pub struct GenerationStartInput {
+    /// The picture.
+    pub picture: PictureSourceInput,
+    /// Where it is drawn anew, as large as the picture: white is, black stays as it is. Everywhere without it.
+    pub mask: Option<PictureSourceInput>,
+    /// How much of it is drawn anew: near 0 next to nothing, 1 everything.
+    #[graphql(default = 0.6)]
+    pub strength: f64,
+}
+
+impl GenerationStartInput {
+    fn decoded(self) -> Result<WantedStart> {
+        Ok(WantedStart {
+            picture: self.picture.decoded()?,
+            mask: self.mask.map(PictureSourceInput::decoded).transpose()?,
+            strength: self.strength,
+        })
+    }
 }
 
 /// What is asked for; what is left out has the model's own defaults.
@@ -51,6 +91,11 @@ pub struct GeneratePicturesInput {
     pub guidance: Option<f64>,
     /// Number of pictures, 1 to 16; 1 without it.
     pub count: Option<i32>,
+    /// Pictures that the new ones are made from, up to 10: for FLUX.2 models, which see them beside the prompt.
+    #[graphql(default)]
+    pub references: Vec<PictureSourceInput>,
+    /// A picture that the new ones begin as: for SDXL models, which draw over it, whole or in part.
+    pub start: Option<GenerationStartInput>,
     /// Makes a repeated call harmless: the same key gives the first answer again for 24 hours.
     pub idempotency_key: Option<String>,
 }
@@ -106,6 +151,8 @@ impl GenerationMutation {
             steps: input.steps,
             guidance: input.guidance,
             count: input.count,
+            references: input.references.into_iter().map(PictureSourceInput::decoded).collect::<Result<Vec<_>>>()?,
+            start: input.start.map(GenerationStartInput::decoded).transpose()?,
             idempotency_key: input.idempotency_key,
         };
         GeneratePicturesPayload::answer(generation::start(ctx.house(), ctx.actor(), input).await, Generation)

@@ -27,7 +27,7 @@ pub struct CreateUploadInput {
     pub size: BigInt,
     /// The data set that a picture is for; or the LoRA that a file is a version of, if there is one already.
     pub target_id: Option<ID>,
-    /// The team that a LoRA file without a target is for; your own without one.
+    /// The team that a file without a target is for; your own without one.
     pub team_id: Option<ID>,
     /// The same key and input give the same answer for 24 hours.
     pub idempotency_key: Option<String>,
@@ -52,7 +52,7 @@ impl UploadMutation {
         let purpose: kinds::UploadPurpose = input.purpose.into();
         let noun = match purpose {
             kinds::UploadPurpose::DatasetPicture => Noun::Dataset,
-            kinds::UploadPurpose::LoraFile => Noun::Lora,
+            kinds::UploadPurpose::LoraFile | kinds::UploadPurpose::GenerationPicture => Noun::Lora,
         };
         let new = NewUpload {
             purpose,

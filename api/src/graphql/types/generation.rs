@@ -1,9 +1,9 @@
 //! Generations and the pictures that they made.
 
-use async_graphql::{Context, ID, Json, Object, Result};
+use async_graphql::{Context, Enum, ID, Json, Object, Result};
 use atelier_domain::{
     blob,
-    entities::{asset, generation, generation_lora},
+    entities::{asset, generation, generation_lora, generation_picture, kinds},
     id::Noun,
 };
 use chrono::{DateTime, Utc};
@@ -42,6 +42,17 @@ impl Generation {
     async fn loras(&self, ctx: &Context<'_>) -> Result<Vec<GenerationLora>> {
         let rows = load(ctx, |loaders| &loaders.generation_loras, self.0.id).await?.unwrap_or_default();
         Ok(rows.into_iter().map(GenerationLora).collect())
+    }
+
+    /// The pictures that it was given, in order: references, then what it begins as, then the mask.
+    async fn pictures(&self, ctx: &Context<'_>) -> Result<Vec<GenerationPicture>> {
+        let rows = load(ctx, |loaders| &loaders.generation_pictures, self.0.id).await?.unwrap_or_default();
+        Ok(rows.into_iter().map(GenerationPicture).collect())
+    }
+
+    /// How much of the picture that it begins as is drawn anew, up to 1; none where it begins as noise.
+    async fn start_strength(&self) -> Option<f64> {
+        self.0.start_strength
     }
 
     /// The pictures, in order; none before the job has ended well.
@@ -109,6 +120,39 @@ impl GenerationLora {
     /// Its strength.
     async fn strength(&self) -> f64 {
         self.0.strength
+    }
+}
+
+/// What a picture is to the generation that it is given to.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "kinds::GenerationPictureRole")]
+pub enum GenerationPictureRole {
+    /// What the new pictures are made from: the model sees it.
+    Reference,
+    /// What the new pictures begin as.
+    Start,
+    /// Where the start is drawn anew.
+    Mask,
+}
+
+/// A picture that a generation was given.
+pub struct GenerationPicture(pub generation_picture::Model);
+
+#[Object]
+impl GenerationPicture {
+    /// What it is to the generation.
+    async fn role(&self) -> GenerationPictureRole {
+        self.0.role.into()
+    }
+
+    /// A link to the picture as PNG; it works for an hour or more.
+    async fn url(&self, ctx: &Context<'_>) -> String {
+        blob::link(ctx.house(), &self.0.blob_sha256, "picture.png")
+    }
+
+    /// SHA-256 of the picture's file.
+    async fn sha256(&self) -> &str {
+        &self.0.blob_sha256
     }
 }
 

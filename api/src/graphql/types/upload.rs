@@ -21,6 +21,8 @@ pub enum UploadPurpose {
     DatasetPicture,
     /// A version of a LoRA: a `.safetensors` file.
     LoraFile,
+    /// A picture to generate others from: PNG, JPEG or WebP.
+    GenerationPicture,
 }
 
 /// Where an upload stands.

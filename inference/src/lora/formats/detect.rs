@@ -21,13 +21,20 @@ pub enum Family {
     Sd1,
 }
 
-impl fmt::Display for Family {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl Family {
+    /// Its name in reports and in the catalogue.
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Flux2 => "flux2",
             Self::Sdxl => "sdxl",
             Self::Sd1 => "sd1",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }
 
@@ -76,8 +83,7 @@ pub fn facts(shapes: &BTreeMap<&str, [usize; 2]>, metadata: &BTreeMap<String, St
         }
         return Ok(facts);
     }
-    let context = shapes.iter().find(|(name, _)| name.ends_with("attn2.to_k") || name.ends_with("attn2.to_v"));
-    let context_width = context.map_or(0, |(_, [inputs, _])| *inputs as u32);
+    let context_width = unet_context_width(shapes);
     let has_deep_attention = shapes.keys().any(|name| {
         let depth = name.split_once(".transformer_blocks.").and_then(|(_, rest)| rest.split_once('.'));
         depth.is_some_and(|(number, _)| number != "0")
@@ -93,12 +99,27 @@ pub fn facts(shapes: &BTreeMap<&str, [usize; 2]>, metadata: &BTreeMap<String, St
         _ if has_four_levels || !has("unet") => Family::Sd1,
         _ => Family::Sdxl,
     };
+    Ok(of_unet(family, context_width))
+}
+
+/// The facts of an SDXL LoRA.
+pub fn sdxl(shapes: &BTreeMap<&str, [usize; 2]>) -> AdapterFacts {
+    of_unet(Family::Sdxl, unet_context_width(shapes))
+}
+
+/// Width of the text that a UNet attends to; 0 where no pair shows it.
+fn unet_context_width(shapes: &BTreeMap<&str, [usize; 2]>) -> u32 {
+    let context = shapes.iter().find(|(name, _)| name.ends_with("attn2.to_k") || name.ends_with("attn2.to_v"));
+    context.map_or(0, |(_, [inputs, _])| *inputs as u32)
+}
+
+fn of_unet(family: Family, context_width: u32) -> AdapterFacts {
     let context_width = match (context_width, family) {
         (0, Family::Sdxl) => 2048,
         (0, Family::Sd1) => 768,
         (width, _) => width,
     };
-    Ok(AdapterFacts { family, variant: "base".to_owned(), hidden_width: 0, context_width, is_like_flux1: false })
+    AdapterFacts { family, variant: "base".to_owned(), hidden_width: 0, context_width, is_like_flux1: false }
 }
 
 /// The facts of a FLUX.2 LoRA.
@@ -217,40 +238,58 @@ fn declares_flux1(declared: &str) -> bool {
     plain.contains("flux1") || plain == "flux" || plain == "fluxdev" || plain == "fluxschnell"
 }
 
-/// What people call a model of a family and widths; 0 is a width that is not known.
-pub fn base_name(family: &str, hidden_width: u32, context_width: u32) -> String {
-    let matches = |known: u32, width: u32| width == 0 || known == width;
-    match family {
-        "flux2" => {
-            let named =
-                FLUX2.iter().find(|(context, hidden, ..)| *hidden == hidden_width && matches(*context, context_width));
-            if let Some((.., name)) = named {
-                return (*name).to_owned();
+/// A family and its two widths: what decides whether a LoRA and a model belong together.
+#[derive(Clone, Copy, Debug)]
+pub struct Base<'a> {
+    /// Name of the family, as [`Family`] shows itself.
+    pub family: &'a str,
+    /// Width of the network's streams; 0 where it is not known.
+    pub hidden_width: u32,
+    /// Width of the text context; 0 where it is not known.
+    pub context_width: u32,
+}
+
+impl Base<'_> {
+    /// What people call it.
+    fn name(self) -> String {
+        let Self { family, hidden_width, context_width } = self;
+        let matches = |known: u32, width: u32| width == 0 || known == width;
+        match family {
+            "flux2" => {
+                let named = FLUX2
+                    .iter()
+                    .find(|(context, hidden, ..)| *hidden == hidden_width && matches(*context, context_width));
+                if let Some((.., name)) = named {
+                    return (*name).to_owned();
+                }
+                let context =
+                    if context_width == 0 { String::new() } else { format!(" and text width {context_width}") };
+                format!("a FLUX.2 model of width {hidden_width}{context}")
             }
-            let context = if context_width == 0 { String::new() } else { format!(" and text width {context_width}") };
-            format!("a FLUX.2 model of width {hidden_width}{context}")
+            "sdxl" if matches(2048, context_width) => "SDXL".to_owned(),
+            "sdxl" => format!("an SDXL model of text width {context_width}"),
+            "sd1" => "Stable Diffusion 1".to_owned(),
+            other => format!("{other} of width {hidden_width} and text width {context_width}"),
         }
-        "sdxl" if matches(2048, context_width) => "SDXL".to_owned(),
-        "sdxl" => format!("an SDXL model of text width {context_width}"),
-        "sd1" => "Stable Diffusion 1".to_owned(),
-        other => format!("{other} of width {hidden_width} and text width {context_width}"),
     }
 }
 
-/// Whether a LoRA belongs to a model of a family and widths. A width that the LoRA does not show (0) fits any.
+/// Whether a LoRA belongs to a model. A width that the LoRA does not show (0) fits any.
 ///
 /// # Errors
 /// [`Error::Lora`] with both names when it does not.
-pub fn fits(adapter: &AdapterFacts, family: &str, hidden_width: u32, context_width: u32) -> Result<()> {
+pub fn fits(lora: Base<'_>, model: Base<'_>) -> Result<()> {
     let agrees = |ours: u32, theirs: u32| ours == 0 || theirs == 0 || ours == theirs;
-    let (hidden, context) = (adapter.hidden_width, adapter.context_width);
-    if adapter.family.to_string() == family && agrees(hidden, hidden_width) && agrees(context, context_width) {
+    if lora.family == model.family
+        && agrees(lora.hidden_width, model.hidden_width)
+        && agrees(lora.context_width, model.context_width)
+    {
         return Ok(());
     }
     Err(Error::Lora(format!(
         "This LoRA was made for {}, and the model is {}; choose a LoRA and a model that belong together.",
-        base_name(&adapter.family.to_string(), hidden, context),
-        base_name(family, hidden_width, context_width),
+        lora.name(),
+        model.name(),
     )))
 }
 
@@ -304,19 +343,25 @@ mod tests {
 
     #[test]
     fn the_refusal_of_a_wrong_base_names_both() {
+        fn base(facts: &AdapterFacts) -> Base<'_> {
+            let AdapterFacts { hidden_width, context_width, .. } = *facts;
+            Base { family: facts.family.name(), hidden_width, context_width }
+        }
+        let flux2 = |hidden_width, context_width| Base { family: "flux2", hidden_width, context_width };
+        let sdxl_base = Base { family: "sdxl", hidden_width: 320, context_width: 2048 };
         let lora = detected(&[("transformer_blocks.0.ff.linear_in", [4096, 24576])]).expect("FLUX.2");
-        assert!(fits(&lora, "flux2", 4096, 12288).is_ok());
-        let refusal = fits(&lora, "flux2", 3072, 7680).expect_err("another model").to_string();
+        assert!(fits(base(&lora), flux2(4096, 12288)).is_ok());
+        let refusal = fits(base(&lora), flux2(3072, 7680)).expect_err("another model").to_string();
         assert!(refusal.contains("FLUX.2 [klein] 9B") && refusal.contains("FLUX.2 [klein] 4B"), "{refusal}");
         let sdxl = detected(&[("unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", [2048, 640])])
             .expect("SDXL");
         let sd1 =
             detected(&[("unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", [768, 640])]).expect("SD 1");
-        assert!(fits(&sdxl, "sdxl", 320, 2048).is_ok());
-        let refusal = fits(&sd1, "sdxl", 320, 2048).expect_err("another model").to_string();
+        assert!(fits(base(&sdxl), sdxl_base).is_ok());
+        let refusal = fits(base(&sd1), sdxl_base).expect_err("another model").to_string();
         assert!(refusal.contains("Stable Diffusion 1") && refusal.contains("SDXL"), "{refusal}");
         // A width that the LoRA does not show is no reason to refuse it.
         let own = detected(&[("transformer_blocks.0.attn.to_q", [192, 192])]).expect("FLUX.2");
-        assert!(fits(&own, "flux2", 192, 576).is_ok() && fits(&own, "flux2", 256, 576).is_err());
+        assert!(fits(base(&own), flux2(192, 576)).is_ok() && fits(base(&own), flux2(256, 576)).is_err());
     }
 }

@@ -71,6 +71,28 @@ const WORDS: &[&str] = &[
     "text_projection",
 ];
 
+/// Modules of a UNet that stand once: the original path, and diffusers'.
+const OUTER: &[(&str, &str)] = &[
+    ("input_blocks.0.0", "conv_in"),
+    ("out.2", "conv_out"),
+    ("time_embed.0", "time_embedding.linear_1"),
+    ("time_embed.2", "time_embedding.linear_2"),
+    ("label_emb.0.0", "add_embedding.linear_1"),
+    ("label_emb.0.2", "add_embedding.linear_2"),
+];
+
+/// Modules of a residual block: the original path, and diffusers'.
+const RESNET: &[(&str, &str)] = &[
+    ("in_layers.2", "conv1"),
+    ("out_layers.3", "conv2"),
+    ("emb_layers.1", "time_emb_proj"),
+    ("skip_connection", "conv_shortcut"),
+];
+
+/// Entries of the original numbering that make a block: two layers and what changes the size on the way down, three layers
+/// on the way up.
+const LAYERS: u32 = 3;
+
 /// The most underscores within a word.
 const LONGEST_WORD: usize = 3;
 
@@ -81,6 +103,22 @@ pub fn from_kohya(module: &str) -> Option<Mapping> {
         return bfl::from_flat(flat).or_else(|| Some(Mapping::one(format!("unet.{}", unet(&points(flat)?)?))));
     }
     text_encoder(&points(flat)?).map(|path| Mapping::one(format!("{part}.{path}")))
+}
+
+/// kohya's name of a module of SDXL, its part before the path: the original numbering for the UNet. None for a module that
+/// has no name there.
+pub fn to_kohya(module: &str) -> Option<String> {
+    let parts = [("unet", "lora_unet_"), ("text_encoder", "lora_te1_"), ("text_encoder_2", "lora_te2_")];
+    let (part, path) = module.split_once('.')?;
+    let (_, prefix) = parts.iter().find(|(name, _)| *name == part)?;
+    let path = if part == "unet" { to_sgm(path)? } else { text_encoder(path)? };
+    Some(format!("{prefix}{}", path.replace('.', "_")))
+}
+
+/// Whether a path names a convolution of a UNet.
+pub fn is_convolution(path: &str) -> bool {
+    let last = path.rsplit('.').next().unwrap_or_default();
+    ["conv", "conv1", "conv2", "conv_in", "conv_out", "conv_shortcut"].contains(&last)
 }
 
 /// A path with its points: `down_blocks_1_attentions_0_proj_in` gives `down_blocks.1.attentions.0.proj_in`.
@@ -114,15 +152,7 @@ pub(super) fn text_encoder(path: &str) -> Option<String> {
 
 /// A path within a UNet, under diffusers' block names.
 pub(super) fn unet(path: &str) -> Option<String> {
-    let outer = [
-        ("input_blocks.0.0", "conv_in"),
-        ("out.2", "conv_out"),
-        ("time_embed.0", "time_embedding.linear_1"),
-        ("time_embed.2", "time_embedding.linear_2"),
-        ("label_emb.0.0", "add_embedding.linear_1"),
-        ("label_emb.0.2", "add_embedding.linear_2"),
-    ];
-    if let Some((_, diffusers)) = outer.iter().find(|(sgm, diffusers)| *sgm == path || *diffusers == path) {
+    if let Some((_, diffusers)) = OUTER.iter().find(|(sgm, diffusers)| *sgm == path || *diffusers == path) {
         return Some((*diffusers).to_owned());
     }
     let path = from_sgm(path).unwrap_or_else(|| path.to_owned());
@@ -157,10 +187,8 @@ fn is_attention_module(module: &str) -> bool {
     })
 }
 
-/// diffusers' path of one in the original numbering, where three entries make a block: two layers and what changes
-/// the size.
+/// diffusers' path of one in the original numbering.
 fn from_sgm(path: &str) -> Option<String> {
-    const LAYERS: u32 = 3;
     let (stack, rest) = path.split_once('.')?;
     let (number, rest) = rest.split_once('.')?;
     let number = block_number(number)?;
@@ -186,14 +214,34 @@ fn from_sgm(path: &str) -> Option<String> {
     }
 }
 
+/// The way back of [`from_sgm`], for layers; none for a path that the numbering has no room for.
+fn to_sgm(path: &str) -> Option<String> {
+    if let Some((sgm, _)) = OUTER.iter().find(|(_, diffusers)| *diffusers == path) {
+        return Some((*sgm).to_owned());
+    }
+    let (stack, rest) = path.split_once('.')?;
+    let (block, rest) = if stack == "mid_block" { ("0", rest) } else { rest.split_once('.')? };
+    let (kind, rest) = rest.split_once('.')?;
+    let (layer, module) = rest.split_once('.')?;
+    let (block, layer) = (block_number(block)?, block_number(layer)?);
+    let (place, module) = match kind {
+        "attentions" => (1, module),
+        "resnets" => (0, RESNET.iter().find(|(_, diffusers)| *diffusers == module)?.0),
+        _ => return None,
+    };
+    let sgm = match stack {
+        "mid_block" if place == 1 => format!("middle_block.1.{module}"),
+        "mid_block" => format!("middle_block.{}.{module}", 2 * layer),
+        "down_blocks" => format!("input_blocks.{}.{place}.{module}", LAYERS * block + layer + 1),
+        "up_blocks" => format!("output_blocks.{}.{place}.{module}", LAYERS * block + layer),
+        _ => return None,
+    };
+    // A layer too many would bear the number of the next block's.
+    (from_sgm(&sgm).as_deref() == Some(path)).then_some(sgm)
+}
+
 fn resnet_module(sgm: &str) -> Option<&'static str> {
-    let names = [
-        ("in_layers.2", "conv1"),
-        ("out_layers.3", "conv2"),
-        ("emb_layers.1", "time_emb_proj"),
-        ("skip_connection", "conv_shortcut"),
-    ];
-    names.iter().find(|(name, _)| *name == sgm).map(|(_, diffusers)| *diffusers)
+    RESNET.iter().find(|(name, _)| *name == sgm).map(|(_, diffusers)| *diffusers)
 }
 
 #[cfg(test)]
@@ -233,6 +281,19 @@ mod tests {
         ];
         for (name, path) in names {
             assert_eq!(from_kohya(name), Some(Mapping::one(path.to_owned())), "{name}");
+            // What is written is in the original numbering, without convolutions that change the size.
+            let written = to_kohya(path);
+            let read = written.as_deref().and_then(from_kohya);
+            assert_eq!(read.is_some(), !path.contains("samplers"), "{path}: {written:?}");
+            assert!(read.is_none_or(|read| read == Mapping::one(path.to_owned())), "{path}: {written:?}");
+        }
+        let attention = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_out.0";
+        let written = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_out_0";
+        assert_eq!(to_kohya(attention).as_deref(), Some(written));
+        for unnumbered in
+            ["unet.up_blocks.0.attentions.3.proj_in", "unet.down_blocks.0.attentions.3.proj_in", "x.proj_in"]
+        {
+            assert_eq!(to_kohya(unnumbered), None, "{unnumbered}");
         }
         for strange in
             ["lora_unet_", "lora_unet_banana_1", "lora_te1_encoder_layers_0_to_q", "lora_unet_input_blocks_0_1_proj_in"]

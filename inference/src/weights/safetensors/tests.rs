@@ -13,7 +13,7 @@ use safetensors::SafeTensors;
 use super::{LARGEST_HEADER, MappedFile, StoredTensor, check_header, in_file_order, write};
 use crate::error::Error;
 
-fn valid() -> (Vec<StoredTensor>, BTreeMap<String, String>, Vec<u8>) {
+fn valid() -> (Vec<StoredTensor<'static>>, BTreeMap<String, String>, Vec<u8>) {
     let mut tensors = vec![
         StoredTensor::bf16("module.lora_A.weight".to_owned(), vec![2, 3], [1.0, -2.0, 0.5, 4.0, 8.0, -0.25]),
         StoredTensor::bf16("module.lora_B.weight".to_owned(), vec![1, 2], [3.0, 0.0]),
@@ -47,7 +47,7 @@ fn what_is_written_reads_back_and_other_readers_agree() {
     let theirs = SafeTensors::deserialize(&bytes).expect("valid for the format's own reader");
     for tensor in &tensors {
         let view = theirs.tensor(&tensor.name).expect("a tensor");
-        assert_eq!((view.shape(), view.data()), (tensor.shape.as_slice(), tensor.bytes.as_slice()));
+        assert_eq!((view.shape(), view.data()), (tensor.shape.as_slice(), &*tensor.bytes));
         assert_eq!((view.data().as_ptr() as usize - bytes.as_ptr() as usize) % (tensor.dtype.bitsize() / 8), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! Writes files: the same tensors and metadata give the same bytes.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     ffi::OsString,
     fs::File,
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 
 /// A tensor to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct StoredTensor {
+pub struct StoredTensor<'a> {
     /// Name.
     pub name: String,
     /// Number format.
@@ -25,25 +26,26 @@ pub struct StoredTensor {
     /// Shape; empty for a single number.
     pub shape: Vec<usize>,
     /// Its numbers, row by row, least byte first.
-    pub bytes: Vec<u8>,
+    pub bytes: Cow<'a, [u8]>,
 }
 
-impl StoredTensor {
+impl StoredTensor<'static> {
     /// A tensor in bf16, rounded to the nearest.
     pub fn bf16(name: String, shape: Vec<usize>, values: impl IntoIterator<Item = f32>) -> Self {
         let bytes = values.into_iter().flat_map(|value| bf16::from_f32(value).to_le_bytes()).collect();
-        Self { name, dtype: Dtype::BF16, shape, bytes }
+        Self { name, dtype: Dtype::BF16, shape, bytes: Cow::Owned(bytes) }
     }
 
     /// A tensor in f32.
     pub fn f32(name: String, shape: Vec<usize>, values: impl IntoIterator<Item = f32>) -> Self {
-        Self { name, dtype: Dtype::F32, shape, bytes: values.into_iter().flat_map(f32::to_le_bytes).collect() }
+        let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
+        Self { name, dtype: Dtype::F32, shape, bytes: Cow::Owned(bytes) }
     }
 }
 
 /// Puts tensors into the order in which they stand in a file: wide number formats first, so that each is aligned,
 /// then by name.
-pub fn in_file_order(tensors: &mut [StoredTensor]) {
+pub fn in_file_order(tensors: &mut [StoredTensor<'_>]) {
     tensors
         .sort_by(|one, other| other.dtype.bitsize().cmp(&one.dtype.bitsize()).then_with(|| one.name.cmp(&other.name)));
 }
@@ -53,7 +55,7 @@ pub fn in_file_order(tensors: &mut [StoredTensor]) {
 /// # Errors
 /// [`Error::Weights`] when the header would be larger than [`LARGEST_HEADER`], [`Error::Io`] when the file cannot be
 /// written.
-pub fn write(path: &Path, tensors: &[StoredTensor], metadata: &BTreeMap<String, String>) -> Result<()> {
+pub fn write(path: &Path, tensors: &[StoredTensor<'_>], metadata: &BTreeMap<String, String>) -> Result<()> {
     let header = header(tensors, metadata)?;
     let mut partial = OsString::from(path.as_os_str());
     partial.push(".partial");
@@ -67,7 +69,7 @@ pub fn write(path: &Path, tensors: &[StoredTensor], metadata: &BTreeMap<String, 
     written.map_err(Error::io(path))
 }
 
-fn fill(path: &Path, header: &[u8], tensors: &[StoredTensor]) -> std::io::Result<()> {
+fn fill(path: &Path, header: &[u8], tensors: &[StoredTensor<'_>]) -> std::io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header)?;
@@ -76,7 +78,7 @@ fn fill(path: &Path, header: &[u8], tensors: &[StoredTensor]) -> std::io::Result
 }
 
 /// The header's JSON, padded so that the tensors begin at a multiple of eight.
-fn header(tensors: &[StoredTensor], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+fn header(tensors: &[StoredTensor<'_>], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
     let mut object = Map::new();
     if !metadata.is_empty() {
         object.insert("__metadata__".to_owned(), json!(metadata));

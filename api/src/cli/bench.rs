@@ -1,0 +1,124 @@
+//! `atelier bench`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use atelier_worker::inference::bench::{self, Architecture, BenchReport, BenchSpec};
+use clap::{Parser, Subcommand};
+
+use super::say;
+use crate::config::DeviceSettings;
+
+/// Measure this machine.
+#[derive(Parser, Debug)]
+pub struct Bench {
+    #[command(subcommand)]
+    command: BenchCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum BenchCommand {
+    /// How fast a model generates, stage by stage
+    Inference(Inference),
+}
+
+/// How fast a model generates, stage by stage: text, each step, decoding, the PNG file.
+///
+/// Without `--folder` the weights are drawn in the published sizes, so that nothing need be fetched. Text begins with token
+/// ids.
+#[derive(Parser, Debug)]
+struct Inference {
+    /// starter, klein-4b, klein-9b, dev, sdxl or sdxl-turbo
+    #[arg(long = "arch", default_value = "starter")]
+    architecture: Architecture,
+
+    /// A model folder to measure instead
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+
+    /// Pixels across and down, as 1024x1024 [default: the model's own]
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    size: Option<(u32, u32)>,
+
+    /// Denoising steps [default: the model's own]
+    #[arg(long)]
+    steps: Option<u32>,
+
+    /// LoRAs of rank 16 beside every layer
+    #[arg(long, default_value_t = 0)]
+    lora: u32,
+
+    /// How often everything is done, after once that does not count
+    #[arg(long, default_value_t = 5)]
+    repeats: u32,
+
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    device: DeviceSettings,
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let parsed = text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    parsed.ok_or_else(|| format!("`{text}` is no size; say it as 1024x768"))
+}
+
+impl Bench {
+    /// Measures and prints.
+    ///
+    /// # Errors
+    /// When the device is missing, or the folder holds no model.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let BenchCommand::Inference(inference) = self.command;
+        let report = bench::bench(&BenchSpec {
+            architecture: inference.architecture,
+            folder: inference.folder,
+            width: inference.size.map(|(width, _)| width),
+            height: inference.size.map(|(_, height)| height),
+            steps: inference.steps,
+            loras: inference.lora,
+            repeats: inference.repeats,
+            device: inference.device.device.clone(),
+            precision: inference.device.precision(),
+        })?;
+        if inference.json {
+            say(serde_json::to_string(&report)?);
+        } else {
+            table(&report);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prints a report for a person.
+fn table(report: &BenchReport) {
+    say(format!(
+        "{} on {} ({} threads): {} x {}, {} steps, {} LoRAs, {:.1} million parameters",
+        report.model,
+        report.device,
+        report.threads,
+        report.width,
+        report.height,
+        report.steps,
+        report.loras,
+        report.parameters as f64 / 1e6
+    ));
+    say("stage     median ms    p95 ms    TFLOP/s");
+    for name in ["text", "step", "decode", "png", "total"] {
+        let Some(stage) = report.stages.get(name) else { continue };
+        let tflops = stage.tflops.map(|tflops| format!("{tflops:.3}")).unwrap_or_default();
+        say(format!("{name:<8} {:>10.2} {:>9.2} {tflops:>10}", stage.median_ms, stage.p95_ms));
+    }
+    say(format!(
+        "A step reaches {:.0} % of a matrix product's {:.3} TFLOP/s.",
+        100.0 * report.share_of_calibration,
+        report.calibration_tflops
+    ));
+    if let Some(swap) = report.lora_swap_ms {
+        say(format!("LoRAs are exchanged in {swap:.2} ms."));
+    }
+    if let Some(peak) = report.peak_memory {
+        say(format!("At most {} MiB of memory were in use.", peak >> 20));
+    }
+}

@@ -1,0 +1,310 @@
+//! What a LoRA does to a model, measured: pictures of a fixed grid of prompts, seeds and strengths, with it and without.
+//!
+//! - **Effect**: how far pictures lie from those of the same prompt and seed without the LoRA, measured by how far pictures of
+//!   two seeds lie from each other without it. 0 is no effect; at 1 a picture is as different as another picture.
+//! - **Prompt retention**: how much of what a prompt says still shows. With CLIP, adherence to the prompts over adherence
+//!   without the LoRA. Without CLIP, how different pictures of two prompts and one seed still are, over how different they were
+//!   without: a LoRA that draws the same whatever is asked for comes to 0. That measure does not know what a prompt means.
+//! - **Safe range**: the strengths, without a gap, at which the effect is seen, the prompts are kept and no picture is washed
+//!   out or blackened.
+
+mod distance;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use self::distance::{LabPicture, mean};
+use crate::{
+    device::DeviceName,
+    dtype::Precision,
+    error::{Error, Result},
+    image::Picture,
+    lora::{Base, LoraReport, fits, inspect},
+    model::{Model, ModelFacts, facts},
+    progress::{Control, Progress, Sink},
+    quality::{Row, contact_sheet},
+    render::{LoraUse, RenderRequest},
+    scoring::{Measures, Scorer},
+};
+
+/// What is drawn where nobody says otherwise: things, places, light and composition that models of every kind know.
+pub const PROMPTS: [&str; 4] =
+    ["a red fox in the snow", "a blue house beside a green tree", "a portrait of an old man", "a yellow boat at night"];
+
+/// The strengths of the grid.
+pub const STRENGTHS: [f64; 6] = [0.25, 0.5, 0.75, 1.0, 1.5, 2.0];
+
+/// The seeds of the grid.
+pub const SEEDS: [u64; 2] = [11, 12];
+
+/// An effect below this is not seen.
+const LEAST_EFFECT: f64 = 0.05;
+
+/// The retention that is asked of a safe strength.
+const LEAST_RETENTION: f64 = 0.7;
+
+/// How much more of a picture may be black or white than without the LoRA.
+const MOST_LOST: f64 = 0.25;
+
+/// What is compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComparisonSpec {
+    /// The LoRA.
+    pub lora: PathBuf,
+    /// Model folders.
+    pub models: Vec<PathBuf>,
+    /// Prompts: two or more.
+    pub prompts: Vec<String>,
+    /// Words that call the LoRA's style up; they stand before every prompt, without the LoRA as well.
+    pub trigger: String,
+    /// Strengths, rising.
+    pub strengths: Vec<f64>,
+    /// Seeds: two or more.
+    pub seeds: Vec<u64>,
+    /// A CLIP folder that prompt retention is measured with.
+    pub clip: Option<PathBuf>,
+    /// Denoising steps; the model's own without it.
+    pub steps: Option<u32>,
+    /// Where.
+    pub device: DeviceName,
+    /// In which numbers.
+    pub precision: Precision,
+}
+
+/// A LoRA on one model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The model's folder.
+    pub model: String,
+    /// Why the model cannot take the LoRA; nothing was drawn then.
+    pub mismatch: Option<String>,
+    /// Share of the file's keys that were understood.
+    pub matched_share: f64,
+    /// Whether retention was measured by CLIP.
+    pub by_clip: bool,
+    /// What was found at each strength.
+    pub strengths: Vec<StrengthFound>,
+    /// The lowest and the highest safe strength; nothing where none is.
+    pub safe_range: Option<(f64, f64)>,
+}
+
+/// What a strength does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StrengthFound {
+    /// The strength.
+    pub strength: f64,
+    /// See the module.
+    pub effect: f64,
+    /// See the module; 1 is all.
+    pub retention: f64,
+    /// How much more of the pictures is black or white than without the LoRA.
+    pub lost: f64,
+}
+
+impl StrengthFound {
+    fn is_safe(&self) -> bool {
+        self.effect >= LEAST_EFFECT && self.retention >= LEAST_RETENTION && self.lost <= MOST_LOST
+    }
+}
+
+/// A comparison and a sheet of its pictures: a row without the LoRA, then one a strength.
+pub struct Compared {
+    /// What was found.
+    pub comparison: Comparison,
+    /// The pictures; none where the model cannot take the LoRA.
+    pub sheet: Option<Picture>,
+}
+
+/// Compares on every model, one after the other.
+///
+/// # Errors
+/// [`Error::Lora`] when the file is no LoRA that is understood, [`Error::Input`] for a grid that is too small,
+/// [`Error::Stopped`] when the sink says so, and those of loading a model.
+pub fn compare(spec: &ComparisonSpec, sink: &mut dyn Sink) -> Result<Vec<Compared>> {
+    if spec.prompts.len() < 2 || spec.seeds.len() < 2 || spec.strengths.is_empty() {
+        let sentence = "A comparison takes two prompts, two seeds and a strength at least; give more.";
+        return Err(Error::Input(sentence.to_owned()));
+    }
+    let report = inspect(&spec.lora)?;
+    let scorer = match &spec.clip {
+        Some(folder) => Scorer::load(folder, &spec.device, spec.precision)?,
+        None => Scorer::without_weights(),
+    };
+    spec.models.iter().map(|folder| on(spec, folder, &report, &scorer, sink)).collect()
+}
+
+fn on(
+    spec: &ComparisonSpec,
+    folder: &Path,
+    report: &LoraReport,
+    scorer: &Scorer,
+    sink: &mut dyn Sink,
+) -> Result<Compared> {
+    let facts = facts(folder)?;
+    let mut comparison = Comparison {
+        model: folder.display().to_string(),
+        mismatch: belongs(report, &facts).err().map(|error| error.to_string()),
+        matched_share: report.matched_share,
+        by_clip: spec.clip.is_some(),
+        strengths: Vec::new(),
+        safe_range: None,
+    };
+    if comparison.mismatch.is_some() {
+        return Ok(Compared { comparison, sheet: None });
+    }
+    let model = Model::load(folder, &spec.device, spec.precision)?;
+    let mut grid = Grid { spec, model: &model, sink, done: 0 };
+    let without = grid.draw(None)?;
+    let mut rows = vec![row("without".to_owned(), &without)];
+    let base = Unadapted::of(spec, scorer, &without)?;
+    for strength in &spec.strengths {
+        let with = grid.draw(Some(*strength))?;
+        comparison.strengths.push(base.against(spec, scorer, *strength, &with)?);
+        rows.push(row(format!("{strength}"), &with));
+    }
+    comparison.safe_range = safe_range(&comparison.strengths);
+    Ok(Compared { comparison, sheet: Some(contact_sheet(&rows)) })
+}
+
+fn belongs(report: &LoraReport, facts: &ModelFacts) -> Result<()> {
+    let lora = Base { family: &report.family, hidden_width: report.hidden_width, context_width: report.context_width };
+    let model = Base { family: &facts.family, hidden_width: facts.hidden_width, context_width: facts.context_width };
+    fits(lora, model)
+}
+
+/// Pictures by prompt, and within a prompt by seed.
+type Drawn = Vec<Vec<Picture>>;
+
+fn row(title: String, drawn: &Drawn) -> Row {
+    Row { title, pictures: drawn.iter().flatten().cloned().collect() }
+}
+
+/// Draws the grid.
+struct Grid<'a> {
+    spec: &'a ComparisonSpec,
+    model: &'a Model,
+    sink: &'a mut dyn Sink,
+    done: u32,
+}
+
+impl Grid<'_> {
+    /// All prompts and seeds at one strength, or without the LoRA.
+    fn draw(&mut self, strength: Option<f64>) -> Result<Drawn> {
+        let spec = self.spec;
+        let facts = self.model.facts();
+        let loras = strength.map(|strength| LoraUse { path: spec.lora.clone(), strength });
+        let loras: Vec<LoraUse> = loras.into_iter().collect();
+        let mut drawn = Vec::with_capacity(spec.prompts.len());
+        for prompt in &spec.prompts {
+            let trigger = spec.trigger.trim();
+            let request = RenderRequest {
+                prompt: if trigger.is_empty() { prompt.clone() } else { format!("{trigger}, {prompt}") },
+                negative_prompt: String::new(),
+                width: facts.native_width,
+                height: facts.native_height,
+                steps: spec.steps.unwrap_or(facts.default_steps),
+                guidance: facts.default_guidance,
+                seeds: spec.seeds.clone(),
+                loras: loras.clone(),
+                preview_every: None,
+                references: Vec::new(),
+                start: None,
+            };
+            let total = (spec.prompts.len() * (spec.strengths.len() + 1)) as u32;
+            let step = Progress::Sampling { epoch: 0, done: self.done, total };
+            let rendered = self.model.render(&request, &mut Passing { sink: &mut *self.sink, step })?;
+            drawn.push(rendered.into_iter().map(|one| one.picture).collect());
+            self.done += 1;
+        }
+        Ok(drawn)
+    }
+}
+
+/// To the listener a prompt is one thing.
+struct Passing<'a> {
+    sink: &'a mut dyn Sink,
+    step: Progress,
+}
+
+impl Sink for Passing<'_> {
+    fn report(&mut self, _rendering: &Progress) -> Control {
+        self.sink.report(&self.step)
+    }
+}
+
+/// What pictures without the LoRA are measured by.
+struct Unadapted {
+    pictures: Vec<Vec<LabPicture>>,
+    /// Between two seeds of a prompt.
+    between_seeds: f64,
+    /// Between two prompts of a seed, or adherence where CLIP is there.
+    prompts: f64,
+    lost: f64,
+}
+
+impl Unadapted {
+    fn of(spec: &ComparisonSpec, scorer: &Scorer, drawn: &Drawn) -> Result<Self> {
+        let pictures: Vec<Vec<LabPicture>> = drawn.iter().map(|row| row.iter().map(LabPicture::of).collect()).collect();
+        let between_seeds = mean(pictures.iter().flat_map(|row| pairs(row)).map(|(one, other)| one.distance(other)));
+        Ok(Self { prompts: prompts(spec, scorer, drawn, &pictures)?, lost: lost(drawn), between_seeds, pictures })
+    }
+
+    fn against(&self, spec: &ComparisonSpec, scorer: &Scorer, strength: f64, drawn: &Drawn) -> Result<StrengthFound> {
+        let pictures: Vec<Vec<LabPicture>> = drawn.iter().map(|row| row.iter().map(LabPicture::of).collect()).collect();
+        let same = self.pictures.iter().flatten().zip(pictures.iter().flatten());
+        let moved = mean(same.map(|(one, other)| one.distance(other)));
+        let kept = prompts(spec, scorer, drawn, &pictures)?;
+        Ok(StrengthFound {
+            strength,
+            effect: share(moved, self.between_seeds),
+            retention: share(kept.max(0.0), self.prompts),
+            lost: (lost(drawn) - self.lost).max(0.0),
+        })
+    }
+}
+
+/// One number over another; over nothing it is 1.
+fn share(one: f64, other: f64) -> f64 {
+    if other > 0.0 { one / other } else { 1.0 }
+}
+
+/// How much prompts show: adherence by CLIP, else how different pictures of two prompts and one seed are.
+fn prompts(spec: &ComparisonSpec, scorer: &Scorer, drawn: &Drawn, pictures: &[Vec<LabPicture>]) -> Result<f64> {
+    if spec.clip.is_none() {
+        let columns = (0..spec.seeds.len()).map(|seed| pictures.iter().map(|row| &row[seed]).collect::<Vec<_>>());
+        let distances: Vec<f64> = columns
+            .flat_map(|column| pairs(&column).map(|(one, other)| one.distance(other)).collect::<Vec<_>>())
+            .collect();
+        return Ok(mean(distances));
+    }
+    let mut adherence = Vec::new();
+    for (prompt, row) in spec.prompts.iter().zip(drawn) {
+        for picture in row {
+            adherence.extend(scorer.score(picture, Some(prompt))?.adherence);
+        }
+    }
+    Ok(mean(adherence))
+}
+
+/// All pairs of a list.
+fn pairs<T>(all: &[T]) -> impl Iterator<Item = (&T, &T)> {
+    all.iter().enumerate().flat_map(move |(place, one)| all[place + 1..].iter().map(move |other| (one, other)))
+}
+
+/// Share of the pictures that is black or white.
+fn lost(drawn: &Drawn) -> f64 {
+    mean(drawn.iter().flatten().map(|picture| {
+        let measures = Measures::of(picture);
+        measures.crushed + measures.clipped
+    }))
+}
+
+/// The longest run of safe strengths.
+fn safe_range(found: &[StrengthFound]) -> Option<(f64, f64)> {
+    let runs = found.chunk_by(|one, other| one.is_safe() == other.is_safe()).filter(|run| run[0].is_safe());
+    let longest = runs.max_by_key(|run| run.len())?;
+    Some((longest.first()?.strength, longest.last()?.strength))
+}

@@ -1,0 +1,126 @@
+//! How well a picture shows what was asked for, and how good it is. With the weights of CLIP in a folder, adherence is the
+//! cosine between text and picture, and an aesthetic head beside them says how much people would like it. Without weights
+//! there are technical measures, which do not pretend to know either.
+
+pub mod aesthetic;
+pub mod clip;
+pub mod clip_config;
+pub mod clip_vision;
+pub mod measures;
+pub mod preprocessing;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use burn::{
+    backend::Flex,
+    tensor::{ElementConversion, Tensor, backend::Backend},
+};
+use serde::{Deserialize, Serialize};
+
+pub use self::measures::Measures;
+use self::{aesthetic::AestheticHead, clip::Clip};
+use crate::{device::DeviceName, dtype::Precision, error::Result, image::Picture};
+
+/// What was found of a picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PictureScore {
+    /// Cosine between what was asked for and what the picture shows, -1 to 1; nothing without CLIP, or without a prompt.
+    pub adherence: Option<f64>,
+    /// How much people would like it, 1 to 10 by LAION's head; nothing where no head lies beside CLIP.
+    pub aesthetic: Option<f64>,
+    /// Technical measures.
+    pub measures: Measures,
+}
+
+/// Scores pictures.
+pub struct Scorer {
+    runner: Runner,
+}
+
+/// CLIP on one of the backends, or not there.
+enum Runner {
+    Without,
+    Cpu(Box<Judge<Flex>>),
+    #[cfg(feature = "cuda")]
+    CudaF32(Box<Judge<burn::backend::Cuda<f32>>>),
+    #[cfg(feature = "cuda")]
+    CudaBf16(Box<Judge<burn::backend::Cuda<half::bf16>>>),
+}
+
+impl Scorer {
+    /// A scorer without weights: it measures, and says nothing of adherence or taste.
+    pub fn without_weights() -> Self {
+        Self { runner: Runner::Without }
+    }
+
+    /// Loads CLIP, and the aesthetic head if one lies beside it as `aesthetic.safetensors`.
+    ///
+    /// # Errors
+    /// When the device is missing, or a file of the folder is missing, damaged or not understood.
+    pub fn load(folder: &Path, device: &DeviceName, precision: Precision) -> Result<Self> {
+        device.check()?;
+        let runner = match device {
+            DeviceName::Cpu => Runner::Cpu(Box::new(Judge::load(folder, &Default::default())?)),
+            #[cfg(feature = "cuda")]
+            DeviceName::Cuda(number) => {
+                let device = burn::backend::cuda::CudaDevice::new(*number);
+                match precision {
+                    Precision::F32 => Runner::CudaF32(Box::new(Judge::load(folder, &device)?)),
+                    Precision::Bf16 => Runner::CudaBf16(Box::new(Judge::load(folder, &device)?)),
+                }
+            }
+            #[cfg(not(feature = "cuda"))]
+            DeviceName::Cuda(_) => return Err(DeviceName::without_cuda()),
+        };
+        let _ = precision;
+        Ok(Self { runner })
+    }
+
+    /// Scores a picture that was to show what the prompt says.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on the prompt.
+    pub fn score(&self, picture: &Picture, prompt: Option<&str>) -> Result<PictureScore> {
+        let measures = Measures::of(picture);
+        let (adherence, aesthetic) = match &self.runner {
+            Runner::Without => (None, None),
+            Runner::Cpu(judge) => judge.judge(picture, prompt)?,
+            #[cfg(feature = "cuda")]
+            Runner::CudaF32(judge) => judge.judge(picture, prompt)?,
+            #[cfg(feature = "cuda")]
+            Runner::CudaBf16(judge) => judge.judge(picture, prompt)?,
+        };
+        Ok(PictureScore { adherence, aesthetic, measures })
+    }
+}
+
+/// CLIP and the head beside it.
+struct Judge<B: Backend> {
+    clip: Clip<B>,
+    head: Option<AestheticHead<B>>,
+}
+
+impl<B: Backend> Judge<B> {
+    fn load(folder: &Path, device: &B::Device) -> Result<Self> {
+        let clip = Clip::load(folder, device)?;
+        let head = AestheticHead::read(folder, clip.width, device)?;
+        Ok(Self { clip, head })
+    }
+
+    /// Adherence to the prompt, and how much people would like the picture.
+    fn judge(&self, picture: &Picture, prompt: Option<&str>) -> Result<(Option<f64>, Option<f64>)> {
+        let shown = self.clip.embed_picture(picture);
+        let adherence = prompt.map(|prompt| {
+            let wanted = self.clip.embed_text(prompt)?;
+            Ok(number((wanted * shown.clone()).sum()))
+        });
+        let aesthetic = self.head.as_ref().map(|head| number(head.forward(shown).reshape([1])));
+        Ok((adherence.transpose()?, aesthetic))
+    }
+}
+
+fn number<B: Backend>(value: Tensor<B, 1>) -> f64 {
+    value.into_scalar().elem()
+}

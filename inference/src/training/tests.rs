@@ -1,0 +1,280 @@
+//! Trainings of every family from beginning to end, on tiny models with drawn weights.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use burn::{
+    backend::Flex,
+    tensor::{ElementConversion, Tensor},
+};
+
+use super::{TrainingPicture, TrainingReport, TrainingSpec, loss::noise_prediction};
+use crate::{
+    Control, DeviceName, Error, Layout, LoraUse, Model, Picture, Precision, Progress, Quiet, RenderRequest, Sink,
+    inspect,
+    lora::{Adapter, LowRankPair, read::read, save::save},
+    schedulers::discrete::Prediction,
+    sdxl::{
+        conditioning::{sizes, whole},
+        pipeline::SdxlPipeline,
+        unet::Conditions,
+    },
+};
+
+/// Cases whose models are small: of SDXL, of SDXL-Turbo, of FLUX.2.
+const MODELS: [&str; 3] = ["sdxl", "sdxl-turbo", "klein-training"];
+
+fn folder(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/parity").join(case).join("model")
+}
+
+fn model(case: &str) -> Model {
+    Model::load(&folder(case), &DeviceName::Cpu, Precision::F32).unwrap()
+}
+
+/// Wide and tall pictures of stripes, four in all.
+fn pictures(directory: &Path) -> Vec<TrainingPicture> {
+    let picture = |number: u32| {
+        let (width, height) = if number.is_multiple_of(2) { (96, 64) } else { (64, 80) };
+        let colour = |place: u32| {
+            let (x, y) = (place % width, place / width);
+            if ((x + number * y) / 6).is_multiple_of(2) { [230, 90, 20] } else { [20, 40 * number as u8, 160] }
+        };
+        let rgb = (0..width * height).flat_map(colour).collect();
+        let path = directory.join(format!("{number}.png"));
+        std::fs::write(&path, Picture { width, height, rgb }.encode_png(&[])).unwrap();
+        TrainingPicture { path, caption: format!("stripes {number}") }
+    };
+    (0..4).map(picture).collect()
+}
+
+/// Two epochs of two steps each: three pictures are learnt from, and one is held out.
+fn spec(directory: &Path, pictures: &Path) -> TrainingSpec {
+    TrainingSpec {
+        directory: directory.to_owned(),
+        pictures: self::pictures(pictures),
+        trigger_word: "inkfox".to_owned(),
+        epochs: 2,
+        rank: 4,
+        alpha: 2.0,
+        learning_rate: 5e-3,
+        batch_size: 2,
+        resolution: Some(64),
+        seed: 3,
+        validation_share: 0.25,
+        repeats: 1,
+        sample_prompts: Vec::new(),
+        sample_seed: 1,
+        samples_strength: 1.0,
+        init_lora: None,
+        metadata: BTreeMap::new(),
+    }
+}
+
+/// Stops after a number of steps.
+struct Impatient {
+    steps: u32,
+}
+
+impl Sink for Impatient {
+    fn report(&mut self, progress: &Progress) -> Control {
+        match progress {
+            Progress::Training { step, .. } if *step == self.steps => Control::Stop,
+            _ => Control::Continue,
+        }
+    }
+}
+
+/// A report without how long it took and where its files are.
+fn losses(report: &TrainingReport) -> (u32, [u32; 2], Vec<[Option<u32>; 2]>) {
+    let bits = [report.validation_loss_base.to_bits(), report.validation_loss.to_bits()];
+    let of_epoch =
+        |epoch: &crate::EpochOutput| [Some(epoch.training_loss.to_bits()), epoch.validation_loss.map(f32::to_bits)];
+    (report.steps, bits, report.epochs_output.iter().map(of_epoch).collect())
+}
+
+#[test]
+fn a_training_that_was_stopped_ends_with_the_same_bits() {
+    for case in ["sdxl", "klein-training"] {
+        let model = model(case);
+        let (whole, parted, pictures) =
+            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let at_once = model.train(&spec(whole.path(), pictures.path()), &mut Quiet).unwrap();
+        let again = spec(parted.path(), pictures.path());
+        // In the middle of the first epoch, and of the second.
+        for steps in [1, 3] {
+            let stopped = model.train(&again, &mut Impatient { steps });
+            assert!(matches!(stopped, Err(Error::Stopped)), "{case}: {stopped:?}");
+        }
+        let resumed = model.train(&again, &mut Quiet).unwrap();
+        assert_eq!((at_once.steps, losses(&at_once)), (4, losses(&resumed)), "{case}");
+        for (one, other) in at_once.epochs_output.iter().zip(&resumed.epochs_output) {
+            assert_eq!(std::fs::read(&one.adapter).unwrap(), std::fs::read(&other.adapter).unwrap(), "{case}");
+        }
+    }
+}
+
+#[test]
+fn sdxl_learns_and_its_lora_is_read_told_and_used() {
+    for case in ["sdxl", "sdxl-turbo"] {
+        let model = model(case);
+        let (directory, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let spec = TrainingSpec {
+            epochs: 3,
+            learning_rate: 2e-2,
+            repeats: 6,
+            sample_prompts: vec!["inkfox stripes".to_owned()],
+            ..spec(directory.path(), pictures.path())
+        };
+        let report = model.train(&spec, &mut Quiet).unwrap();
+        let (first, last) = (&report.epochs_output[0], &report.epochs_output[2]);
+        assert!(report.validation_loss < report.validation_loss_base, "{case}: {report:#?}");
+        assert!(last.training_loss < first.training_loss, "{case}: {report:#?}");
+        let sample = Picture::decode(&std::fs::read(&last.samples[0]).unwrap()).unwrap();
+        assert_eq!((sample.width, sample.height), (model.facts().native_width, model.facts().native_height));
+
+        let told = inspect(&last.adapter).unwrap();
+        assert_eq!((told.family.as_str(), told.layout, told.matched_share), ("sdxl", Layout::Kohya, 1.0));
+        assert_eq!((told.rank, told.alpha, told.problems), (4, 2.0, Vec::new()));
+        assert_eq!(told.declared.as_deref(), Some("stable-diffusion-xl-v1-base/lora"));
+        assert_eq!(told.metadata["ss_base_model_version"], "sdxl_base_v1-0");
+        assert_eq!(told.trigger_words, ["inkfox"]);
+
+        let render = |strengths: &[f64]| {
+            let lora = |strength: &f64| LoraUse { path: last.adapter.clone(), strength: *strength };
+            let loras = strengths.iter().map(lora).collect();
+            model.render(&request(loras), &mut Quiet).unwrap()[0].picture.clone()
+        };
+        assert_ne!(render(&[]), render(&[1.0]), "{case}");
+        assert_eq!(render(&[]), render(&[0.0]), "{case}");
+    }
+}
+
+fn request(loras: Vec<LoraUse>) -> RenderRequest {
+    RenderRequest {
+        prompt: "inkfox stripes".to_owned(),
+        negative_prompt: String::new(),
+        width: 64,
+        height: 64,
+        steps: 2,
+        guidance: 2.0,
+        seeds: vec![7],
+        loras,
+        preview_every: None,
+        references: Vec::new(),
+        start: None,
+    }
+}
+
+#[test]
+fn a_training_goes_on_from_a_lora_of_the_unet() {
+    let model = model("sdxl");
+    let (directory, more, pictures) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let report = model.train(&spec(directory.path(), pictures.path()), &mut Quiet).unwrap();
+    let adapter = report.epochs_output[1].adapter.clone();
+    let further = TrainingSpec { init_lora: Some(adapter.clone()), ..spec(more.path(), pictures.path()) };
+    let second = model.train(&further, &mut Quiet).unwrap();
+    assert_ne!(losses(&second), losses(&report));
+    // A file with pairs of text encoders is not half gone on from.
+    let other = tempfile::tempdir().unwrap();
+    let lora = other.path().join("lora.safetensors");
+    let pair = LowRankPair { a: vec![0.5; 16], b: vec![0.5; 16], rank: 1, inputs: 16, outputs: 16, scale: 1.0 };
+    let name = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj";
+    let mut targets = read(&adapter).unwrap().targets;
+    targets.insert(name.to_owned(), pair);
+    save(&Adapter::of_sdxl(targets, BTreeMap::new()), Layout::Kohya, &lora).unwrap();
+    let refused = TrainingSpec { init_lora: Some(lora), ..spec(other.path(), pictures.path()) };
+    let error = model.train(&refused, &mut Quiet).unwrap_err();
+    assert!(error.to_string().contains("text_encoder"), "{error}");
+}
+
+#[test]
+fn what_a_model_predicts_decides_its_loss() {
+    let (directory, pictures, copy) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = folder("sdxl").join("scheduler/scheduler_config.json");
+    let text = std::fs::read_to_string(file).unwrap();
+    for (predicts, of) in [("epsilon", "noise"), ("v_prediction", "velocity")] {
+        let model = copy.path().join(predicts);
+        copy_folder(&folder("sdxl"), &model);
+        let changed = text.replace("\"epsilon\"", &format!("\"{predicts}\""));
+        std::fs::write(model.join("scheduler/scheduler_config.json"), changed).unwrap();
+        let pipeline = SdxlPipeline::<Flex>::load(&model, &Default::default()).unwrap();
+        let expected = if of == "noise" { Prediction::Noise } else { Prediction::Velocity };
+        assert_eq!(pipeline.configs.scheduler.prediction(), expected);
+        check_loss(&pipeline, expected);
+        let model = Model::load(&model, &DeviceName::Cpu, Precision::F32).unwrap();
+        let spec = TrainingSpec { epochs: 1, ..spec(&directory.path().join(predicts), pictures.path()) };
+        assert!(model.train(&spec, &mut Quiet).unwrap().validation_loss_base > 0.0);
+    }
+}
+
+/// The loss of two pictures, computed by hand from the UNet's prediction.
+fn check_loss(pipeline: &SdxlPipeline<Flex>, predicts: Prediction) {
+    let device = pipeline.device;
+    let drawn = |from: f32| {
+        let values: Vec<f32> = (0..2 * 4 * 8 * 8).map(|place| from + ((place * 37 % 101) as f32) / 50.0).collect();
+        Tensor::<Flex, 1>::from_floats(values.as_slice(), &device).reshape([2, 4, 8, 8])
+    };
+    let (picture, noise, signal) = (drawn(-0.3), drawn(-1.1), [0.64, 0.36]);
+    let text = pipeline.encode_prompt("stripes").unwrap().for_batch(2);
+    let conditions = Conditions {
+        times: Tensor::from_floats([200.0, 500.0], &device),
+        context: text.context,
+        pooled: text.pooled,
+        sizes: sizes(&[whole(64, 64); 2], &device),
+    };
+    let mut sum = 0.0;
+    let roots = [(0.8, 0.6), (0.6, 0.8)];
+    let one = |tensor: &Tensor<Flex, 4>, row: usize| tensor.clone().narrow(0, row, 1);
+    let mixed = |row: usize, of_picture: f64, of_noise: f64| {
+        one(&picture, row).mul_scalar(of_picture) + one(&noise, row).mul_scalar(of_noise)
+    };
+    let noisy = (0..2).map(|row| mixed(row, roots[row].0, roots[row].1)).collect();
+    let predicted = pipeline.unet.forward(Tensor::cat(noisy, 0), conditions.clone());
+    for (row, (kept, added)) in roots.into_iter().enumerate() {
+        let wanted = match predicts {
+            Prediction::Noise => one(&noise, row),
+            Prediction::Velocity => mixed(row, -added, kept),
+        };
+        sum += (one(&predicted, row) - wanted).square().mean().into_scalar().elem::<f32>() / 2.0;
+    }
+    let loss = noise_prediction(&pipeline.unet, picture.clone(), noise.clone(), &signal, predicts, conditions);
+    let loss = loss.into_scalar().elem::<f32>();
+    assert!((loss - sum).abs() < 1e-5 * sum, "{loss} is not {sum}");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn memory_is_estimated_before_anything_is_written() {
+    for case in MODELS {
+        let model = model(case);
+        let (directory, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let small = spec(&directory.path().join("none"), pictures.path());
+        let estimate = model.training_memory(&small).unwrap();
+        assert!(estimate.adapters > 0 && estimate.activations > 0 && estimate.cache > 0, "{case}: {estimate:?}");
+        // More than any machine has, where the system says what it has.
+        let large = TrainingSpec { resolution: Some(4096), batch_size: 256, ..small };
+        if estimate.available.is_none() {
+            continue;
+        }
+        let refused = model.train(&large, &mut Quiet).unwrap_err();
+        assert!(matches!(refused, Error::Memory(_)), "{case}: {refused}");
+        assert!(!large.directory.exists(), "{case}");
+    }
+}

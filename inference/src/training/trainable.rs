@@ -1,0 +1,111 @@
+//! What a family of models contributes to a training. Everything else is the same for all of them.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::{AutodiffModule, Module},
+    tensor::{
+        Tensor,
+        backend::{AutodiffBackend, Backend},
+    },
+};
+use rand_chacha::ChaCha20Rng;
+
+use super::{bucketing::Frame, memory::MemoryEstimate, spec::TrainingSpec};
+use crate::{
+    error::Result,
+    image::Picture,
+    lora::{Adapter, Layout, LowRankPair, inject::Adaptable},
+    progress::Sink,
+    render::{RenderRequest, Rendered},
+};
+
+/// Pictures of one size and what their loss is computed at. Latents, noise and texts are one row a picture, in an order that
+/// is the family's own.
+pub struct Batch<B: Backend> {
+    /// `[batch, values]`.
+    pub latents: Tensor<B, 2>,
+    /// Noise of variance one, `[batch, values]`.
+    pub noise: Tensor<B, 2>,
+    /// The time of each picture, as the family counts time.
+    pub times: Vec<f32>,
+    /// `[batch, values]`.
+    pub texts: Tensor<B, 2>,
+    /// What each picture shows of the one that it was cut from.
+    pub frames: Vec<Frame>,
+    /// Rows and columns of the latents.
+    pub grid: (usize, usize),
+}
+
+/// A pipeline whose network LoRAs are trained on. `B` is the backend with gradients; the pipeline is on the one without.
+pub trait Trainable<B: AutodiffBackend>: Sync {
+    /// The network, with gradients.
+    type Network: AutodiffModule<B, InnerModule = Self::Frozen> + Adaptable<B> + Sync;
+    /// The network as it renders.
+    type Frozen: Module<B::InnerBackend> + Adaptable<B::InnerBackend>;
+
+    /// Where it is.
+    fn device(&self) -> &B::Device;
+
+    /// The network that is trained.
+    fn network(&self) -> &Self::Frozen;
+
+    /// Whether a linear layer of the network gets a pair.
+    fn is_trained(layer: &str) -> bool;
+
+    /// Estimates what a training takes beside the model's weights.
+    fn memory(&self, spec: &TrainingSpec) -> MemoryEstimate;
+
+    /// Pixels of which the pictures' edges are multiples.
+    fn bucket_step(&self) -> u32;
+
+    /// Latents of a picture, `[1, values]`, and their rows and columns.
+    fn encode_picture(&self, picture: &Picture) -> (Tensor<B::InnerBackend, 2>, (usize, usize));
+
+    /// A prompt as the network sees it, `[1, values]`.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on it.
+    fn encode_text(&self, prompt: &str) -> Result<Tensor<B::InnerBackend, 2>>;
+
+    /// What the network sees where there is no prompt, `[1, values]`.
+    ///
+    /// # Errors
+    /// When a tokenizer fails.
+    fn encode_no_text(&self) -> Result<Tensor<B::InnerBackend, 2>>;
+
+    /// Whether some pictures are learnt without their prompt, so that both sides of the guidance learn.
+    fn leaves_prompts_out(&self) -> bool;
+
+    /// Draws the times of so many pictures of a step.
+    fn draw_times(&self, random: &mut ChaCha20Rng, count: usize) -> Vec<f32>;
+
+    /// So many times, evenly over all.
+    fn even_times(&self, count: u32) -> Vec<f32>;
+
+    /// Mean loss of a batch, `[1]`, to be learnt from.
+    fn loss(&self, network: &Self::Network, batch: Batch<B>) -> Tensor<B, 1>;
+
+    /// Mean loss of a batch, `[1]`, to be measured.
+    fn loss_without_gradients(
+        &self,
+        network: &Self::Frozen,
+        batch: Batch<B::InnerBackend>,
+    ) -> Tensor<B::InnerBackend, 1>;
+
+    /// Renders with this network in place of the pipeline's own.
+    ///
+    /// # Errors
+    /// Those of rendering.
+    fn render_with(&self, network: Self::Frozen, request: &RenderRequest, sink: &mut dyn Sink)
+    -> Result<Vec<Rendered>>;
+
+    /// Pairs under the names of the network's layers as a LoRA of the family, and the layout that it is written in.
+    fn adapter(&self, pairs: BTreeMap<String, LowRankPair>, metadata: BTreeMap<String, String>) -> (Adapter, Layout);
+
+    /// The pairs of a LoRA that a training goes on from, under the names of the network's layers.
+    ///
+    /// # Errors
+    /// [`Error::Lora`](crate::Error::Lora) when it adapts what is not trained.
+    fn pairs_of(&self, adapter: Adapter) -> Result<BTreeMap<String, LowRankPair>>;
+}
