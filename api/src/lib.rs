@@ -7,6 +7,7 @@ pub mod config;
 pub mod graphql;
 pub mod house;
 pub mod http;
+pub mod hub;
 pub mod server;
 pub mod service;
 pub mod starter;

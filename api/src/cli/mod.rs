@@ -40,7 +40,7 @@ enum Command {
     Worker(Box<worker::WorkerCommand>),
     /// Play the main job through the public API: train a LoRA, publish it, find it, generate with it
     Demo(demo::Demo),
-    /// Make model folders known and list them
+    /// Make model folders known, download them from a hub, check them and list them
     Models(models::Models),
     /// Say what is in a LoRA file
     Inspect(inspect::Inspect),
@@ -94,7 +94,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(serve) => block_on(serve.run()).map(done),
         Command::Worker(worker) => block_on(worker.run()).map(done),
         Command::Demo(demo) => block_on(demo.run()).map(done),
-        Command::Models(models) => block_on(models.run()).map(done),
+        Command::Models(models) => block_on(models.run()),
         Command::Inspect(inspect) => inspect.run(),
         Command::Parity(parity) => parity.run(),
         Command::Bench(bench) => bench.run(),

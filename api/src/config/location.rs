@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use url::Url;
+use url::{Host, Url};
 
 /// A secret: never shown in a log or a panic.
 #[derive(Clone, PartialEq, Eq)]
@@ -126,6 +126,37 @@ pub fn public_url(text: &str) -> Result<String, String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// Reads the address of a hub of models; it may lie under a path, as mirrors do.
+///
+/// # Errors
+/// A sentence.
+pub fn hub_endpoint(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url)
+            if matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none() =>
+        {
+            Ok(url)
+        }
+        _ => Err("write the address of a hub, such as `https://huggingface.co`; a token goes to `--token`".into()),
+    }
+}
+
+/// Whether what is sent to an address can be read on the way: it is not encrypted and leaves this machine.
+pub fn is_overheard(url: &Url) -> bool {
+    let is_local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() != "https" && !is_local
+}
+
 /// Reads the address of a service that is spoken to in one of these schemes.
 fn service_url(text: &str, schemes: &[&str]) -> Result<Secret, String> {
     match Url::parse(text) {
@@ -166,4 +197,33 @@ pub fn folder(path: &Path) -> Result<(), String> {
         return Err(format!("`{}` is a file, not a folder. Choose another with `--data`.", path.display()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hub_has_an_address_without_secrets_in_it() {
+        assert!(hub_endpoint("https://huggingface.co").is_ok());
+        assert!(hub_endpoint("http://mirror.example/hub/").is_ok());
+        for text in ["huggingface.co", "ftp://hub.example", "https://ada:secret@hub.example", "https://hub.example?x=1"]
+        {
+            assert!(hub_endpoint(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_encrypted_or_stays_here_is_not_overheard() {
+        for (text, overheard) in [
+            ("https://hub.example", false),
+            ("http://127.0.0.1:8000", false),
+            ("http://localhost", false),
+            ("http://[::1]", false),
+            ("http://hub.example", true),
+            ("http://192.168.0.2", true),
+        ] {
+            assert_eq!(is_overheard(&Url::parse(text).unwrap()), overheard, "{text}");
+        }
+    }
 }

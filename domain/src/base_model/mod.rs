@@ -1,5 +1,7 @@
 //! Base models: model folders that LoRAs are trained on and combined with.
 
+mod offer;
+
 use std::collections::HashMap;
 
 use atelier_entities::base_model;
@@ -14,9 +16,12 @@ use crate::{
     context::Context,
     error::{Invalid, ReadError, Refused},
     failures,
+    id::{Noun, decode},
     ports::inspector::{InspectedLora, InspectedModel, inspect, model_folder},
     text,
 };
+
+pub use offer::{Removal, RemoveBaseModelError, Uses, offer, remove, unfinished_jobs};
 
 failures! {
     /// Why [`register`] refused.
@@ -99,10 +104,11 @@ fn describe(
 /// Makes a base model the one that is taken when nobody names one.
 ///
 /// # Errors
-/// [`Refused::NotFound`].
+/// [`Refused::NotFound`]; [`Invalid`] with `BASE_MODEL_DISABLED` when it is no longer offered.
 pub async fn set_default(ctx: &Context, id: Uuid) -> Result<base_model::Model, ReadError> {
     let tx = ctx.db.write().await?;
     let mut row = base_model::Entity::find_by_id(id).one(&tx).await?.ok_or_else(missing)?;
+    check_offered(&row)?;
     base_model::Entity::update_many().col_expr(base_model::Column::IsDefault, Expr::value(false)).exec(&tx).await?;
     base_model::Entity::update_many()
         .col_expr(base_model::Column::IsDefault, Expr::value(true))
@@ -124,6 +130,34 @@ fn missing() -> Refused {
 /// What the database says.
 pub async fn list(ctx: &Context) -> Result<Vec<base_model::Model>, ReadError> {
     Ok(enabled(ctx.db.read()).await?)
+}
+
+/// Every base model, those too that are no longer offered; the default one first.
+///
+/// # Errors
+/// What the database says.
+pub async fn list_all(ctx: &Context) -> Result<Vec<base_model::Model>, ReadError> {
+    let all = base_model::Entity::find()
+        .order_by_desc(base_model::Column::IsDefault)
+        .order_by_asc(base_model::Column::Name)
+        .all(ctx.db.read())
+        .await?;
+    Ok(all)
+}
+
+/// The base model of a name or an id, also one that is no longer offered.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(ctx: &Context, name_or_id: &str) -> Result<Option<base_model::Model>, ReadError> {
+    let by_name = base_model::Entity::find().filter(base_model::Column::Name.eq(name_or_id));
+    if let Some(found) = by_name.one(ctx.db.read()).await? {
+        return Ok(Some(found));
+    }
+    match decode(Noun::BaseModel, name_or_id) {
+        Ok(id) => Ok(base_model::Entity::find_by_id(id).one(ctx.db.read()).await?),
+        Err(_) => Ok(None),
+    }
 }
 
 async fn enabled<C: ConnectionTrait>(db: &C) -> Result<Vec<base_model::Model>, DbErr> {
@@ -166,11 +200,16 @@ pub async fn choose(ctx: &Context, id: Option<Uuid>) -> Result<base_model::Model
         });
     };
     let row = get(ctx, id).await?;
-    if !row.enabled {
-        let message = format!("The base model `{}` is no longer offered here. Choose another.", row.title);
-        return Err(Invalid::new("baseModelId", "BASE_MODEL_DISABLED", message).into());
-    }
+    check_offered(&row)?;
     Ok(row)
+}
+
+fn check_offered(row: &base_model::Model) -> Result<(), Invalid> {
+    if row.enabled {
+        return Ok(());
+    }
+    let message = format!("The base model `{}` is no longer offered here. Choose another.", row.title);
+    Err(Invalid::new("baseModelId", "BASE_MODEL_DISABLED", message))
 }
 
 /// The shorter edge of the pictures that the default base model draws: smaller ones are too small to train on. 0 without

@@ -1,0 +1,146 @@
+//! `atelier models list`.
+
+use std::path::Path;
+
+use atelier_domain::{
+    base_model,
+    entities::base_model::Model,
+    id::{Noun, encode},
+    ports::inspector::model_folder,
+};
+use clap::Parser;
+use serde::Serialize;
+
+use super::{say, start_log};
+use crate::{
+    config::HouseSettings,
+    house::{self, STARTER, SearchUse},
+    hub::Manifest,
+};
+
+/// List the base models.
+#[derive(Parser, Debug)]
+pub struct List {
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    house: HouseSettings,
+}
+
+/// A base model as it is listed.
+#[derive(Debug, Serialize)]
+struct Listed {
+    id: String,
+    name: String,
+    title: String,
+    default: bool,
+    family: String,
+    variant: String,
+    width: i32,
+    height: i32,
+    license: String,
+    source: Source,
+    folder: String,
+    state: State,
+}
+
+/// Where a base model comes from.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Source {
+    /// It ships with Atelier.
+    Bundled,
+    /// It was added by its path.
+    Added,
+    /// It was downloaded.
+    Pulled { endpoint: String, repository: String, commit: String },
+    /// It was downloaded, and what was kept of that cannot be read.
+    Unreadable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Offered,
+    Withdrawn,
+    FolderMissing,
+}
+
+impl List {
+    /// Lists.
+    pub async fn run(self) -> anyhow::Result<()> {
+        start_log(&self.house.log)?;
+        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let models = base_model::list_all(&house).await?.into_iter();
+        let listed: Vec<Listed> = models.map(|model| Listed::of(model, &house.settings.models)).collect();
+        if self.json {
+            say(serde_json::to_string_pretty(&listed)?);
+            return Ok(());
+        }
+        for model in listed {
+            say(model.line());
+        }
+        Ok(())
+    }
+}
+
+impl Listed {
+    fn of(model: Model, models: &Path) -> Self {
+        let folder = model_folder(models, &model.folder);
+        let state = match (model.enabled, folder.is_dir()) {
+            (false, _) => State::Withdrawn,
+            (true, false) => State::FolderMissing,
+            (true, true) => State::Offered,
+        };
+        Self {
+            id: encode(Noun::BaseModel, model.id),
+            source: Source::of(&model, &folder),
+            name: model.name,
+            title: model.title,
+            default: model.is_default,
+            family: model.family,
+            variant: model.variant,
+            width: model.native_width,
+            height: model.native_height,
+            license: model.license,
+            folder: folder.display().to_string(),
+            state,
+        }
+    }
+
+    fn line(&self) -> String {
+        let default = if self.default { " (default)" } else { "" };
+        let source = match &self.source {
+            Source::Bundled => "ships with Atelier".to_owned(),
+            Source::Added => "added by its path".to_owned(),
+            Source::Pulled { repository, commit, .. } => {
+                format!("from {repository} at {}", commit.get(..12).unwrap_or(commit))
+            }
+            Source::Unreadable => "from a hub, its manifest cannot be read".to_owned(),
+        };
+        let state = match self.state {
+            State::Offered => "offered",
+            State::Withdrawn => "not offered any more",
+            State::FolderMissing => "its folder is missing",
+        };
+        format!(
+            "{}{default}: {} {}, {}x{}, licence {}, {source}, in {}, {state}",
+            self.name, self.family, self.variant, self.width, self.height, self.license, self.folder
+        )
+    }
+}
+
+impl Source {
+    fn of(model: &Model, folder: &Path) -> Self {
+        if model.name == STARTER {
+            return Self::Bundled;
+        }
+        match Manifest::read(folder) {
+            Ok(None) => Self::Added,
+            Ok(Some(Manifest { endpoint, repository, commit, .. })) => Self::Pulled { endpoint, repository, commit },
+            Err(_) => Self::Unreadable,
+        }
+    }
+}
