@@ -29,10 +29,13 @@ class Flux2:
         self.pipeline, self.width, self.height = pipeline, width, height
         self.length = min(getattr(pipeline.tokenizer, "model_max_length", 512) or 512, 512)
         self.distilled = bool(pipeline.config.get("is_distilled"))
+        config = pipeline.text_encoder.config
+        layers = getattr(config, "text_config", config).num_hidden_layers
+        # The published models' 9, 18, 27 of 36 and 10, 20, 30 of 40, in any depth.
+        self.states = (layers // 4, layers // 2, 3 * layers // 4)
 
     def text(self):
-        embeds = self.pipeline.encode_prompt(prompt="a", max_sequence_length=self.length)[0]
-        return embeds
+        return self.pipeline.encode_prompt(prompt="a", max_sequence_length=self.length, text_encoder_out_layers=self.states)[0]
 
     def denoise(self, embeds, steps, after_step):
         return self.pipeline(
