@@ -6,6 +6,8 @@
 mod account;
 mod arrows;
 mod base_model;
+mod base_model_offer;
+mod bench;
 mod chaos;
 mod dataset;
 mod documents;
@@ -24,3 +26,4 @@ mod statements;
 mod team;
 mod tenancy;
 mod watch;
+mod worker;

@@ -29,7 +29,7 @@ struct Installation {
 }
 
 /// How the program ended.
-struct Ended {
+pub struct Ended {
     is_well: bool,
     output: String,
     /// Standard output and standard error.
@@ -73,26 +73,28 @@ impl Installation {
 }
 
 impl Ended {
-    fn of(output: Output) -> Self {
+    /// What it left.
+    pub fn of(output: Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, error) = (text(&output.stdout), text(&output.stderr));
         Self { is_well: output.status.success(), text: out.clone() + &error, output: out }
     }
 
     /// What it said, having done what it was asked.
-    fn well(self) -> String {
+    pub fn well(self) -> String {
         assert!(self.is_well, "{}", self.text);
         self.text
     }
 
     /// What it said, having refused.
-    fn refused(self) -> String {
+    pub fn refused(self) -> String {
         assert!(!self.is_well, "{}", self.text);
         self.text
     }
 }
 
-fn command(data: &Path, database_url: Option<&str>, arguments: &[&str]) -> Command {
+/// `atelier models` with these arguments, for a data folder.
+pub fn command(data: &Path, database_url: Option<&str>, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_atelier"));
     command.arg("models").args(arguments).arg("--data").arg(data).args(["--log", "warn"]);
     if let Some(url) = database_url {

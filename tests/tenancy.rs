@@ -33,6 +33,7 @@ const QUERIES: &[(&str, &str, Noun, Answer)] = &[
     ("assets", "teamId", Noun::Team, Nothing),
     ("auditEntries", "teamId", Noun::Team, NotFound),
     ("baseModel", "id", Noun::BaseModel, Public),
+    ("baseModels", "teamId", Noun::Team, Nothing),
     ("comment", "id", Noun::Comment, NotFound),
     ("comments", "loraId", Noun::Lora, NotFound),
     ("dataset", "id", Noun::Dataset, NotFound),

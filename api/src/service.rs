@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     background,
     blobs::Blobs,
-    config::{DeviceSettings, ServeSettings},
+    config::{self, DeviceSettings, ServeSettings},
     graphql::{self, loaders::Loaders},
     house::{self, SearchUse},
     http::{
@@ -61,7 +61,7 @@ impl Service {
         let tasks = TaskTracker::new();
         background::start(&house, house::mailer(&settings)?, &shutdown, &tasks);
         if settings.worker {
-            let worker = worker(&house, &settings.device, "server")?;
+            let worker = worker(&house, &settings.device, &settings.work, "server")?;
             let stopped = shutdown.clone();
             tasks.spawn(async move { worker.run(stopped).await });
         }
@@ -92,9 +92,19 @@ impl Service {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub fn worker(house: &Arc<Context>, settings: &DeviceSettings, name: &str) -> anyhow::Result<Worker> {
-    let device = Device::start(settings.device.clone(), settings.precision())?;
-    let settings = WorkerSettings { name: name.to_owned(), kinds: EVERY_JOB.to_vec() };
+pub fn worker(
+    house: &Arc<Context>,
+    settings: &DeviceSettings,
+    work: &config::WorkerSettings,
+    name: &str,
+) -> anyhow::Result<Worker> {
+    let device = Device::start(settings.device.clone(), settings.precision(), settings.room_for_models())?;
+    let settings = WorkerSettings {
+        name: name.to_owned(),
+        kinds: EVERY_JOB.to_vec(),
+        precision: settings.precision_name().to_owned(),
+        looks_every: work.looks_every(),
+    };
     Ok(Worker::new(Arc::clone(house), device, settings))
 }
 

@@ -47,6 +47,8 @@ pub struct Model {
     pub enabled: bool,
     /// Used when none is named.
     pub is_default: bool,
+    /// Offered to everybody; to chosen teams only otherwise.
+    pub for_everyone: bool,
     /// When it was added.
     pub created_at: DateTimeUtc,
 }

@@ -19,6 +19,8 @@ pub struct Model {
     pub kind: JobKind,
     /// The row that says it in full (training run, generation, version…).
     pub subject_id: Uuid,
+    /// The base model that whoever does it must have; none: anybody may.
+    pub base_model_id: Option<Uuid>,
     /// Facts that the subject does not hold.
     #[sea_orm(column_type = "JsonBinary")]
     pub payload: Json,

@@ -14,6 +14,7 @@ mod m20261124_000006_loras;
 mod m20261124_000007_studio;
 mod m20261124_000008_social;
 mod m20261125_000009_generation_pictures;
+mod m20261126_000010_base_models_for_teams;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000007_studio::Migration),
             Box::new(m20261124_000008_social::Migration),
             Box::new(m20261125_000009_generation_pictures::Migration),
+            Box::new(m20261126_000010_base_models_for_teams::Migration),
         ]
     }
 }

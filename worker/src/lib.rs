@@ -5,6 +5,7 @@ mod device;
 mod files;
 mod handlers;
 mod inspector;
+mod presence;
 mod runner;
 mod sink;
 

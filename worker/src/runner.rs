@@ -7,7 +7,8 @@ use atelier_domain::{
     entities::kinds::{JobKind, JobState},
     jobs::{
         LeaseError,
-        claim::{self, Claim},
+        claim::{self, Claim, Takes},
+        workers::Card,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     device::Device,
     handlers::{self, Failure},
+    presence::Presence,
     sink::{Stop, StopFlag, keep_lease},
 };
 
@@ -28,6 +30,10 @@ pub struct WorkerSettings {
     pub name: String,
     /// What it takes.
     pub kinds: Vec<JobKind>,
+    /// Numbers that it computes in, as people read them.
+    pub precision: String,
+    /// How often it looks which base models it has the files of, and gives a sign of life.
+    pub looks_every: Duration,
 }
 
 /// A worker: one device, one job at a time.
@@ -46,11 +52,29 @@ impl Worker {
     /// Works until it is told to stop; the job at hand is then given back.
     pub async fn run(&self, shutdown: CancellationToken) {
         tracing::info!(worker = self.settings.name, device = %self.device.name(), "the worker waits for jobs");
+        let presence = Presence::new(&self.ctx, self.card(), self.settings.looks_every);
+        // Beside the work, for that may take hours: who is at work lives.
+        tokio::join!(self.take_jobs(&presence, &shutdown), presence.keep(&shutdown));
+        presence.end().await;
+        tracing::info!(worker = self.settings.name, "the worker has stopped");
+    }
+
+    fn card(&self) -> Card {
+        Card {
+            name: self.settings.name.clone(),
+            device: self.device.name().to_string(),
+            precision: self.settings.precision.clone(),
+            kinds: self.settings.kinds.clone(),
+            started_at: self.ctx.now(),
+        }
+    }
+
+    async fn take_jobs(&self, presence: &Presence<'_>, shutdown: &CancellationToken) {
         let mut changes = self.ctx.events.subscribe();
         while !shutdown.is_cancelled() {
             changes.mark_unchanged();
-            match self.next_job().await {
-                Ok(Some(claim)) => self.work(claim, &shutdown).await,
+            match self.next_job(presence).await {
+                Ok(Some(claim)) => self.work(claim, shutdown).await,
                 Ok(None) => {
                     tokio::select! {
                         () = shutdown.cancelled() => {}
@@ -64,12 +88,13 @@ impl Worker {
                 }
             }
         }
-        tracing::info!(worker = self.settings.name, "the worker has stopped");
     }
 
-    async fn next_job(&self) -> anyhow::Result<Option<Claim>> {
+    async fn next_job(&self, presence: &Presence<'_>) -> anyhow::Result<Option<Claim>> {
         claim::reap(&self.ctx).await?;
-        Ok(claim::claim(&self.ctx, &self.settings.name, &self.settings.kinds).await?)
+        let base_models = presence.base_models();
+        let takes = Takes { kinds: &self.settings.kinds, base_models: &base_models };
+        Ok(claim::claim(&self.ctx, &self.settings.name, takes).await?)
     }
 
     /// Does one job and writes how it ended.

@@ -5,7 +5,7 @@ use clap::Parser;
 
 use super::{say, start_log};
 use crate::{
-    config::{DeviceSettings, HouseSettings},
+    config::{DeviceSettings, HouseSettings, WorkerSettings},
     house::{self, SearchUse},
     server, service,
 };
@@ -21,7 +21,10 @@ pub struct WorkerCommand {
     #[command(flatten)]
     device: DeviceSettings,
 
-    /// Name of the worker, as jobs show it
+    #[command(flatten)]
+    work: WorkerSettings,
+
+    /// Name of the worker, as jobs show it; each has one of its own
     #[arg(long, env = "ATELIER_WORKER_NAME", value_name = "NAME", default_value = "worker")]
     name: String,
 }
@@ -39,7 +42,7 @@ impl WorkerCommand {
         house::provide_starter(&house).await?;
         let shutdown = CancellationToken::new();
         server::stop_on_signal(shutdown.clone())?;
-        let worker = service::worker(&house, &self.device, &self.name)?;
+        let worker = service::worker(&house, &self.device, &self.work, &self.name)?;
         say(format!(
             "The worker `{}` waits for jobs on {}. Ctrl-C or SIGTERM stops it.",
             self.name, self.device.device

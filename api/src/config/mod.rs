@@ -64,15 +64,53 @@ pub struct DeviceSettings {
     /// Numbers that the models compute in: `f32` or `bf16` [default: f32 on the CPU, bf16 on CUDA]
     #[arg(long = "dtype", env = "ATELIER_DTYPE", value_name = "DTYPE")]
     pub precision: Option<Precision>,
+
+    /// Memory that loaded models may fill; those used last stay loaded in it [default: half of the device's]
+    #[arg(long, env = "ATELIER_MODEL_MEMORY", value_name = "GIB")]
+    pub model_memory: Option<f64>,
 }
 
 impl DeviceSettings {
+    /// Bytes that loaded models may fill, where somebody said so.
+    pub fn room_for_models(&self) -> Option<u64> {
+        self.model_memory.map(|gibibytes| (gibibytes.max(0.0) * f64::from(1 << 30)) as u64)
+    }
+
+    /// Its name, as it is written.
+    pub fn precision_name(&self) -> &'static str {
+        match self.precision() {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+
     /// Numbers that the models compute in.
     pub fn precision(&self) -> Precision {
         self.precision.unwrap_or(match self.device {
             DeviceName::Cpu => Precision::F32,
             DeviceName::Cuda(_) => Precision::Bf16,
         })
+    }
+}
+
+/// How a worker goes about its work.
+#[derive(Args, Clone, Debug)]
+pub struct WorkerSettings {
+    /// Seconds after which a worker looks again which base models it has the files of
+    #[arg(
+        long,
+        env = "ATELIER_MODEL_CHECK_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..=120)
+    )]
+    pub model_check_seconds: u64,
+}
+
+impl WorkerSettings {
+    /// How often a worker looks.
+    pub fn looks_every(&self) -> Duration {
+        Duration::from_secs(self.model_check_seconds)
     }
 }
 
@@ -96,6 +134,10 @@ pub struct ServeSettings {
     /// What the models compute on
     #[command(flatten)]
     pub device: DeviceSettings,
+
+    /// How the worker goes about its work
+    #[command(flatten)]
+    pub work: WorkerSettings,
 
     /// Address under which people reach the service; links begin with it [default: http://ADDR]
     #[arg(long, env = "ATELIER_PUBLIC_URL", value_name = "URL", value_parser = location::public_url)]
@@ -368,6 +410,7 @@ mod tests {
             (&["--smtp-url", "mail.example"], "smtp://"),
             (&["--allow-origin", "https://a.example/path"], "without a path"),
             (&["--lease-seconds", "1"], "3..=3600"),
+            (&["--model-check-seconds", "180"], "1..=120"),
             (&["--production", "--public-url", "http://atelier.example"], "HTTPS"),
             (&["--s3-access-key-id", "k"], "--s3-secret-access-key"),
         ] {

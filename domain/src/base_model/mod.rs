@@ -1,14 +1,15 @@
 //! Base models: model folders that LoRAs are trained on and combined with.
 
+mod choice;
+mod default;
+mod here;
 mod offer;
+mod sharing;
 
 use std::collections::HashMap;
 
 use atelier_entities::base_model;
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, sea_query::Expr,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
 use crate::{
@@ -21,7 +22,11 @@ use crate::{
     text,
 };
 
+pub use choice::{choose, get, is_offered, list, matching, smallest_edges};
+pub use default::{BaseModelDefaultError, reset_team_default, set_default, set_team_default};
+pub use here::present;
 pub use offer::{Removal, RemoveBaseModelError, Uses, offer, remove, unfinished_jobs};
+pub use sharing::{Audience, ShareBaseModelError, audiences, share, share_with_everyone, unshare};
 
 failures! {
     /// Why [`register`] refused.
@@ -67,6 +72,7 @@ pub async fn register(
                 name: Set(name),
                 enabled: Set(true),
                 is_default: Set(is_first),
+                for_everyone: Set(true),
                 created_at: Set(ctx.now()),
                 ..Default::default()
             };
@@ -101,35 +107,8 @@ fn describe(
     Ok(())
 }
 
-/// Makes a base model the one that is taken when nobody names one.
-///
-/// # Errors
-/// [`Refused::NotFound`]; [`Invalid`] with `BASE_MODEL_DISABLED` when it is no longer offered.
-pub async fn set_default(ctx: &Context, id: Uuid) -> Result<base_model::Model, ReadError> {
-    let tx = ctx.db.write().await?;
-    let mut row = base_model::Entity::find_by_id(id).one(&tx).await?.ok_or_else(missing)?;
-    check_offered(&row)?;
-    base_model::Entity::update_many().col_expr(base_model::Column::IsDefault, Expr::value(false)).exec(&tx).await?;
-    base_model::Entity::update_many()
-        .col_expr(base_model::Column::IsDefault, Expr::value(true))
-        .filter(base_model::Column::Id.eq(id))
-        .exec(&tx)
-        .await?;
-    ctx.commit(tx).await?;
-    row.is_default = true;
-    Ok(row)
-}
-
 fn missing() -> Refused {
     Refused::NotFound("base model")
-}
-
-/// The base models that may be used, the default one first. There are few: the list has no pages.
-///
-/// # Errors
-/// What the database says.
-pub async fn list(ctx: &Context) -> Result<Vec<base_model::Model>, ReadError> {
-    Ok(enabled(ctx.db.read()).await?)
 }
 
 /// Every base model, those too that are no longer offered; the default one first.
@@ -160,23 +139,6 @@ pub async fn find(ctx: &Context, name_or_id: &str) -> Result<Option<base_model::
     }
 }
 
-async fn enabled<C: ConnectionTrait>(db: &C) -> Result<Vec<base_model::Model>, DbErr> {
-    base_model::Entity::find()
-        .filter(base_model::Column::Enabled.eq(true))
-        .order_by_desc(base_model::Column::IsDefault)
-        .order_by_asc(base_model::Column::Name)
-        .all(db)
-        .await
-}
-
-/// A base model, also one that is no longer offered.
-///
-/// # Errors
-/// [`Refused::NotFound`].
-pub async fn get(ctx: &Context, id: Uuid) -> Result<base_model::Model, ReadError> {
-    Ok(base_model::Entity::find_by_id(id).one(ctx.db.read()).await?.ok_or_else(missing)?)
-}
-
 /// Base models by key, for loaders; everybody may see them.
 ///
 /// # Errors
@@ -186,40 +148,12 @@ pub async fn by_ids(ctx: &Context, _: &Actor, ids: &[Uuid]) -> Result<HashMap<Uu
     Ok(select.all(ctx.db.read()).await?.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// The base model that somebody chose, or the default one, if it may be used.
-///
-/// # Errors
-/// [`Refused::NotFound`]; [`Invalid`] with `NO_BASE_MODEL` when the installation has none, `BASE_MODEL_DISABLED` when it is
-/// no longer offered.
-pub async fn choose(ctx: &Context, id: Option<Uuid>) -> Result<base_model::Model, ReadError> {
-    let Some(id) = id else {
-        let first = enabled(ctx.db.read()).await?.into_iter().next();
-        return first.ok_or_else(|| {
-            let message = "This installation has no base model. Ask whoever runs it to add one.";
-            Invalid::new("baseModelId", "NO_BASE_MODEL", message).into()
-        });
-    };
-    let row = get(ctx, id).await?;
-    check_offered(&row)?;
-    Ok(row)
-}
-
-fn check_offered(row: &base_model::Model) -> Result<(), Invalid> {
+fn check_enabled(row: &base_model::Model) -> Result<(), Invalid> {
     if row.enabled {
         return Ok(());
     }
     let message = format!("The base model `{}` is no longer offered here. Choose another.", row.title);
     Err(Invalid::new("baseModelId", "BASE_MODEL_DISABLED", message))
-}
-
-/// The shorter edge of the pictures that the default base model draws: smaller ones are too small to train on. 0 without
-/// a base model.
-///
-/// # Errors
-/// What the database says.
-pub async fn smallest_edge(ctx: &Context) -> Result<u32, DbErr> {
-    let first = enabled(ctx.db.read()).await?.into_iter().next();
-    Ok(first.map_or(0, |model| model.native_width.min(model.native_height).unsigned_abs()))
 }
 
 /// What the inspector found in a model's folder, as it was kept with its row.
@@ -246,19 +180,4 @@ pub async fn check_fit(ctx: &Context, lora: &InspectedLora, model: &base_model::
     let (lora, facts) = (lora.clone(), facts(model));
     let fits = inspect(&ctx.inspector, move |inspector| inspector.fits(&lora, &facts)).await?;
     Ok(fits.map_err(|rejected| Invalid::new("baseModelId", "BASE_MODEL_MISMATCH", rejected.0))?)
-}
-
-/// The first enabled base model that a LoRA fits, the default one before others.
-///
-/// # Errors
-/// What the database says.
-pub async fn matching(ctx: &Context, lora: &InspectedLora) -> Result<Option<base_model::Model>, ReadError> {
-    for model in enabled(ctx.db.read()).await? {
-        match check_fit(ctx, lora, &model).await {
-            Ok(()) => return Ok(Some(model)),
-            Err(ReadError::Invalid(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
 }

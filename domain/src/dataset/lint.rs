@@ -1,6 +1,6 @@
 //! What is wrong with a data set: near-duplicates, pictures that are too small or blurred, files that could not be read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use atelier_entities::{
     dataset_picture as picture,
@@ -65,10 +65,16 @@ pub async fn of_datasets(
     for row in rows {
         pictures.entry(row.dataset_id).or_default().push(row);
     }
-    let smallest_edge = base_model::smallest_edge(ctx).await?;
+    let teams: BTreeSet<Uuid> = pictures.values().flatten().map(|picture| picture.team_id).collect();
+    let teams: Vec<Uuid> = teams.into_iter().collect();
+    let edges = base_model::smallest_edges(ctx, &teams).await?;
     let mut findings = inspect(&ctx.inspector, move |inspector| {
-        let found =
-            pictures.into_iter().map(|(dataset, pictures)| (dataset, look_over(inspector, &pictures, smallest_edge)));
+        let found = pictures.into_iter().map(|(dataset, pictures)| {
+            // Without a base model no picture is too small.
+            let smallest =
+                pictures.first().and_then(|picture| edges.get(&picture.team_id)).copied().unwrap_or_default();
+            (dataset, look_over(inspector, &pictures, smallest))
+        });
         found.collect::<HashMap<_, _>>()
     })
     .await?;

@@ -1,9 +1,7 @@
 //! Asking for pictures.
 
 use atelier_entities::{base_model, generation, generation_lora, kinds::JobKind, lora_version as version, team};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
-};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, DatabaseTransaction, EntityTrait, IntoActiveModel};
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -66,7 +64,7 @@ pub struct WantedStart {
 pub struct StartGeneration {
     /// The team that pays and keeps the pictures; none is the person's own.
     pub team: Option<Uuid>,
-    /// The model; none is the one of the first LoRA, or the default one.
+    /// The model; none is the one of the first LoRA, or the team's default one.
     pub base_model: Option<Uuid>,
     /// What the pictures show.
     pub prompt: String,
@@ -98,10 +96,8 @@ pub struct StartGeneration {
 failures! {
     /// Why [`start`] refused.
     pub enum StartGenerationError {
-        /// There is no base model.
-        NoBaseModel => ("baseModelId", "NO_BASE_MODEL", "No base model is enabled. Ask an administrator to add one."),
-        /// The base model is switched off.
-        BaseModelDisabled => ("baseModelId", "BASE_MODEL_DISABLED", "This base model is not enabled. Choose another."),
+        /// The model that a LoRA was made for is not the team's to use.
+        NotOffered { model: String } => ("baseModelId", "BASE_MODEL_NOT_OFFERED", "The LoRA was made for {model}, which is not offered to this team. Name another base model that it fits, or ask whoever runs this installation to offer {model} to the team."),
         /// The same LoRA twice.
         RepeatedLora => ("loras", "REPEATED_LORA", "The same LoRA version is named twice. Name it once, with the strength it shall have."),
         /// The model does not take references.
@@ -138,7 +134,8 @@ pub async fn start(
         let earlier = generation::Entity::find_by_id(earlier).one(&tx).await?;
         return Ok(earlier.ok_or(Refused::NotFound(generation::Model::NAME))?);
     }
-    let model = choose_model(&tx, input.base_model, loras.first().and_then(|(lora, _)| lora.base_model_id)).await?;
+    let model =
+        choose_model(&tx, team.id, input.base_model, loras.first().and_then(|(lora, _)| lora.base_model_id)).await?;
     pictures::check_model(&input, &model)?;
     let facts = models::facts(&model);
     for (version, _) in &loras {
@@ -153,6 +150,7 @@ pub async fn start(
         created_by: Some(person.id),
         kind: JobKind::Generate,
         subject: row.id,
+        base_model: Some(model.id),
         payload: json!({}),
         priority: 2,
         max_attempts: 10,
@@ -195,18 +193,20 @@ async fn wanted(
 
 async fn choose_model(
     tx: &DatabaseTransaction,
+    team: Uuid,
     asked: Option<Uuid>,
     of_lora: Option<Uuid>,
 ) -> Result<base_model::Model, StartGenerationError> {
-    let model = match asked.or(of_lora) {
-        Some(id) => base_model::Entity::find_by_id(id).one(tx).await?.ok_or(Refused::NotFound("base model"))?,
-        None => base_model::Entity::find()
-            .filter(base_model::Column::IsDefault.eq(true))
-            .one(tx)
-            .await?
-            .ok_or(StartGenerationError::NoBaseModel)?,
-    };
-    if model.enabled { Ok(model) } else { Err(StartGenerationError::BaseModelDisabled) }
+    if asked.is_none()
+        && let Some(id) = of_lora
+    {
+        // Nobody named it: that it is not there would say nothing.
+        let model = base_model::Entity::find_by_id(id).one(tx).await?.ok_or(Refused::NotFound("base model"))?;
+        if !models::is_offered(tx, &model, team).await? {
+            return Err(StartGenerationError::NotOffered { model: model.title });
+        }
+    }
+    Ok(models::choose(tx, team, asked.or(of_lora)).await?)
 }
 
 fn row(

@@ -9,6 +9,7 @@ use sea_orm::{
     ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter, Statement, Value,
     sea_query::Expr,
 };
+use uuid::Uuid;
 
 use super::{Lease, LeaseError, Step, announce_end, progress};
 use crate::{context::Context, ledger};
@@ -22,14 +23,24 @@ pub struct Claim {
     pub lease: Lease,
 }
 
-/// Claims the next job: the highest priority first, then the team that was served longest ago, then the oldest.
+/// What a worker takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Takes<'a> {
+    /// Kinds of jobs.
+    pub kinds: &'a [JobKind],
+    /// The base models that it has the files of. Jobs that need none are for every worker.
+    pub base_models: &'a [Uuid],
+}
+
+/// Claims the next job that a worker takes: the highest priority first, then the team that was served longest ago, then
+/// the oldest.
 ///
 /// # Errors
 /// What the database says.
-pub async fn claim(ctx: &Context, worker: &str, kinds: &[JobKind]) -> Result<Option<Claim>, LeaseError> {
+pub async fn claim(ctx: &Context, worker: &str, takes: Takes<'_>) -> Result<Option<Claim>, LeaseError> {
     let now = ctx.now();
     let tx = ctx.db.write().await?;
-    let job = job::Entity::find().from_raw_sql(claim_statement(ctx, worker, kinds, now)).one(&tx).await?;
+    let job = job::Entity::find().from_raw_sql(claim_statement(ctx, worker, takes, now)).one(&tx).await?;
     let Some(job) = job else {
         tx.rollback().await?;
         return Ok(None);
@@ -40,20 +51,24 @@ pub async fn claim(ctx: &Context, worker: &str, kinds: &[JobKind]) -> Result<Opt
     Ok(Some(Claim { job, lease }))
 }
 
-fn claim_statement(ctx: &Context, worker: &str, kinds: &[JobKind], now: DateTime<Utc>) -> Statement {
+fn claim_statement(ctx: &Context, worker: &str, takes: Takes<'_>, now: DateTime<Utc>) -> Statement {
     let backend = ctx.db.backend();
-    let kinds: Vec<String> = kinds.iter().map(|kind| format!("'{}'", kind.to_value())).collect();
+    let kinds: Vec<String> = takes.kinds.iter().map(|kind| format!("'{}'", kind.to_value())).collect();
+    let mut values: Vec<Value> = vec![worker.into(), (now + lease_length(ctx)).into(), now.into()];
+    let served: Vec<String> = (values.len() + 1..).take(takes.base_models.len()).map(|at| format!("${at}")).collect();
+    let has = if served.is_empty() { String::new() } else { format!("OR j.base_model_id IN ({})", served.join(", ")) };
+    values.extend(takes.base_models.iter().map(|id| Value::from(*id)));
     let skip_locked = if backend == DbBackend::Postgres { "FOR UPDATE OF j SKIP LOCKED" } else { "" };
     let sql = format!(
         "UPDATE job SET state = 'running', worker = $1, lease_expires_at = $2, fence = fence + 1, attempts = attempts + 1, \
          started_at = $3, error = NULL \
          WHERE id = (SELECT j.id FROM job j WHERE j.state = 'queued' AND j.run_at <= $3 AND j.kind IN ({}) \
+         AND (j.base_model_id IS NULL {has}) \
          ORDER BY j.priority DESC, \
          (SELECT MAX(r.started_at) FROM job r WHERE r.team_id = j.team_id) ASC NULLS FIRST, j.id ASC LIMIT 1 {skip_locked}) \
          RETURNING *",
         kinds.join(", ")
     );
-    let values: [Value; 3] = [worker.into(), (now + lease_length(ctx)).into(), now.into()];
     Statement::from_sql_and_values(backend, sql, values)
 }
 

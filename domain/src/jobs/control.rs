@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use atelier_entities::{
-    job,
+    base_model, job,
     kinds::{JobKind, JobState},
     scope::Scoped,
 };
@@ -19,6 +19,7 @@ use super::{Step, claim, progress};
 use crate::{
     actor::Actor,
     audit,
+    base_model::is_offered,
     context::Context,
     error::{ReadError, Refused},
     failures, ledger,
@@ -39,6 +40,8 @@ failures! {
     pub enum RetryJobError {
         /// It has not failed.
         NotFailed => ("id", "JOB_NOT_FAILED", "Only a failed or cancelled job can be tried again. Start a new one instead."),
+        /// Its base model is not the team's to use any more.
+        NotOffered { model: String } => ("id", "BASE_MODEL_NOT_OFFERED", "The base model {model} is not offered to this team any more. Start a new job with another."),
     }
 }
 
@@ -117,7 +120,7 @@ pub async fn cancel(ctx: &Context, actor: &Actor, id: Uuid) -> Result<job::Model
 /// Queues a failed or cancelled job again; its credits are set aside anew. Training goes on from its last checkpoint.
 ///
 /// # Errors
-/// [`RetryJobError::NotFailed`], or an [`Invalid`](crate::error::Invalid) with `NOT_ENOUGH_CREDITS`.
+/// [`RetryJobError`], or an [`Invalid`](crate::error::Invalid) with `NOT_ENOUGH_CREDITS`.
 pub async fn retry(ctx: &Context, actor: &Actor, id: Uuid) -> Result<job::Model, RetryJobError> {
     let tx = ctx.db.write().await?;
     let job = locked(&tx, id).await?.ok_or(Refused::NotFound(job::Model::NAME))?;
@@ -125,6 +128,7 @@ pub async fn retry(ctx: &Context, actor: &Actor, id: Uuid) -> Result<job::Model,
     if !matches!(job.state, JobState::Failed | JobState::Cancelled) {
         return Err(RetryJobError::NotFailed);
     }
+    refuse_what_is_not_offered(&tx, &job).await?;
     // A new fence number: the bookings of this run get names of their own, and no old worker can write.
     let run = job.fence + 1;
     if let Err(error) = ledger::reserve(&tx, ctx, job.team_id, job.credits, job.id, run).await {
@@ -145,6 +149,16 @@ pub async fn retry(ctx: &Context, actor: &Actor, id: Uuid) -> Result<job::Model,
     audit::record(&tx, ctx, &permit, Some(id), json!({ "do": "retry" })).await?;
     ctx.commit(tx).await?;
     Ok(get(ctx, &Actor::System, id).await.map_err(anyhow::Error::from)?)
+}
+
+/// A job that is queued anew needs what a new one would need.
+async fn refuse_what_is_not_offered(tx: &DatabaseTransaction, job: &job::Model) -> Result<(), RetryJobError> {
+    let Some(id) = job.base_model_id else { return Ok(()) };
+    let Some(model) = base_model::Entity::find_by_id(id).one(tx).await? else { return Ok(()) };
+    if model.enabled && is_offered(tx, &model, job.team_id).await? {
+        return Ok(());
+    }
+    Err(RetryJobError::NotOffered { model: model.title })
 }
 
 /// Jobs by key, for loaders; those that the actor may not see are left out.

@@ -6,6 +6,8 @@ pub mod claim;
 pub mod control;
 pub mod progress;
 mod step;
+pub mod waiting;
+pub mod workers;
 
 use atelier_entities::{
     job,
@@ -60,6 +62,8 @@ pub struct NewJob {
     pub kind: JobKind,
     /// The row that says it in full.
     pub subject: Uuid,
+    /// The base model that whoever does it must have; none: anybody may.
+    pub base_model: Option<Uuid>,
     /// Facts that the subject does not hold.
     pub payload: Json,
     /// Higher first.
@@ -83,6 +87,7 @@ pub async fn enqueue<C: ConnectionTrait>(tx: &C, ctx: &Context, new: NewJob) -> 
         created_by: Set(new.created_by),
         kind: Set(new.kind),
         subject_id: Set(new.subject),
+        base_model_id: Set(new.base_model),
         payload: Set(new.payload),
         state: Set(JobState::Queued),
         priority: Set(new.priority),

@@ -118,7 +118,7 @@ pub async fn import(
     authorize(actor, Action::UploadRead, &upload)?;
     let facts = checked_facts(&upload)?;
     let words = check_words(&input, &facts)?;
-    let base_model = base_model(ctx, &input, facts.as_ref()).await?;
+    let base_model = base_model(ctx, upload.team_id, &input, facts.as_ref()).await?;
 
     let tx = ctx.db.write().await?;
     let once = idempotency::begin(&tx, ctx, person.id, key, "importLora", &input).await?;
@@ -219,14 +219,15 @@ fn tidy(words: impl Iterator<Item = String>, most: usize, longest: usize) -> Vec
 
 async fn base_model(
     ctx: &Context,
+    team: Uuid,
     input: &ImportLora,
     facts: Option<&InspectedLora>,
 ) -> Result<Option<base_model::Model>, ReadError> {
     let Some(facts) = facts else { return Ok(None) };
     match input.base_model {
-        None => base_models::matching(ctx, facts).await,
+        None => base_models::matching(ctx, team, facts).await,
         Some(id) => {
-            let model = base_models::choose(ctx, Some(id)).await?;
+            let model = base_models::choose(ctx.db.read(), team, Some(id)).await?;
             base_models::check_fit(ctx, facts, &model).await?;
             Ok(Some(model))
         }

@@ -48,6 +48,7 @@ pub async fn enqueue<C: ConnectionTrait>(
         created_by: Some(created_by),
         kind: JobKind::Preview,
         subject: version.id,
+        base_model: version.base_model_id,
         payload: json!({}),
         priority: 1,
         max_attempts: 10,

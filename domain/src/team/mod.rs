@@ -28,6 +28,7 @@ use crate::{
     context::Context,
     error::{Invalid, ReadError, Refused},
     failures,
+    id::{Noun, decode},
     idempotency::{self, KeyError},
     ledger,
     page::{self, Direction, Page, PageRequest},
@@ -151,6 +152,19 @@ pub async fn get(ctx: &Context, actor: &Actor, id: Uuid) -> Result<team::Model, 
     let row = team::Entity::find_by_id(id).one(ctx.db.read()).await?.ok_or(Refused::NotFound(team::Model::NAME))?;
     authorize(actor, Action::TeamRead, &row)?;
     Ok(row)
+}
+
+/// The team of a slug or an id, for whoever runs the installation.
+///
+/// # Errors
+/// What the database says.
+pub async fn find(ctx: &Context, slug_or_id: &str) -> Result<Option<team::Model>, ReadError> {
+    let named = match decode(Noun::Team, slug_or_id) {
+        Ok(id) => team::Column::Id.eq(id),
+        Err(_) => team::Column::Slug.eq(slug_or_id),
+    };
+    let select = team::Entity::find().filter(named).filter(team::Column::DeletedAt.is_null());
+    Ok(select.one(ctx.db.read()).await?)
 }
 
 /// The actor's teams, oldest first; their own is the first.

@@ -16,9 +16,9 @@ use uuid::Uuid;
 use super::defaults::{Defaults, EPOCHS, STRENGTH};
 use crate::{
     actor::Actor,
-    audit,
+    audit, base_model as base_models,
     context::Context,
-    error::{Invalid, Refused},
+    error::{Invalid, ReadError, Refused},
     failures,
     idempotency::{self, KeyError},
     jobs::{self, NewJob},
@@ -36,7 +36,7 @@ const PICTURES: std::ops::RangeInclusive<u64> = 4..=200;
 pub struct StartTraining {
     /// The pictures.
     pub dataset: Uuid,
-    /// The model to train on; none is the default one.
+    /// The model to train on; none is the team's default one.
     pub base_model: Option<Uuid>,
     /// The LoRA that gets a new version; none makes a LoRA.
     pub lora: Option<Uuid>,
@@ -78,10 +78,6 @@ failures! {
         /// Too many pictures.
         TooManyPictures { found: u64, most: u64 } =>
             ("datasetId", "TOO_MANY_PICTURES", "This data set holds {found} pictures; at most {most} are trained on, and 10 to 30 do best. Remove some."),
-        /// There is no base model.
-        NoBaseModel => ("baseModelId", "NO_BASE_MODEL", "No base model is enabled. Ask an administrator to add one."),
-        /// The base model is switched off.
-        BaseModelDisabled => ("baseModelId", "BASE_MODEL_DISABLED", "This base model is not enabled. Choose another."),
         /// The LoRA was deleted.
         LoraDeleted => ("loraId", "LORA_DELETED", "This LoRA was deleted. Choose another or make a new one."),
         /// The LoRA belongs to another team than the data set.
@@ -89,7 +85,7 @@ failures! {
     }
 }
 
-widen!(KeyError => StartTrainingError);
+widen!(KeyError, ReadError => StartTrainingError);
 widen!(CreateLoraError => StartTrainingError);
 
 /// Starts a training: in one transaction its credits are set aside and run and job are written.
@@ -111,7 +107,7 @@ pub async fn start(ctx: &Context, actor: &Actor, input: StartTraining) -> Result
         return Ok(run::Entity::find_by_id(earlier).one(&tx).await?.ok_or(Refused::NotFound(run::Model::NAME))?);
     }
     let pictures = count_pictures(&tx, dataset.id).await?;
-    let base_model = choose_base_model(&tx, input.base_model).await?;
+    let base_model = base_models::choose(&tx, dataset.team_id, input.base_model).await?;
     let plan = Plan::check(ctx, &input, Defaults::of(&base_model))?;
     let lora = choose_lora(&tx, ctx, actor, person.id, &input, &dataset).await?;
     let prompts = sample_prompts(&tx, &input, dataset.id).await?;
@@ -121,6 +117,7 @@ pub async fn start(ctx: &Context, actor: &Actor, input: StartTraining) -> Result
         created_by: Some(person.id),
         kind: JobKind::Train,
         subject: run.id,
+        base_model: Some(base_model.id),
         payload: json!({}),
         priority: 0,
         max_attempts: 10,
@@ -227,22 +224,6 @@ async fn count_pictures(tx: &DatabaseTransaction, dataset: Uuid) -> Result<i32, 
         return Err(StartTrainingError::TooManyPictures { found, most: *PICTURES.end() });
     }
     Ok(i32::try_from(found).unwrap_or(i32::MAX))
-}
-
-async fn choose_base_model(
-    tx: &DatabaseTransaction,
-    id: Option<Uuid>,
-) -> Result<base_model::Model, StartTrainingError> {
-    let Some(id) = id else {
-        let default = base_model::Entity::find()
-            .filter(base_model::Column::IsDefault.eq(true))
-            .filter(base_model::Column::Enabled.eq(true))
-            .one(tx)
-            .await?;
-        return default.ok_or(StartTrainingError::NoBaseModel);
-    };
-    let model = base_model::Entity::find_by_id(id).one(tx).await?.ok_or(Refused::NotFound("base model"))?;
-    if model.enabled { Ok(model) } else { Err(StartTrainingError::BaseModelDisabled) }
 }
 
 async fn choose_lora(

@@ -82,22 +82,17 @@ async fn look(ctx: &Context, row: &upload::Model, file: &Path) -> anyhow::Result
     }
     let path: PathBuf = file.to_owned();
     match row.purpose {
-        UploadPurpose::DatasetPicture => {
+        UploadPurpose::DatasetPicture | UploadPurpose::GenerationPicture => {
             let mut picture = match inspect(&ctx.inspector, move |inspector| inspector.picture(&path)).await? {
                 Ok(picture) => Box::new(picture),
                 Err(rejected) => return Ok(Verdict::Rejected(rejected.0)),
             };
             let png = ctx.blobs.put(std::mem::take(&mut picture.png), "image/png").await?;
+            if row.purpose == UploadPurpose::GenerationPicture {
+                return Ok(Verdict::GenerationPicture { picture, png });
+            }
             let thumbnail = ctx.blobs.put(std::mem::take(&mut picture.thumbnail_webp), "image/webp").await?;
             Ok(Verdict::Picture { picture, png, thumbnail })
-        }
-        UploadPurpose::GenerationPicture => {
-            let mut picture = match inspect(&ctx.inspector, move |inspector| inspector.picture(&path)).await? {
-                Ok(picture) => Box::new(picture),
-                Err(rejected) => return Ok(Verdict::Rejected(rejected.0)),
-            };
-            let png = ctx.blobs.put(std::mem::take(&mut picture.png), "image/png").await?;
-            Ok(Verdict::GenerationPicture { picture, png })
         }
         UploadPurpose::LoraFile => {
             let facts = match inspect(&ctx.inspector, move |inspector| inspector.lora(&path)).await? {

@@ -33,7 +33,7 @@ use clap::Parser;
 
 use super::{say, start_log};
 use crate::{
-    config::{DeviceSettings, HouseSettings, LogSettings, S3Settings, ServeSettings},
+    config::{DeviceSettings, HouseSettings, LogSettings, S3Settings, ServeSettings, WorkerSettings},
     server,
     service::Service,
     telemetry::LogFormat,
@@ -135,6 +135,7 @@ fn settings(data: &Path, device: DeviceSettings) -> ServeSettings {
             log: log(),
         },
         device,
+        work: WorkerSettings { model_check_seconds: 60 },
         public_url: None,
         production: false,
         smtp_url: None,

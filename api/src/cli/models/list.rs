@@ -1,17 +1,18 @@
 //! `atelier models list`.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use atelier_domain::{
-    base_model,
+    base_model::{self, Audience},
     entities::base_model::Model,
     id::{Noun, encode},
+    jobs::workers::{self, RunningWorker},
     ports::inspector::model_folder,
 };
 use clap::Parser;
 use serde::Serialize;
 
-use super::{say, start_log};
+use super::{say, shown, start_log};
 use crate::{
     config::HouseSettings,
     house::{self, STARTER, SearchUse},
@@ -36,6 +37,9 @@ struct Listed {
     name: String,
     title: String,
     default: bool,
+    default_of: BTreeSet<String>,
+    offered_to: OfferedTo,
+    workers: Vec<String>,
     family: String,
     variant: String,
     width: i32,
@@ -44,6 +48,14 @@ struct Listed {
     source: Source,
     folder: String,
     state: State,
+}
+
+/// For whom a base model is, while it is offered at all.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum OfferedTo {
+    Everyone,
+    Teams(BTreeSet<String>),
 }
 
 /// Where a base model comes from.
@@ -73,8 +85,14 @@ impl List {
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
         let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let mut audiences = base_model::audiences(&house).await?;
+        let workers = workers::running(&house).await?;
         let models = base_model::list_all(&house).await?.into_iter();
-        let listed: Vec<Listed> = models.map(|model| Listed::of(model, &house.settings.models)).collect();
+        let listed = models.map(|model| {
+            let audience = audiences.remove(&model.id).unwrap_or_default();
+            Listed::of(model, audience, &workers, &house.settings.models)
+        });
+        let listed: Vec<Listed> = listed.collect();
         if self.json {
             say(serde_json::to_string_pretty(&listed)?);
             return Ok(());
@@ -87,7 +105,7 @@ impl List {
 }
 
 impl Listed {
-    fn of(model: Model, models: &Path) -> Self {
+    fn of(model: Model, audience: Audience, workers: &[RunningWorker], models: &Path) -> Self {
         let folder = model_folder(models, &model.folder);
         let state = match (model.enabled, folder.is_dir()) {
             (false, _) => State::Withdrawn,
@@ -100,6 +118,9 @@ impl Listed {
             name: model.name,
             title: model.title,
             default: model.is_default,
+            default_of: audience.default_of,
+            offered_to: if model.for_everyone { OfferedTo::Everyone } else { OfferedTo::Teams(audience.teams) },
+            workers: workers.iter().filter(|worker| worker.has(model.id)).map(|worker| worker.name.clone()).collect(),
             family: model.family,
             variant: model.variant,
             width: model.native_width,
@@ -111,7 +132,21 @@ impl Listed {
     }
 
     fn line(&self) -> String {
-        let default = if self.default { " (default)" } else { "" };
+        let default = match (self.default, self.default_of.is_empty()) {
+            (true, true) => " (default)".to_owned(),
+            (false, true) => String::new(),
+            (true, false) => format!(" (default, and of {})", shown(&self.default_of)),
+            (false, false) => format!(" (default of {})", shown(&self.default_of)),
+        };
+        let offered_to = match &self.offered_to {
+            OfferedTo::Everyone => "offered to everyone".to_owned(),
+            OfferedTo::Teams(teams) if teams.is_empty() => "offered to no team".to_owned(),
+            OfferedTo::Teams(teams) => format!("offered to {}", shown(teams)),
+        };
+        let workers = match self.workers.as_slice() {
+            [] => "no running worker has it".to_owned(),
+            workers => format!("workers that have it: {}", shown(workers)),
+        };
         let source = match &self.source {
             Source::Bundled => "ships with Atelier".to_owned(),
             Source::Added => "added by its path".to_owned(),
@@ -121,12 +156,12 @@ impl Listed {
             Source::Unreadable => "from a hub, its manifest cannot be read".to_owned(),
         };
         let state = match self.state {
-            State::Offered => "offered",
-            State::Withdrawn => "not offered any more",
-            State::FolderMissing => "its folder is missing",
+            State::Offered => offered_to,
+            State::Withdrawn => "not offered any more".to_owned(),
+            State::FolderMissing => format!("{offered_to}, its folder is missing here"),
         };
         format!(
-            "{}{default}: {} {}, {}x{}, licence {}, {source}, in {}, {state}",
+            "{}{default}: {} {}, {}x{}, licence {}, {source}, in {}, {state}, {workers}",
             self.name, self.family, self.variant, self.width, self.height, self.license, self.folder
         )
     }

@@ -5,12 +5,14 @@ mod default;
 mod list;
 mod pull;
 mod remove;
+mod share;
+mod unshare;
 mod verify;
 
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use atelier_domain::{base_model, context::Context, entities};
+use atelier_domain::{base_model, context::Context, entities, team};
 use clap::{Parser, Subcommand};
 
 use super::{say, start_log};
@@ -28,10 +30,14 @@ enum ModelsCommand {
     Add(Box<add::Add>),
     /// Download a model from the Hugging Face hub into the data folder and make it a base model
     Pull(Box<pull::Pull>),
-    /// List the base models: licence, where they come from, whether they are offered
+    /// List the base models: licence, where they come from, for whom they are, which workers have them
     List(Box<list::List>),
-    /// Make a base model the one that is taken when nobody names one
+    /// Make a base model the one that is taken when nobody names one, everywhere or in a team
     Default(Box<default::ChooseDefault>),
+    /// Offer a base model to chosen teams only, or to everyone
+    Share(Box<share::Share>),
+    /// Offer a base model to a team no longer
+    Unshare(Box<unshare::Unshare>),
     /// Take a base model out of the offer
     Remove(Box<remove::Remove>),
     /// Check the files of a base model; status 1 when something is wrong
@@ -49,6 +55,8 @@ impl Models {
             ModelsCommand::Pull(pull) => pull.run().await?,
             ModelsCommand::List(list) => list.run().await?,
             ModelsCommand::Default(default) => default.run().await?,
+            ModelsCommand::Share(share) => share.run().await?,
+            ModelsCommand::Unshare(unshare) => unshare.run().await?,
             ModelsCommand::Remove(remove) => remove.run().await?,
             ModelsCommand::Verify(verify) => return verify.run().await,
         }
@@ -61,6 +69,27 @@ async fn named(house: &Context, name_or_id: &str) -> anyhow::Result<entities::ba
     base_model::find(house, name_or_id)
         .await?
         .with_context(|| format!("There is no base model `{name_or_id}`. `atelier models list` lists them."))
+}
+
+/// The team that somebody names.
+async fn team_named(house: &Context, slug_or_id: &str) -> anyhow::Result<entities::team::Model> {
+    team::find(house, slug_or_id)
+        .await?
+        .with_context(|| format!("There is no team `{slug_or_id}`. Give its name in addresses, or its id."))
+}
+
+/// The teams that somebody names.
+async fn teams_named(house: &Context, slugs_or_ids: &[String]) -> anyhow::Result<Vec<entities::team::Model>> {
+    let mut teams = Vec::with_capacity(slugs_or_ids.len());
+    for name in slugs_or_ids {
+        teams.push(team_named(house, name).await?);
+    }
+    Ok(teams)
+}
+
+/// Names, as a sentence has them.
+fn shown<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Offers a base model that was made known, and makes it the default one if that is wished.

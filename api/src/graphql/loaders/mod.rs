@@ -77,6 +77,8 @@ macro_rules! loaders {
 loaders! {
     /// Jobs by key.
     jobs: job::Model => jobs::control::by_ids,
+    /// What jobs wait for.
+    job_waits: String => jobs::waiting::reasons,
     /// Training runs by key.
     training_runs: training_run::Model => training::by_ids,
     /// Epochs of a training run.

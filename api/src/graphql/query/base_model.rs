@@ -15,15 +15,21 @@ pub struct BaseModelQuery;
 
 #[Object]
 impl BaseModelQuery {
-    /// A base model.
+    /// A base model that is offered to everyone or to one of your teams.
     async fn base_model(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Result<BaseModel> {
         let id = decode(Noun::BaseModel, &id)?;
-        base_models::get(ctx.house(), id).await.map(BaseModel).map_err(failure::read_error)
+        base_models::get(ctx.house(), ctx.actor(), id).await.map(BaseModel).map_err(failure::read_error)
     }
 
-    /// The base models of this installation, the default one first.
-    async fn base_models(&self, ctx: &Context<'_>) -> Result<Vec<BaseModel>> {
-        let models = base_models::list(ctx.house()).await.map_err(failure::read_error)?;
+    /// The base models that are offered to everyone or to your teams, the installation's default first; of one team, the
+    /// one first that it uses when nobody names one.
+    async fn base_models(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Offered to one of your teams only.")] team_id: Option<ID>,
+    ) -> Result<Vec<BaseModel>> {
+        let team = team_id.map(|id| decode(Noun::Team, &id)).transpose()?;
+        let models = base_models::list(ctx.house(), ctx.actor(), team).await.map_err(failure::read_error)?;
         Ok(models.into_iter().map(BaseModel).collect())
     }
 }

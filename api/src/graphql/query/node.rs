@@ -147,7 +147,7 @@ async fn find(ctx: &Context<'_>, noun: Noun, id: Uuid) -> Result<Node, ReadError
         Noun::Upload => Upload(upload::get(house, actor, id).await?).into(),
         Noun::Dataset => Dataset(dataset::get(house, actor, id).await?).into(),
         Noun::DatasetPicture => DatasetPicture(pictures::one(house, actor, id).await?).into(),
-        Noun::BaseModel => BaseModel(base_model::get(house, id).await?).into(),
+        Noun::BaseModel => BaseModel(base_model::get(house, actor, id).await?).into(),
         Noun::Lora => Lora(lora::get(house, actor, id).await?).into(),
         Noun::LoraVersion => LoraVersion(versions::get(house, actor, id).await?.1).into(),
         Noun::Preview => Preview(preview::get(house, actor, id).await?).into(),

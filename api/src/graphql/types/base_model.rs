@@ -70,7 +70,7 @@ impl BaseModel {
         self.0.distilled
     }
 
-    /// Whether it is taken when nobody names one.
+    /// Whether it is taken when nobody names one, unless a team has a default of its own.
     async fn is_default(&self) -> bool {
         self.0.is_default
     }

@@ -1,6 +1,6 @@
 //! Jobs.
 
-use async_graphql::{Enum, ID, Object};
+use async_graphql::{Context, Enum, ID, Object, Result};
 use atelier_domain::{
     entities::{job, kinds},
     id::Noun,
@@ -9,7 +9,7 @@ use atelier_domain::{
 use chrono::{DateTime, Utc};
 
 use super::job_event::JobProgress;
-use crate::graphql::{context::encode, scalars::BigInt};
+use crate::graphql::{context::encode, loaders::load, scalars::BigInt};
 
 /// What a job does.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,12 @@ impl Job {
     /// Where it stands.
     async fn state(&self) -> JobState {
         self.0.state.into()
+    }
+
+    /// What it waits for, in a sentence, when no worker that is running can take it; null when it is only waiting for its
+    /// turn, or is not waiting.
+    async fn waiting_for(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        load(ctx, |loaders| &loaders.job_waits, self.0.id).await
     }
 
     /// How often a worker began it.
