@@ -2,10 +2,13 @@
 """Does what `atelier bench inference` does with the reference implementation: the same folder, the same size and steps, in the
 same run, alternating.
 
-    pip install torch diffusers transformers safetensors
+    pip install torch diffusers transformers safetensors peft
     python tests/bench/reference_inference.py target/release/atelier FOLDER --size 64x64 --steps 4 [--rounds 5] [--device cpu] [--dtype f32]
+    python tests/bench/reference_inference.py target/release/atelier FOLDER --size 64x64 --steps 4 --train [--batch 1]
 
-Prints one line of JSON: the medians of both in milliseconds, and the reference's over ours (above 1 we are faster).
+Prints one line of JSON: the medians of both in milliseconds, and the reference's over ours (above 1 we are faster). With
+`--train` of steps of a LoRA training, with `peft`'s pairs of rank 16 beside the same layers and PyTorch's AdamW; otherwise of
+generating.
 """
 import argparse
 import json
@@ -15,6 +18,10 @@ import time
 
 import torch
 from diffusers import DiffusionPipeline
+
+
+# What `atelier bench inference --train` trains.
+RANK = 16
 
 
 def finish(device):
@@ -44,6 +51,38 @@ class Flux2:
         ).images
 
 
+    @property
+    def network(self):
+        return self.pipeline.transformer
+
+    def is_trained(self, layer):
+        outer = ("x_embedder", "context_embedder", "proj_out", "modulation")
+        return layer.startswith(("transformer_blocks.", "single_transformer_blocks.")) or any(part in layer for part in outer)
+
+    def learnt(self, batch):
+        """A drawn picture's latents and a text, as a training caches them."""
+        packed, ids = self.pipeline.prepare_latents(
+            batch, self.network.config.in_channels // 4, self.height, self.width, torch.float32, self.pipeline.device, None,
+        )
+        embeds, text_ids = self.pipeline.encode_prompt(
+            prompt="a", max_sequence_length=self.length, text_encoder_out_layers=self.states
+        )
+        return packed, ids, embeds.expand(batch, -1, -1), text_ids.expand(batch, -1, -1)
+
+    def loss(self, learnt):
+        """Rectified flow, at times as Stable Diffusion 3 draws them."""
+        picture, ids, embeds, text_ids = learnt
+        noise = torch.randn_like(picture)
+        time = torch.sigmoid(0.4 + torch.randn(len(picture), device=picture.device))
+        share = time[:, None, None]
+        guidance = torch.full_like(time, 3.5) if self.network.config.guidance_embeds else None
+        predicted = self.network(
+            hidden_states=((1 - share) * picture + share * noise).to(embeds.dtype), encoder_hidden_states=embeds, timestep=time,
+            guidance=guidance, img_ids=ids, txt_ids=text_ids, return_dict=False,
+        )[0]
+        return (predicted.float() - (noise - picture)).square().mean()
+
+
 class Sdxl:
     """SDXL: token ids → context → steps → picture."""
 
@@ -62,6 +101,78 @@ class Sdxl:
             num_inference_steps=steps, guidance_scale=0.0 if self.distilled else 5.0, output_type="latent",
             callback_on_step_end=after_step,
         ).images
+
+    @property
+    def network(self):
+        return self.pipeline.unet
+
+    def is_trained(self, layer):
+        return "attentions." in layer
+
+    def learnt(self, batch):
+        """A drawn picture's latents and a text, as a training caches them."""
+        edges = (self.height // self.pipeline.vae_scale_factor, self.width // self.pipeline.vae_scale_factor)
+        latents = torch.randn(batch, self.network.config.in_channels, *edges, device=self.pipeline.device)
+        embeds, _, pooled, _ = self.text()
+        sizes = torch.tensor([[self.height, self.width, 0, 0, self.height, self.width]] * batch, device=self.pipeline.device)
+        return latents, embeds.expand(batch, -1, -1), pooled.expand(batch, -1), sizes
+
+    def loss(self, learnt):
+        """Prediction of noise, or of velocity, at times that are each as likely as any other."""
+        picture, embeds, pooled, sizes = learnt
+        config = self.pipeline.scheduler.config
+        # The same schedule as `DDPMScheduler`'s, which every SDXL was trained with.
+        betas = torch.linspace(config.beta_start**0.5, config.beta_end**0.5, config.num_train_timesteps).square()
+        signal = torch.cumprod(1 - betas, 0).to(picture.device)
+        noise = torch.randn_like(picture)
+        times = torch.randint(0, config.num_train_timesteps, (len(picture),), device=picture.device)
+        kept, added = signal[times].sqrt()[:, None, None, None], (1 - signal[times]).sqrt()[:, None, None, None]
+        predicted = self.network(
+            (kept * picture + added * noise).to(embeds.dtype), times, encoder_hidden_states=embeds,
+            added_cond_kwargs={"text_embeds": pooled, "time_ids": sizes}, return_dict=False,
+        )[0]
+        wanted = kept * noise - added * picture if config.prediction_type == "v_prediction" else noise
+        return (predicted.float() - wanted).square().mean()
+
+
+class Training:
+    """A LoRA training as ours: a frozen network, pairs in f32, gradients no longer than 1 all together, AdamW."""
+
+    def __init__(self, subject, batch):
+        from peft import LoraConfig
+
+        self.subject, network = subject, subject.network
+        network.requires_grad_(False)
+        linear = [name for name, layer in network.named_modules() if isinstance(layer, torch.nn.Linear)]
+        layers = [name for name in linear if subject.is_trained(name)]
+        network.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=layers))
+        self.trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        for parameter in self.trained:
+            parameter.data = parameter.data.float()
+        self.parameters = sum(parameter.numel() for parameter in self.trained)
+        self.optimiser = torch.optim.AdamW(self.trained, lr=1e-4, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.01)
+        with torch.no_grad():
+            self.learnt = subject.learnt(batch)
+
+    def step(self, device):
+        """Milliseconds of a step, and of its parts."""
+        moments = [time.perf_counter()]
+
+        def lap():
+            finish(device)
+            moments.append(time.perf_counter())
+
+        loss = self.subject.loss(self.learnt)
+        lap()
+        loss.backward()
+        lap()
+        torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        lap()
+        forward, backward, optimiser = (1000 * (later - earlier) for earlier, later in zip(moments, moments[1:]))
+        return {"train_step": forward + backward + optimiser, "train_forward": forward, "train_backward": backward,
+                "train_optimiser": optimiser}
 
 
 def once(subject, steps, device):
@@ -84,12 +195,49 @@ def once(subject, steps, device):
     return {"text": 1000 * (text - begun), "step": laps}
 
 
-def ours(binary, arguments):
+def ours(arguments):
     command = [
-        binary, "bench", "inference", "--folder", arguments.folder, "--size", arguments.size, "--steps", str(arguments.steps),
-        "--repeats", "3", "--device", arguments.device, "--dtype", arguments.dtype, "--json",
+        arguments.binary, "bench", "inference", "--folder", arguments.folder, "--size", arguments.size,
+        "--steps", str(arguments.steps), "--repeats", "3", "--device", arguments.device, "--dtype", arguments.dtype, "--json",
     ]
+    if arguments.train:
+        command += ["--train", "--batch", str(arguments.batch)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def generating(subject, arguments):
+    """Measures both by turns: milliseconds of each stage, theirs and ours."""
+    once(subject, arguments.steps, arguments.device)
+    theirs, own = {"text": [], "step": []}, {"text": [], "step": []}
+    for _ in range(arguments.rounds):
+        measured = once(subject, arguments.steps, arguments.device)
+        theirs["text"].append(measured["text"])
+        # The first step of the reference also draws noise and sets its scheduler up.
+        theirs["step"].extend(measured["step"][1:] or measured["step"])
+        stages = ours(arguments)["stages"]
+        own["text"].append(stages["text"]["median_ms"])
+        own["step"].append(stages["step"]["median_ms"])
+    return theirs, own
+
+
+def learning(subject, arguments):
+    """The same of a training's steps."""
+    training = Training(subject, arguments.batch)
+    stages = training.step(arguments.device)
+    theirs, own = {stage: [] for stage in stages}, {stage: [] for stage in stages}
+    for _ in range(arguments.rounds):
+        for _ in range(arguments.steps):
+            for stage, milliseconds in training.step(arguments.device).items():
+                theirs[stage].append(milliseconds)
+        report = ours(arguments)
+        if report["training"]["trained_parameters"] != training.parameters:
+            raise SystemExit(
+                f"Atelier trains {report['training']['trained_parameters']} numbers and the reference {training.parameters}: "
+                "make `is_trained` here name the layers that are trained there."
+            )
+        for stage in stages:
+            own[stage].append(report["stages"][stage]["median_ms"])
+    return theirs, own
 
 
 def main():
@@ -98,6 +246,8 @@ def main():
     parser.add_argument("folder")
     parser.add_argument("--size", default="64x64")
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--train", action="store_true")
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
@@ -110,21 +260,14 @@ def main():
     pipeline.set_progress_bar_config(disable=True)
     kind = Sdxl if type(pipeline).__name__.startswith("StableDiffusionXL") else Flux2
     subject = kind(pipeline, width, height)
-    once(subject, arguments.steps, arguments.device)
-    theirs, own = {"text": [], "step": []}, {"text": [], "step": []}
-    for _ in range(arguments.rounds):
-        measured = once(subject, arguments.steps, arguments.device)
-        theirs["text"].append(measured["text"])
-        # The first step of the reference also draws noise and sets its scheduler up.
-        theirs["step"].extend(measured["step"][1:] or measured["step"])
-        stages = ours(arguments.binary, arguments)["stages"]
-        own["text"].append(stages["text"]["median_ms"])
-        own["step"].append(stages["step"]["median_ms"])
+    theirs, own = (learning if arguments.train else generating)(subject, arguments)
     medians = lambda times: {stage: round(statistics.median(values), 3) for stage, values in times.items()}
     theirs, own = medians(theirs), medians(own)
     ratio = {stage: round(theirs[stage] / own[stage], 3) for stage in own}
-    print(json.dumps({"folder": arguments.folder, "size": arguments.size, "device": arguments.device, "dtype": arguments.dtype,
-                      "torch": torch.__version__, "reference_ms": theirs, "atelier_ms": own, "reference_over_atelier": ratio}))
+    work = {"train": arguments.train, **({"batch": arguments.batch} if arguments.train else {})}
+    print(json.dumps({"folder": arguments.folder, "size": arguments.size, **work, "device": arguments.device,
+                      "dtype": arguments.dtype, "torch": torch.__version__, "reference_ms": theirs, "atelier_ms": own,
+                      "reference_over_atelier": ratio}))
 
 
 if __name__ == "__main__":

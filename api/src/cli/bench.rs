@@ -17,11 +17,12 @@ pub struct Bench {
 
 #[derive(Subcommand, Debug)]
 enum BenchCommand {
-    /// How fast a model generates, stage by stage
+    /// How fast a model generates, stage by stage, and learns
     Inference(Inference),
 }
 
-/// How fast a model generates, stage by stage: text, each step, decoding, the PNG file.
+/// How fast a model generates, stage by stage: text, each step, decoding, the PNG file; with `--train`, how fast a LoRA is
+/// trained on it.
 ///
 /// Without `--folder` the weights are drawn in the published sizes, so that nothing need be fetched. Text begins with token
 /// ids.
@@ -39,13 +40,21 @@ struct Inference {
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<(u32, u32)>,
 
-    /// Denoising steps [default: the model's own]
+    /// Denoising steps, and steps of the training with --train [default: the model's own]
     #[arg(long)]
     steps: Option<u32>,
 
-    /// LoRAs of rank 16 beside every layer
+    /// LoRAs of rank 16 beside every layer; pictures are made with and without them by turns
     #[arg(long, default_value_t = 0)]
     lora: u32,
+
+    /// Measure steps of a LoRA training as well, of rank 16 on the layers that are trained
+    #[arg(long)]
+    train: bool,
+
+    /// Pictures a step of the training
+    #[arg(long, default_value_t = 1, requires = "train")]
+    batch: u32,
 
     /// How often everything is done, after once that does not count
     #[arg(long, default_value_t = 5)]
@@ -68,7 +77,7 @@ impl Bench {
     /// Measures and prints.
     ///
     /// # Errors
-    /// When the device is missing, or the folder holds no model.
+    /// When the device is missing or fails, the folder holds no model, or the size is none of its model's.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let BenchCommand::Inference(inference) = self.command;
         let report = bench::bench(&BenchSpec {
@@ -78,6 +87,7 @@ impl Bench {
             height: inference.size.map(|(_, height)| height),
             steps: inference.steps,
             loras: inference.lora,
+            training_batch: inference.train.then_some(inference.batch),
             repeats: inference.repeats,
             device: inference.device.device.clone(),
             precision: inference.device.precision(),
@@ -90,6 +100,10 @@ impl Bench {
         Ok(ExitCode::SUCCESS)
     }
 }
+
+/// The stages, in the order in which they are printed.
+const STAGES: [&str; 9] =
+    ["text", "step", "decode", "png", "total", "train_step", "train_forward", "train_backward", "train_optimiser"];
 
 /// Prints a report for a person.
 fn table(report: &BenchReport) {
@@ -104,11 +118,11 @@ fn table(report: &BenchReport) {
         report.loras,
         report.parameters as f64 / 1e6
     ));
-    say("stage     median ms    p95 ms    TFLOP/s");
-    for name in ["text", "step", "decode", "png", "total"] {
+    say("stage            median ms    p95 ms    TFLOP/s");
+    for name in STAGES {
         let Some(stage) = report.stages.get(name) else { continue };
         let tflops = stage.tflops.map(|tflops| format!("{tflops:.3}")).unwrap_or_default();
-        say(format!("{name:<8} {:>10.2} {:>9.2} {tflops:>10}", stage.median_ms, stage.p95_ms));
+        say(format!("{name:<15} {:>10.2} {:>9.2} {tflops:>10}", stage.median_ms, stage.p95_ms));
     }
     say(format!(
         "A step reaches {:.0} % of a matrix product's {:.3} TFLOP/s.",
@@ -117,6 +131,20 @@ fn table(report: &BenchReport) {
     ));
     if let Some(swap) = report.lora_swap_ms {
         say(format!("LoRAs are exchanged in {swap:.2} ms."));
+    }
+    if let Some(overhead) = report.lora_overhead {
+        say(format!("A step takes {:.1} % longer with them.", 100.0 * overhead));
+    }
+    if let Some(training) = &report.training {
+        say(format!(
+            "A training makes {:.3} steps a second of {} pictures, at {:.0} % of a matrix product; {:.1} million numbers of rank \
+             {} are learnt.",
+            training.steps_per_second,
+            training.batch,
+            100.0 * training.share_of_calibration,
+            training.trained_parameters as f64 / 1e6,
+            training.rank
+        ));
     }
     if let Some(peak) = report.peak_memory {
         say(format!("At most {} MiB of memory were in use.", peak >> 20));

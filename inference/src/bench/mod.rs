@@ -1,44 +1,39 @@
-//! How fast a model is on a device, stage by stage: text, each step, decoding, the PNG file. Weights come from a folder, or
-//! are drawn in the published sizes, so that a machine can be measured before anybody fetches gigabytes.
+//! How fast a model is on a device, stage by stage: text, each step, decoding, the PNG file, and steps of a training.
+//! Weights come from a folder, or are drawn in the published sizes, so that a machine can be measured before anybody fetches
+//! gigabytes.
 
 mod operations;
 mod published;
+mod subject;
 #[cfg(test)]
 mod tests;
+mod training;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
-use burn::{
-    module::Module,
-    tensor::{
-        Distribution, Int, Tensor, TensorData,
-        backend::{AutodiffBackend, Backend},
-    },
+use burn::tensor::{
+    Distribution, Tensor,
+    backend::{AutodiffBackend, Backend},
 };
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-pub use self::published::Architecture;
+pub use self::{published::Architecture, training::TrainingFigures};
+use self::{
+    subject::{Flux2Subject, Pairs, Picture, SdxlSubject, Subject},
+    training::Learning,
+};
 use crate::{
-    device::DeviceName,
+    device::{DeviceName, finish},
     dtype::Precision,
     error::{Error, Result},
-    flux2::pipeline::{Denoising as Flux2Denoising, Flux2Pipeline},
-    lora::{LowRankPair, inject},
     model::{self, Pipeline, Work},
-    progress::Control,
-    sdxl::{
-        conditioning::TextConditioning,
-        pipeline::{Denoising as SdxlDenoising, SdxlPipeline},
-    },
-    starter::pictures::from_tensor,
+    training::trainable::Trainable,
 };
 
 /// Edge of the matrices whose product says what the device can do at best.
 const CALIBRATION: usize = 1024;
 
-/// Rank of the LoRAs that are drawn.
+/// Rank of the LoRAs that are drawn and trained.
 const RANK: usize = 16;
 
 /// What is measured.
@@ -52,10 +47,12 @@ pub struct BenchSpec {
     pub width: Option<u32>,
     /// Pixels down; the model's own without it.
     pub height: Option<u32>,
-    /// Denoising steps; the model's own without it.
+    /// Denoising steps, and steps of a training; the model's own number of the former without it.
     pub steps: Option<u32>,
     /// How many LoRAs of rank 16 lie beside the weights of every layer.
     pub loras: u32,
+    /// Pictures a step of a training, which is measured before the rest; without it nothing is trained.
+    pub training_batch: Option<u32>,
     /// How often everything is done, after once that does not count.
     pub repeats: u32,
     /// Where.
@@ -85,7 +82,8 @@ pub struct BenchReport {
     pub loras: u32,
     /// Parameters of what denoises.
     pub parameters: usize,
-    /// `text`, `step`, `decode`, `png`, and `total`: from token ids to the bytes of the file.
+    /// `text`, `step`, `decode`, `png`, and `total`: from token ids to the bytes of the file. Of a training `train_step`,
+    /// and its parts `train_forward`, `train_backward` and `train_optimiser`.
     pub stages: BTreeMap<String, Stage>,
     /// Operations a second of a product of two square matrices in the same run, in units of 10^12.
     pub calibration_tflops: f64,
@@ -93,6 +91,11 @@ pub struct BenchReport {
     pub share_of_calibration: f64,
     /// Milliseconds that it takes to lay LoRAs beside the weights of a model that is loaded.
     pub lora_swap_ms: Option<f64>,
+    /// By which share of itself a denoising step takes longer with the LoRAs than without: the median over pairs of steps,
+    /// one with and one without, of pictures made by turns.
+    pub lora_overhead: Option<f64>,
+    /// What else there is to say of a training.
+    pub training: Option<TrainingFigures>,
     /// The most memory that the process had in use, in bytes, where the system says it.
     pub peak_memory: Option<u64>,
 }
@@ -111,10 +114,16 @@ pub struct Stage {
 /// Measures.
 ///
 /// # Errors
-/// When the device is missing, the folder holds no model, or the size is out of bounds.
+/// When the device is missing or fails, the folder holds no model, or the size is out of bounds.
 pub fn bench(spec: &BenchSpec) -> Result<BenchReport> {
     if spec.repeats == 0 {
         return Err(Error::Input("Nothing is measured in 0 repeats; ask for at least one.".to_owned()));
+    }
+    if spec.steps == Some(0) {
+        return Err(Error::Input("Nothing is measured in 0 steps; ask for at least one.".to_owned()));
+    }
+    if spec.training_batch == Some(0) {
+        return Err(Error::Input("Nothing is learnt from batches of 0 pictures; ask for at least one.".to_owned()));
     }
     model::on(&spec.device, spec.precision, Measuring { spec })
 }
@@ -138,83 +147,37 @@ impl Work for Measuring<'_> {
             }
         };
         match pipeline {
-            Pipeline::Flux2(pipeline) => measure(spec, Flux2Subject(*pipeline), device),
-            Pipeline::Sdxl(pipeline) => measure(spec, SdxlSubject(*pipeline), device),
+            Pipeline::Flux2(pipeline) => measure::<B, _>(spec, &Flux2Subject(*pipeline), device),
+            Pipeline::Sdxl(pipeline) => measure::<B, _>(spec, &SdxlSubject(*pipeline), device),
         }
     }
 }
 
-/// A picture to be made.
-#[derive(Clone, Copy)]
-struct Picture {
-    width: u32,
-    height: u32,
-    steps: u32,
-}
-
-/// A pipeline as it is measured.
-trait Subject<B: Backend>: Sized {
-    /// What a text becomes.
-    type Text: Clone;
-    /// What is denoised.
-    type Latents;
-
-    /// The size and the steps that the model was made for.
-    fn advised(&self) -> Picture;
-    /// Pixels that sizes are multiples of.
-    fn multiple(&self) -> u32;
-    /// Parameters of what denoises.
-    fn parameters(&self) -> usize;
-    /// Operations of a step and of decoding.
-    fn operations(&self, picture: Picture) -> (f64, f64);
-    /// This with drawn LoRAs beside every linear layer.
-    fn with_loras(&self, pairs: &[Pairs]) -> Result<Self>;
-    /// Low-rank pairs for every linear layer.
-    fn pairs(&self) -> Pairs;
-    /// Token ids → text.
-    fn text(&self) -> Self::Text;
-    /// Noise → latents; `after_step` is called after each.
-    fn denoise(&self, text: Self::Text, picture: Picture, after_step: &mut dyn FnMut()) -> Result<Self::Latents>;
-    /// Latents → picture.
-    fn decode(&self, latents: Self::Latents, picture: Picture) -> crate::image::Picture;
-}
-
-type Pairs = BTreeMap<String, LowRankPair>;
-
-fn measure<B: Backend, S: Subject<B>>(spec: &BenchSpec, subject: S, device: &B::Device) -> Result<BenchReport> {
-    let advised = subject.advised();
-    let picture = Picture {
-        width: spec.width.unwrap_or(advised.width),
-        height: spec.height.unwrap_or(advised.height),
-        steps: spec.steps.unwrap_or(advised.steps),
-    };
-    let multiple = subject.multiple();
-    if [picture.width, picture.height].iter().any(|edge| *edge == 0 || !edge.is_multiple_of(multiple)) {
-        return Err(Error::Input(format!(
-            "{} x {} is asked for; this model renders multiples of {multiple}.",
-            picture.width, picture.height
-        )));
-    }
-    let (subject, lora_swap_ms) = with_drawn_loras::<B, S>(spec, subject, device)?;
-    let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for repeat in 0..=spec.repeats {
-        let measured = once::<B, S>(&subject, picture, device)?;
-        // The first time fills caches and compiles kernels.
-        if repeat > 0 {
-            for (stage, milliseconds) in measured {
-                times.entry(stage).or_default().push(milliseconds);
-            }
-        }
-    }
+fn measure<B, S>(spec: &BenchSpec, subject: &S, device: &B::Device) -> Result<BenchReport>
+where
+    B: AutodiffBackend,
+    S: Subject<B::InnerBackend, Pipeline: Trainable<B>>,
+{
+    let picture = picture::<B::InnerBackend, S>(spec, subject)?;
+    let calibration_tflops = calibration::<B::InnerBackend>(device);
+    // Before anything else, so that the memory in use until then is that of the training.
+    let learnt = spec.training_batch.map(|batch| {
+        let learning = Learning { picture, batch, repeats: spec.repeats, calibration_tflops };
+        learning.measure::<B, S>(subject, device)
+    });
+    let (mut stages, training) =
+        learnt.transpose()?.map(|(stages, figures)| (stages, Some(figures))).unwrap_or_default();
+    let adapted = with_drawn_loras::<B::InnerBackend, S>(spec, subject, device)?;
+    let rendered = pictures::<B::InnerBackend, S>(spec.repeats, subject, adapted.as_ref(), picture, device)?;
     let (of_step, of_decoding) = subject.operations(picture);
     let operations = |stage: &str| match stage {
         "step" => Some(of_step),
         "decode" => Some(of_decoding),
         _ => None,
     };
-    let stages: BTreeMap<String, Stage> =
-        times.into_iter().map(|(stage, times)| (stage.to_owned(), Stage::of(times, operations(stage)))).collect();
-    let calibration_tflops = calibration::<B>(device);
+    for (stage, times) in rendered.times {
+        stages.insert(stage.to_owned(), Stage::of(times, operations(stage)));
+    }
     let step = stages.get("step").and_then(|step| step.tflops).unwrap_or_default();
     Ok(BenchReport {
         model: spec.folder.as_ref().map_or(spec.architecture.to_string(), |folder| folder.display().to_string()),
@@ -229,19 +192,49 @@ fn measure<B: Backend, S: Subject<B>>(spec: &BenchSpec, subject: S, device: &B::
         stages,
         calibration_tflops,
         share_of_calibration: step / calibration_tflops,
-        lora_swap_ms,
+        lora_swap_ms: adapted.map(|adapted| adapted.swap_ms),
+        lora_overhead: rendered.overhead,
+        training,
         peak_memory: peak_memory(),
     })
 }
 
-/// The subject with the LoRAs that are asked for, and how long it takes to lay them there.
+/// The picture that is asked for.
+///
+/// # Errors
+/// [`Error::Input`] when the model renders no such size.
+fn picture<B: Backend, S: Subject<B>>(spec: &BenchSpec, subject: &S) -> Result<Picture> {
+    let advised = subject.advised();
+    let picture = Picture {
+        width: spec.width.unwrap_or(advised.width),
+        height: spec.height.unwrap_or(advised.height),
+        steps: spec.steps.unwrap_or(advised.steps),
+    };
+    let multiple = subject.multiple();
+    if picture.is_made_of(multiple) {
+        return Ok(picture);
+    }
+    Err(Error::Input(format!(
+        "{} x {} is asked for; this model renders multiples of {multiple}.",
+        picture.width, picture.height
+    )))
+}
+
+/// A subject with LoRAs.
+struct Adapted<S> {
+    subject: S,
+    /// Milliseconds that it takes to lay them there.
+    swap_ms: f64,
+}
+
+/// The subject with the LoRAs that are asked for.
 fn with_drawn_loras<B: Backend, S: Subject<B>>(
     spec: &BenchSpec,
-    subject: S,
+    subject: &S,
     device: &B::Device,
-) -> Result<(S, Option<f64>)> {
+) -> Result<Option<Adapted<S>>> {
     if spec.loras == 0 {
-        return Ok((subject, None));
+        return Ok(None);
     }
     let pairs: Vec<Pairs> = (0..spec.loras).map(|_| subject.pairs()).collect();
     let mut swaps = Vec::new();
@@ -250,9 +243,51 @@ fn with_drawn_loras<B: Backend, S: Subject<B>>(
         let started = Instant::now();
         adapted = subject.with_loras(&pairs)?;
         finish::<B>(device)?;
-        swaps.push(started.elapsed().as_secs_f64() * 1000.0);
+        swaps.push(milliseconds(started));
     }
-    Ok((adapted, Some(Stage::of(swaps, None).median_ms)))
+    Ok(Some(Adapted { subject: adapted, swap_ms: Stage::of(swaps, None).median_ms }))
+}
+
+/// What was measured of pictures.
+struct Rendering {
+    /// Milliseconds of each stage, with the LoRAs where there are any.
+    times: BTreeMap<&'static str, Vec<f64>>,
+    /// See [`BenchReport::lora_overhead`].
+    overhead: Option<f64>,
+}
+
+/// Makes pictures; where there are LoRAs, with them and without them by turns.
+fn pictures<B: Backend, S: Subject<B>>(
+    repeats: u32,
+    plain: &S,
+    adapted: Option<&Adapted<S>>,
+    picture: Picture,
+    device: &B::Device,
+) -> Result<Rendering> {
+    let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut overheads = Vec::new();
+    for repeat in 0..=repeats {
+        let subject = adapted.map_or(plain, |adapted| &adapted.subject);
+        let measured = once::<B, S>(subject, picture, device)?;
+        let without = adapted.map(|_| once::<B, S>(plain, picture, device)).transpose()?;
+        // The first time fills caches and compiles kernels.
+        if repeat == 0 {
+            continue;
+        }
+        if let Some(without) = without {
+            overheads.extend(steps(&measured).zip(steps(&without)).map(|(with, without)| with / without - 1.0));
+        }
+        for (stage, milliseconds) in measured {
+            times.entry(stage).or_default().push(milliseconds);
+        }
+    }
+    let overhead = adapted.map(|_| median(overheads));
+    Ok(Rendering { times, overhead })
+}
+
+/// Milliseconds of each denoising step.
+fn steps(measured: &[(&'static str, f64)]) -> impl Iterator<Item = f64> {
+    measured.iter().filter(|(stage, _)| *stage == "step").map(|(_, milliseconds)| *milliseconds)
 }
 
 /// One picture, from token ids to the bytes of the file: milliseconds of each stage.
@@ -265,7 +300,7 @@ fn once<B: Backend, S: Subject<B>>(
     let begun = Instant::now();
     let mut last = begun;
     let mut lap = |stage: &'static str, measured: &mut Vec<(&'static str, f64)>| {
-        measured.push((stage, last.elapsed().as_secs_f64() * 1000.0));
+        measured.push((stage, milliseconds(last)));
         last = Instant::now();
     };
     let text = subject.text();
@@ -284,13 +319,8 @@ fn once<B: Backend, S: Subject<B>>(
     let file = decoded.encode_png(&[]);
     lap("png", &mut measured);
     drop(file);
-    measured.push(("total", begun.elapsed().as_secs_f64() * 1000.0));
+    measured.push(("total", milliseconds(begun)));
     Ok(measured)
-}
-
-/// Waits until the device has done what it was told.
-fn finish<B: Backend>(device: &B::Device) -> Result<()> {
-    B::sync(device).map_err(|error| Error::Device(format!("The device failed: {error}.")))
 }
 
 /// Operations a second of a matrix product, in units of 10^12: the best of five.
@@ -315,180 +345,25 @@ fn peak_memory() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1000.0
+}
+
+/// What so large a share of the numbers does not exceed.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    sorted.get((sorted.len().saturating_sub(1) as f64 * share).round() as usize).copied().unwrap_or_default()
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    quantile(&numbers, 0.5)
+}
+
 impl Stage {
     fn of(mut times: Vec<f64>, operations: Option<f64>) -> Self {
         times.sort_by(f64::total_cmp);
-        let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
-        let median_ms = at(0.5);
+        let median_ms = quantile(&times, 0.5);
         let tflops = operations.map(|operations| operations / (median_ms / 1000.0) / 1e12);
-        Self { median_ms, p95_ms: at(0.95), tflops }
-    }
-}
-
-/// Drawn pairs for layers of these features in and out.
-fn drawn_pairs<'a>(layers: impl Iterator<Item = (&'a String, (usize, usize))>) -> Pairs {
-    let mut random = ChaCha8Rng::seed_from_u64(0);
-    let mut numbers = |count: usize| (0..count).map(|_| random.random_range(-0.01f32..0.01)).collect::<Vec<_>>();
-    layers
-        .map(|(name, (inputs, outputs))| {
-            let (a, b) = (numbers(RANK * inputs), numbers(outputs * RANK));
-            (name.clone(), LowRankPair { a, b, rank: RANK, inputs, outputs, scale: 1.0 })
-        })
-        .collect()
-}
-
-struct Flux2Subject<B: Backend>(Flux2Pipeline<B>);
-
-impl<B: Backend> Flux2Subject<B> {
-    fn grid(&self, picture: Picture) -> (usize, usize) {
-        let multiple = self.multiple();
-        ((picture.height / multiple) as usize, (picture.width / multiple) as usize)
-    }
-}
-
-impl<B: Backend> Subject<B> for Flux2Subject<B> {
-    type Text = Tensor<B, 3>;
-    type Latents = Tensor<B, 3>;
-
-    fn advised(&self) -> Picture {
-        let configs = &self.0.configs;
-        let steps = configs.advised_steps.unwrap_or(if configs.is_distilled { 4 } else { 50 });
-        Picture { width: configs.native_size, height: configs.native_size, steps }
-    }
-
-    fn multiple(&self) -> u32 {
-        self.0.configs.size_multiple()
-    }
-
-    fn parameters(&self) -> usize {
-        self.0.transformer.num_params()
-    }
-
-    fn operations(&self, picture: Picture) -> (f64, f64) {
-        let (rows, columns) = self.grid(picture);
-        let tokens = (self.0.prompt_length, rows * columns);
-        let configs = &self.0.configs;
-        let times = if configs.is_guided_freely() { 2.0 } else { 1.0 };
-        let step = times * operations::flux2_transformer(&configs.transformer, tokens);
-        (step, operations::decoder(&configs.autoencoder.shape(), (2 * rows, 2 * columns)))
-    }
-
-    fn pairs(&self) -> Pairs {
-        let mut transformer = self.0.transformer.clone();
-        let layers = inject::Adaptable::linear_layers(&mut transformer);
-        drawn_pairs(layers.iter().map(|(name, layer)| (name, layer.features())))
-    }
-
-    fn with_loras(&self, pairs: &[Pairs]) -> Result<Self> {
-        let mut transformer = self.0.transformer.clone();
-        for pairs in pairs {
-            inject::attach(&mut transformer, pairs, 0.5, &self.0.device)?;
-        }
-        Ok(Self(Flux2Pipeline { transformer, ..self.0.clone() }))
-    }
-
-    fn text(&self) -> Tensor<B, 3> {
-        let length = self.0.prompt_length;
-        let ids: Vec<i32> = (0..length as i32).map(|place| place % 200).collect();
-        let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, [1, length]), &self.0.device);
-        self.0.text_encoder.forward(ids, &[vec![true; length]], &self.0.text_layers)
-    }
-
-    fn denoise(&self, text: Tensor<B, 3>, picture: Picture, after_step: &mut dyn FnMut()) -> Result<Tensor<B, 3>> {
-        let pipeline = &self.0;
-        let grid = self.grid(picture);
-        pipeline.denoise(Flux2Denoising {
-            latents: pipeline.noise(&[0], grid),
-            negative: pipeline.configs.is_guided_freely().then(|| text.clone()),
-            context: text,
-            reference: None,
-            grid,
-            steps: picture.steps,
-            guidance: 3.5,
-            after_step: &mut |_, _, _| {
-                after_step();
-                Control::Continue
-            },
-        })
-    }
-
-    fn decode(&self, latents: Tensor<B, 3>, picture: Picture) -> crate::image::Picture {
-        from_tensor(self.0.decode(latents, self.grid(picture))).swap_remove(0)
-    }
-}
-
-struct SdxlSubject<B: Backend>(SdxlPipeline<B>);
-
-impl<B: Backend> Subject<B> for SdxlSubject<B> {
-    type Text = TextConditioning<B>;
-    type Latents = Tensor<B, 4>;
-
-    fn advised(&self) -> Picture {
-        let configs = &self.0.configs;
-        let steps = configs.advised_steps.unwrap_or(if configs.is_turbo() { 1 } else { 30 });
-        Picture { width: configs.native_size(), height: configs.native_size(), steps }
-    }
-
-    fn multiple(&self) -> u32 {
-        self.0.configs.size_multiple()
-    }
-
-    fn parameters(&self) -> usize {
-        self.0.unet.num_params()
-    }
-
-    fn operations(&self, picture: Picture) -> (f64, f64) {
-        let grid = self.0.grid(picture.height, picture.width);
-        let configs = &self.0.configs;
-        let times = if configs.is_turbo() { 1.0 } else { 2.0 };
-        let step = times * operations::unet(&configs.unet, grid, self.0.tokenizer.longest());
-        (step, operations::decoder(&configs.autoencoder.shape(), grid))
-    }
-
-    fn pairs(&self) -> Pairs {
-        let mut unet = self.0.unet.clone();
-        let layers = inject::Adaptable::linear_layers(&mut unet);
-        drawn_pairs(layers.iter().map(|(name, layer)| (name, layer.features())))
-    }
-
-    fn with_loras(&self, pairs: &[Pairs]) -> Result<Self> {
-        let mut unet = self.0.unet.clone();
-        for pairs in pairs {
-            inject::attach(&mut unet, pairs, 0.5, &self.0.device)?;
-        }
-        Ok(Self(SdxlPipeline { unet, ..self.0.clone() }))
-    }
-
-    fn text(&self) -> TextConditioning<B> {
-        let ids = |longest: usize| (0..longest as u32).map(|place| place % 200).collect::<Vec<_>>();
-        let first = self.0.text_encoder.forward(&[ids(self.0.tokenizer.longest())], &self.0.device);
-        let second = self.0.text_encoder_2.forward(&[ids(self.0.tokenizer_2.longest())], &self.0.device);
-        let context = Tensor::cat(vec![first.states, second.states], 2);
-        TextConditioning { context, pooled: second.pooled.expect("invariant: the second encoder has a projection") }
-    }
-
-    fn denoise(&self, text: Self::Text, picture: Picture, after_step: &mut dyn FnMut()) -> Result<Tensor<B, 4>> {
-        let pipeline = &self.0;
-        let (rows, columns) = pipeline.grid(picture.height, picture.width);
-        let shape = [1, pipeline.configs.unet.in_channels, rows, columns];
-        let noise = || Tensor::random(shape, Distribution::Normal(0.0, 1.0), &pipeline.device);
-        pipeline.denoise(SdxlDenoising {
-            noise: noise(),
-            start: None,
-            unwanted: (!pipeline.configs.is_turbo()).then(|| text.clone()),
-            wanted: text,
-            size: (picture.height, picture.width),
-            steps: picture.steps,
-            guidance: 5.0,
-            step_noise: &mut |_| Ok(noise()),
-            after_step: &mut |_, _, _| {
-                after_step();
-                Control::Continue
-            },
-        })
-    }
-
-    fn decode(&self, latents: Tensor<B, 4>, _: Picture) -> crate::image::Picture {
-        from_tensor(self.0.decode(latents)).swap_remove(0)
+        Self { median_ms, p95_ms: quantile(&times, 0.95), tflops }
     }
 }

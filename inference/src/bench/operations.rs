@@ -1,5 +1,15 @@
 //! How many operations stages take: two for each multiplication that is added to a sum. What is element by element is not
-//! counted.
+//! counted, nor what works on one row a picture: embeddings of times and sizes, and modulations.
+//!
+//! A training step is counted as what has to be done, not as what a backend does: nothing that is computed again on the way
+//! back is counted twice. The forward pass is that of a picture, and the pairs. On the way back
+//!
+//! - a frozen weight takes as much as forward, for the gradient of its input, and nothing for its own;
+//! - both matrices of a pair take twice as much as forward, for the gradients of their inputs and for their own;
+//! - attention takes twice as much as forward: four products for two;
+//! - what comes before the first pair takes nothing, nor does the gradient of what a first layer is given.
+
+use std::ops::{Add, AddAssign, Mul};
 
 use crate::{flux2::config::Flux2TransformerConfig, nn::autoencoder::Shape, sdxl::config::UNetConfig};
 
@@ -18,20 +28,79 @@ fn convolution(pixels: usize, kernel: usize, inputs: usize, outputs: usize) -> f
     linear(pixels, kernel * inputs, outputs)
 }
 
-/// One picture through FLUX.2's transformer, with so many tokens of text and of the picture.
-pub(super) fn flux2_transformer(config: &Flux2TransformerConfig, (text, picture): (usize, usize)) -> f64 {
+/// Operations of the two passes of a training step. Without pairs, of rank 0, the forward pass is what generating takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Passes {
+    /// To the prediction.
+    pub forward: f64,
+    /// Back to the gradients of the pairs.
+    pub backward: f64,
+}
+
+impl Passes {
+    /// What is computed with frozen weights; `is_reached` says whether the gradient of its input is asked for.
+    fn frozen(operations: f64, is_reached: bool) -> Self {
+        Self { forward: operations, backward: if is_reached { operations } else { 0.0 } }
+    }
+
+    /// A frozen linear layer with a pair beside it.
+    fn adapted(rows: usize, (inputs, outputs): (usize, usize), rank: usize, is_reached: bool) -> Self {
+        let (frozen, down, up) =
+            (linear(rows, inputs, outputs), linear(rows, inputs, rank), linear(rows, rank, outputs));
+        let of_input = if is_reached { frozen + down } else { 0.0 };
+        Self { forward: frozen + down + up, backward: of_input + down + 2.0 * up }
+    }
+
+    /// Attention whose queries, keys and values all come from pairs.
+    fn attention(queries: usize, keys: usize, width: usize) -> Self {
+        let forward = attention(queries, keys, width);
+        Self { forward, backward: 2.0 * forward }
+    }
+}
+
+impl Add for Passes {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { forward: self.forward + other.forward, backward: self.backward + other.backward }
+    }
+}
+
+impl AddAssign for Passes {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl Mul<f64> for Passes {
+    type Output = Self;
+
+    fn mul(self, times: f64) -> Self {
+        Self { forward: self.forward * times, backward: self.backward * times }
+    }
+}
+
+/// One picture through FLUX.2's transformer, with so many tokens of text and of the picture, and pairs of this rank beside
+/// the layers that are trained.
+pub(super) fn flux2_transformer(
+    config: &Flux2TransformerConfig,
+    (text, picture): (usize, usize),
+    rank: usize,
+) -> Passes {
     let (hidden, inner) = (config.hidden(), config.mlp_hidden());
     let tokens = text + picture;
-    // The feed-forward part is gated: twice its width in, once out.
-    let stream = |tokens| linear(tokens, hidden, 4 * hidden) + linear(tokens, hidden, 3 * inner);
-    let double = stream(text) + stream(picture) + attention(tokens, tokens, hidden);
-    let single =
-        linear(tokens, hidden, 4 * hidden) + linear(tokens, hidden, 3 * inner) + attention(tokens, tokens, hidden);
-    linear(text, config.joint_attention_dim, hidden)
-        + linear(picture, config.in_channels, hidden)
-        + linear(picture, hidden, config.outputs())
-        + config.num_layers as f64 * double
-        + config.num_single_layers as f64 * single
+    let layer = |rows, inputs, outputs| Passes::adapted(rows, (inputs, outputs), rank, true);
+    let first = |rows, inputs, outputs| Passes::adapted(rows, (inputs, outputs), rank, false);
+    // Queries, keys, values and output; the feed-forward part is gated: twice its width in, once out.
+    let stream = |rows| layer(rows, hidden, hidden) * 4.0 + layer(rows, hidden, 2 * inner) + layer(rows, inner, hidden);
+    let attention = Passes::attention(tokens, tokens, hidden);
+    let double = stream(text) + stream(picture) + attention;
+    let single = layer(tokens, hidden, 3 * hidden + 2 * inner) + layer(tokens, hidden + inner, hidden) + attention;
+    first(text, config.joint_attention_dim, hidden)
+        + first(picture, config.in_channels, hidden)
+        + layer(picture, hidden, config.outputs())
+        + double * config.num_layers as f64
+        + single * config.num_single_layers as f64
 }
 
 /// One picture through an autoencoder's decoder, from so many rows and columns of latents.
@@ -62,53 +131,61 @@ fn residual(pixels: usize, inputs: usize, outputs: usize) -> f64 {
     convolution(pixels, 9, inputs, outputs) + convolution(pixels, 9, outputs, outputs) + around
 }
 
-/// One picture through SDXL's UNet, from so many rows and columns of latents and tokens of text.
-pub(super) fn unet(config: &UNetConfig, (rows, columns): (usize, usize), text: usize) -> f64 {
+/// One picture through SDXL's UNet, from so many rows and columns of latents and tokens of text, and pairs of this rank
+/// beside the layers that are trained: those of the transformers.
+pub(super) fn unet(config: &UNetConfig, (rows, columns): (usize, usize), text: usize, rank: usize) -> Passes {
     let widths = &config.block_out_channels;
     let last = widths.len() - 1;
-    let transformer = |level: usize, pixels: usize| {
+    let transformer = |level: usize, pixels: usize, is_reached: bool| {
         let width = widths[level];
-        let own = linear(pixels, width, 4 * width) + attention(pixels, pixels, width);
-        let of_text = linear(pixels, width, 2 * width)
-            + linear(text, config.cross_attention_dim, 2 * width)
-            + attention(pixels, text, width);
-        let forward = linear(pixels, width, 12 * width);
+        let layer = |inputs, outputs| Passes::adapted(pixels, (inputs, outputs), rank, true);
+        let of_text = Passes::adapted(text, (config.cross_attention_dim, width), rank, false);
+        let own = layer(width, width) * 4.0 + Passes::attention(pixels, pixels, width);
+        let cross = layer(width, width) * 2.0 + of_text * 2.0 + Passes::attention(pixels, text, width);
+        let forward = layer(width, 8 * width) + layer(4 * width, width);
         let blocks = config.transformer_layers_per_block.of(level) as f64;
-        linear(pixels, width, 2 * width) + blocks * (own + of_text + forward)
+        Passes::adapted(pixels, (width, width), rank, is_reached)
+            + (own + cross + forward) * blocks
+            + layer(width, width)
     };
     let has_attention = |kind: &str| kind.starts_with("CrossAttn");
     let mut pixels = rows * columns;
-    let mut sum = convolution(pixels, 9, config.in_channels, widths[0]);
+    // Nothing before the first transformer has a gradient. All that comes after the middle, which has one, does.
+    let mut is_reached = false;
+    let mut sum = Passes::frozen(convolution(pixels, 9, config.in_channels, widths[0]), is_reached);
     let mut skips = vec![widths[0]];
     let mut inputs = widths[0];
     for (level, width) in widths.iter().copied().enumerate() {
         for _ in 0..config.layers_per_block {
-            sum += residual(pixels, inputs, width);
+            sum += Passes::frozen(residual(pixels, inputs, width), is_reached);
             if has_attention(&config.down_block_types[level]) {
-                sum += transformer(level, pixels);
+                sum += transformer(level, pixels, is_reached);
+                is_reached = true;
             }
             inputs = width;
             skips.push(width);
         }
         if level < last {
             pixels /= 4;
-            sum += convolution(pixels, 9, width, width);
+            sum += Passes::frozen(convolution(pixels, 9, width, width), is_reached);
             skips.push(width);
         }
     }
-    sum += 2.0 * residual(pixels, inputs, inputs) + transformer(last, pixels);
+    sum += Passes::frozen(residual(pixels, inputs, inputs), is_reached) + transformer(last, pixels, is_reached);
+    sum += Passes::frozen(residual(pixels, inputs, inputs), true);
     for (place, width) in widths.iter().copied().rev().enumerate() {
         for _ in 0..=config.layers_per_block {
-            sum += residual(pixels, inputs + skips.pop().unwrap_or_default(), width);
+            let joined = inputs + skips.pop().unwrap_or_default();
+            sum += Passes::frozen(residual(pixels, joined, width), true);
             if has_attention(&config.up_block_types[place]) {
-                sum += transformer(last - place, pixels);
+                sum += transformer(last - place, pixels, true);
             }
             inputs = width;
         }
         if place < last {
             pixels *= 4;
-            sum += convolution(pixels, 9, width, width);
+            sum += Passes::frozen(convolution(pixels, 9, width, width), true);
         }
     }
-    sum + convolution(pixels, 9, widths[0], config.out_channels)
+    sum + Passes::frozen(convolution(pixels, 9, widths[0], config.out_channels), true)
 }

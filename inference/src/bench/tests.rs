@@ -1,5 +1,7 @@
 //! What is measured is what is asked for, and operations are counted as published.
 
+use std::path::Path;
+
 use super::{Architecture, BenchSpec, bench, operations, published};
 use crate::{device::DeviceName, dtype::Precision, flux2::configs::Configs, sdxl::configs::Configs as SdxlConfigs};
 
@@ -17,29 +19,41 @@ fn the_published_sizes_are_whole_and_take_the_known_operations() {
     assert!("klein-5b".parse::<Architecture>().is_err());
     // What PyTorch's `FlopCounterMode` counts of diffusers' modules, beside the embeddings of time and size.
     let sdxl = SdxlConfigs::read(&folder.path().join("sdxl")).unwrap();
-    let of_unet = operations::unet(&sdxl.unet, (128, 128), 77) / 1e12;
+    let of_unet = operations::unet(&sdxl.unet, (128, 128), 77, 0).forward / 1e12;
     assert!((of_unet - 6.7612).abs() < 1e-3, "{of_unet}");
     let of_decoder = operations::decoder(&sdxl.autoencoder.shape(), (128, 128)) / 1e12;
     assert!((of_decoder - 10.4704).abs() < 1e-3, "{of_decoder}");
     // A transformer takes about twice its parameters a token, and attention on top.
     let klein = Configs::read(&folder.path().join("klein-4b")).unwrap();
-    let of_klein = operations::flux2_transformer(&klein.transformer, (512, 4096)) / 1e12;
+    let of_klein = operations::flux2_transformer(&klein.transformer, (512, 4096), 0).forward / 1e12;
     assert!((2.0 * 3.6e9 * 4608.0 / 1e12..2.0 * 6.0e9 * 4608.0 / 1e12).contains(&of_klein), "{of_klein}");
+    // The same counter's figures of a step with `peft`'s pairs of rank 16 beside the layers that are trained.
+    let of_training = operations::unet(&sdxl.unet, (128, 128), 77, 16);
+    assert!((of_training.forward / 1e12 - 6.8523).abs() < 1e-3, "{of_training:?}");
+    assert!((of_training.backward / 1e12 - 7.4949).abs() < 1e-3, "{of_training:?}");
+    let of_training = operations::flux2_transformer(&klein.transformer, (512, 4096), 16);
+    assert!((of_training.forward / 1e12 - 35.0001).abs() < 1e-3, "{of_training:?}");
+    assert!((of_training.backward / 1e12 - 41.6752).abs() < 1e-3, "{of_training:?}");
 }
 
-#[test]
-fn every_stage_is_measured_from_token_ids_to_the_file() {
-    let spec = BenchSpec {
+fn spec() -> BenchSpec {
+    BenchSpec {
         architecture: Architecture::Starter,
         folder: None,
         width: Some(64),
         height: Some(48),
         steps: Some(3),
         loras: 1,
+        training_batch: None,
         repeats: 1,
         device: DeviceName::Cpu,
         precision: Precision::F32,
-    };
+    }
+}
+
+#[test]
+fn every_stage_is_measured_from_token_ids_to_the_file() {
+    let spec = spec();
     let report = bench(&spec).unwrap();
     assert_eq!(report.stages.keys().collect::<Vec<_>>(), ["decode", "png", "step", "text", "total"]);
     let milliseconds = |stage: &str| report.stages[stage].median_ms;
@@ -47,6 +61,45 @@ fn every_stage_is_measured_from_token_ids_to_the_file() {
         assert!(0.0 < milliseconds(stage) && milliseconds(stage) <= milliseconds("total"), "{report:?}");
     }
     assert!(report.share_of_calibration > 0.0 && report.lora_swap_ms.is_some() && report.parameters > 3_000_000);
+    assert!(report.lora_overhead.is_some_and(f64::is_finite) && report.training.is_none());
+    assert!(bench(&BenchSpec { loras: 0, ..spec.clone() }).unwrap().lora_overhead.is_none());
     assert!(bench(&BenchSpec { width: Some(65), ..spec.clone() }).is_err());
+    assert!(bench(&BenchSpec { steps: Some(0), ..spec.clone() }).is_err());
     assert!(bench(&BenchSpec { repeats: 0, ..spec }).is_err());
+}
+
+#[test]
+fn steps_of_a_training_are_measured_in_whole_and_in_parts() {
+    for (case, width, height) in [("klein-training", 64, 48), ("sdxl", 64, 128)] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/parity").join(case).join("model");
+        let spec = BenchSpec {
+            folder: Some(folder),
+            width: Some(width),
+            height: Some(height),
+            steps: Some(2),
+            loras: 0,
+            training_batch: Some(3),
+            ..spec()
+        };
+        let report = bench(&spec).unwrap();
+        let milliseconds = |stage: &str| report.stages[stage].median_ms;
+        let parts = ["train_forward", "train_backward", "train_optimiser"];
+        for stage in parts {
+            assert!(0.0 < milliseconds(stage) && milliseconds(stage) < milliseconds("train_step"), "{report:?}");
+        }
+        assert!(report.stages.contains_key("step"), "{report:?}");
+        let training = report.training.unwrap();
+        assert_eq!((training.batch, training.rank), (3, 16));
+        assert!(training.trained_parameters > 0 && training.forward_tflop > 0.0, "{training:?}");
+        assert!((training.steps_per_second * milliseconds("train_step") / 1000.0 - 1.0).abs() < 1e-6, "{training:?}");
+        assert!(
+            training.backward_tflop > training.forward_tflop && training.share_of_calibration > 0.0,
+            "{training:?}"
+        );
+    }
+    // Wide or tall by half a bucket's step.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/parity/sdxl/model");
+    let error = bench(&BenchSpec { folder: Some(folder), training_batch: Some(1), ..spec() }).unwrap_err();
+    assert!(error.to_string().contains("multiples of"), "{error}");
+    assert!(bench(&BenchSpec { training_batch: Some(0), ..spec() }).is_err());
 }

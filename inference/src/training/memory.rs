@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    memory,
+};
 
 /// An estimate of memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +25,7 @@ pub struct MemoryEstimate {
 impl MemoryEstimate {
     /// An estimate from its parts, in bytes.
     pub(super) fn of(adapters: u64, activations: u64, cache: u64) -> Self {
-        Self { adapters, activations, cache, bytes: adapters + activations + cache, available: available() }
+        Self { adapters, activations, cache, bytes: adapters + activations + cache, available: memory::available() }
     }
 
     /// Refuses what cannot fit.
@@ -54,14 +57,6 @@ pub(super) const NUMBER: u64 = 4;
 /// Numbers that a transformer block keeps for each token and each feature of its width: inputs of its linear layers and of
 /// what is element by element, forward and backward.
 pub(super) const KEPT_A_FEATURE: u64 = 40;
-
-/// What the system has left, as Linux says it.
-fn available() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
 
 #[cfg(test)]
 mod tests {

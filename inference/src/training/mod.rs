@@ -1,8 +1,8 @@
 //! Training of LoRAs: low-rank pairs beside a frozen network, from ten to thirty pictures. What differs between families
 //! of models is behind one trait, with a file for each of them; everything else is the same for all.
 
-mod bucketing;
-mod cache;
+pub(crate) mod bucketing;
+pub(crate) mod cache;
 mod checkpoint;
 mod dataset;
 mod flux2;
@@ -10,12 +10,12 @@ pub mod loss;
 mod memory;
 mod optimiser;
 mod run;
-mod sdxl;
+pub(crate) mod sdxl;
 mod spec;
 #[cfg(test)]
 mod tests;
-mod trainable;
-mod trainer;
+pub(crate) mod trainable;
+pub(crate) mod trainer;
 mod validation;
 
 pub use memory::MemoryEstimate;

@@ -14,7 +14,7 @@ use super::{
     dataset,
     spec::{TrainingReport, TrainingSpec},
     trainable::Trainable,
-    trainer::{Trainer, batches, first_pairs},
+    trainer::{Step, Trainer, batches, first_pairs},
     validation,
 };
 use crate::{
@@ -131,7 +131,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
         let mut saved = Instant::now();
         for batch in &batches[done.min(batches.len())..] {
             let views: Vec<_> = batch.iter().map(|number| &self.cache.learnt[*number]).collect();
-            let (loss, learning_rate) = self.trainer.step(&self.cache, &views, (self.state.step, steps))?;
+            let Step { loss, learning_rate, .. } = self.trainer.step(&self.cache, &views, (self.state.step, steps))?;
             if !loss.is_finite() {
                 return Err(Error::Input(format!(
                     "The loss of step {} is not a number: the learning rate of {} is too high for this model. Try a tenth.",
@@ -210,6 +210,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
             guidance: self.facts.default_guidance,
             seeds: vec![self.spec.sample_seed],
             loras: Vec::new(),
+            merges_loras: false,
             preview_every: None,
             references: Vec::new(),
             start: None,

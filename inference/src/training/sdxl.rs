@@ -188,8 +188,8 @@ fn size_conditioning(frame: &Frame) -> [u32; SIZES] {
     [original.0, original.1, corner.0, corner.1, target.0, target.1]
 }
 
-/// A text as one row.
-fn row<B: Backend>(text: TextConditioning<B>) -> Tensor<B, 2> {
+/// A text as one row, as it is cached.
+pub(crate) fn row<B: Backend>(text: TextConditioning<B>) -> Tensor<B, 2> {
     let [batch, tokens, width] = text.context.dims();
     Tensor::cat(vec![text.context.reshape([batch, tokens * width]), text.pooled], 1)
 }

@@ -162,6 +162,7 @@ fn request(loras: Vec<LoraUse>) -> RenderRequest {
         guidance: 2.0,
         seeds: vec![7],
         loras,
+        merges_loras: false,
         preview_every: None,
         references: Vec::new(),
         start: None,
@@ -181,7 +182,8 @@ fn a_training_goes_on_from_a_lora_of_the_unet() {
     // A file with pairs of text encoders is not half gone on from.
     let other = tempfile::tempdir().unwrap();
     let lora = other.path().join("lora.safetensors");
-    let pair = LowRankPair { a: vec![0.5; 16], b: vec![0.5; 16], rank: 1, inputs: 16, outputs: 16, scale: 1.0 };
+    let pair =
+        LowRankPair { a: vec![0.5; 16], b: vec![0.5; 16], rank: 1, inputs: 16, outputs: 16, kernel: None, scale: 1.0 };
     let name = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj";
     let mut targets = read(&adapter).unwrap().targets;
     targets.insert(name.to_owned(), pair);

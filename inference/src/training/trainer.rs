@@ -1,6 +1,9 @@
 //! The steps of a training: batches, gradients, learning rates.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use burn::{
     module::{AutodiffModule, Module},
@@ -22,6 +25,7 @@ use super::{
     trainable::{Batch, Trainable},
 };
 use crate::{
+    device,
     error::{Error, Result},
     lora::{
         LowRankPair,
@@ -48,9 +52,43 @@ pub struct Trainer<'a, B: AutodiffBackend, P: Trainable<B>> {
     pub network: P::Network,
     /// The optimiser.
     pub optimiser: AdamW<B>,
+    /// Whether the device is waited for after each part of a step, so that its times can be told apart. A training does not
+    /// wait.
+    pub waits: bool,
     pipeline: &'a P,
     spec: &'a TrainingSpec,
     pools: Vec<ThreadPool>,
+}
+
+/// A step that was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Mean loss of its pictures, before it.
+    pub loss: f32,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// How long its parts took.
+    pub times: Times,
+}
+
+/// How long the parts of a step took. A device that works while the program goes on is told apart only where the
+/// [`Trainer`] waits for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// From noise to the loss. Where a batch is computed in parts side by side, of the part that took longest.
+    pub forward: Duration,
+    /// From the loss to the gradients, of the same part.
+    pub backward: Duration,
+    /// From the gradients to new pairs.
+    pub optimiser: Duration,
+}
+
+/// What a part of a batch contributes to a step.
+struct Part {
+    loss: f32,
+    gradients: GradientsParams,
+    forward: Duration,
+    backward: Duration,
 }
 
 /// Pairs to begin from: `A` small and random, `B` zero, so that the first step begins at the model itself.
@@ -69,7 +107,7 @@ pub fn first_pairs<B: AutodiffBackend, P: Trainable<B>>(
         random.set_stream(u64::MAX - number);
         let bound = 1.0 / (inputs as f32).sqrt();
         let a = (0..rank * inputs).map(|_| random.random_range(-bound..=bound)).collect();
-        (name.clone(), LowRankPair { a, b: vec![0.0; outputs * rank], rank, inputs, outputs, scale })
+        (name.clone(), LowRankPair { a, b: vec![0.0; outputs * rank], rank, inputs, outputs, kernel: None, scale })
     };
     trained.map(pair).collect()
 }
@@ -87,42 +125,51 @@ impl<'a, B: AutodiffBackend, P: Trainable<B>> Trainer<'a, B, P> {
         let parts = if B::name(device).contains("flex") { PARTS } else { 1 };
         let pools = (0..parts).map(|_| rayon::ThreadPoolBuilder::new().num_threads(1).build());
         let pools = pools.collect::<std::result::Result<_, _>>().map_err(|error| Error::Device(error.to_string()))?;
-        Ok(Self { network, optimiser: AdamW::new(), pipeline, spec, pools })
+        Ok(Self { network, optimiser: AdamW::new(), waits: false, pipeline, spec, pools })
     }
 
-    /// Makes step number `step` (from 0) of `steps` on views of one size, and says its loss and learning rate.
+    /// Makes step number `step` (from 0) of `steps` on views of one size.
     ///
     /// # Errors
-    /// When a thread ended early.
+    /// When a thread ended early, or the device failed.
     pub fn step(
         &mut self,
         cache: &Cache<B::InnerBackend>,
         views: &[&View<B::InnerBackend>],
         (step, steps): (u32, u32),
-    ) -> Result<(f32, f64)> {
+    ) -> Result<Step> {
+        let (mut loss, mut sum, mut times) = (0.0, GradientsAccumulator::new(), Times::default());
+        for part in self.parts(cache, views, step)? {
+            loss += part.loss;
+            sum.accumulate(&self.network, part.gradients);
+            if part.forward + part.backward > times.forward + times.backward {
+                times = Times { forward: part.forward, backward: part.backward, ..times };
+            }
+        }
+        let begun = Instant::now();
+        let learning_rate = self.spec.learning_rate * schedule(step, steps);
+        self.optimiser.step(&mut self.network, &mut sum.grads(), learning_rate);
+        self.wait()?;
+        times.optimiser = begun.elapsed();
+        Ok(Step { loss, learning_rate, times })
+    }
+
+    /// Loss and gradients of every part of a batch, computed side by side.
+    fn parts(&self, cache: &Cache<B::InnerBackend>, views: &[&View<B::InnerBackend>], step: u32) -> Result<Vec<Part>> {
         let share = views.len().div_ceil(self.pools.len());
-        let this = &*self;
         let parts: Vec<_> = std::thread::scope(|scope| {
             let mut begun = Vec::new();
             for ((part, pool), number) in views.chunks(share).zip(&self.pools).zip(0..) {
-                let copy = P::Network::from_inner(this.network.valid());
+                let copy = P::Network::from_inner(self.network.valid());
                 let weight = part.len() as f64 / views.len() as f64;
-                let batch = this.batch(cache, part, step, number);
-                let compute = move || this.gradients(&copy, batch, weight);
+                let batch = self.batch(cache, part, step, number);
+                let compute = move || self.gradients(&copy, batch, weight);
                 begun.push(scope.spawn(move || pool.install(compute)));
             }
             begun.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
         });
-        let (mut loss, mut sum) = (0.0, GradientsAccumulator::new());
-        for part in parts {
-            let (value, gradients) =
-                part.map_err(|_| Error::Input("A thread of the training ended early.".to_owned()))?;
-            loss += value;
-            sum.accumulate(&self.network, gradients);
-        }
-        let rate = self.spec.learning_rate * schedule(step, steps);
-        self.optimiser.step(&mut self.network, &mut sum.grads(), rate);
-        Ok((loss, rate))
+        let ended = |_| Error::Input("A thread of the training ended early.".to_owned());
+        parts.into_iter().map(|part| part.map_err(ended)?).collect()
     }
 
     /// A part of a step's views with noise and times, some of them without their prompts.
@@ -150,10 +197,20 @@ impl<'a, B: AutodiffBackend, P: Trainable<B>> Trainer<'a, B, P> {
         }
     }
 
-    fn gradients(&self, network: &P::Network, batch: Batch<B>, weight: f64) -> (f32, GradientsParams) {
+    fn gradients(&self, network: &P::Network, batch: Batch<B>, weight: f64) -> Result<Part> {
+        let begun = Instant::now();
         let loss = self.pipeline.loss(network, batch).mul_scalar(weight);
+        // A number that is read has been computed: no other waiting is needed.
         let value = loss.clone().inner().into_scalar().elem();
-        (value, GradientsParams::from_grads(loss.backward(), network))
+        let forward = begun.elapsed();
+        let gradients = GradientsParams::from_grads(loss.backward(), network);
+        self.wait()?;
+        Ok(Part { loss: value, gradients, forward, backward: begun.elapsed() - forward })
+    }
+
+    /// Waits for the device where it is asked for.
+    fn wait(&self) -> Result<()> {
+        if self.waits { device::finish::<B>(self.pipeline.device()) } else { Ok(()) }
     }
 }
 
