@@ -62,6 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 guidance: model.facts().default_guidance,
                 seeds: vec![1, 2],
                 loras: loras.clone(),
+                merges_loras: false,
                 preview_every: None,
                 references: Vec::new(),
                 start: None,

@@ -27,11 +27,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = Device::default();
     match what.as_str() {
         "autoencoder" => {
-            let training = AutoencoderTraining { size: 64, batch: 16, parts: 2, time, learning_rate: 2e-3, first_seed };
+            let training = AutoencoderTraining { size: 64, batch: 16, parts: 2, time, learning_rate: 6e-4, first_seed };
             autoencoder_training::train::<Autodiff<Flex>>(&folder.join("vae"), &training, &device)?;
         }
         "model" => {
-            let training = BaseTraining { batch: 64, fresh: 8, time, parts: 2, learning_rate: 2e-3, first_seed };
+            let training = BaseTraining { batch: 96, fresh: 16, time, parts: 2, learning_rate: 2e-3, first_seed };
             base_training::train::<Autodiff<Flex>>(&folder, &folder.with_extension("checkpoint"), &training, &device)?;
         }
         other => return Err(format!("`{other}` cannot be trained; say `autoencoder` or `model`.").into()),

@@ -67,7 +67,7 @@ pub fn config() -> AutoencoderConfig {
         "down_block_types": (["DownEncoderBlock2D"; 4]),
         "up_block_types": (["UpDecoderBlock2D"; 4]),
         "layers_per_block": 0,
-        "latent_channels": 32,
+        "latent_channels": 16,
         "norm_num_groups": 4,
         "use_quant_conv": false,
         "use_post_quant_conv": false,

@@ -18,7 +18,7 @@ pub fn transformer_config() -> Flux2TransformerConfig {
     let value = json!({
         "_class_name": "Flux2Transformer2DModel",
         "patch_size": 1,
-        "in_channels": 128,
+        "in_channels": 64,
         "num_layers": 1,
         "num_single_layers": 5,
         "attention_head_dim": 32,

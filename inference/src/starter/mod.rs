@@ -5,6 +5,7 @@ pub mod base_training;
 pub mod configuration;
 pub mod encoded_scenes;
 pub mod learner;
+pub mod obedience;
 mod parts;
 pub mod pictures;
 pub mod principal_components;

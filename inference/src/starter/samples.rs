@@ -38,6 +38,7 @@ pub fn sheet<B: Backend>(pipeline: &Flux2Pipeline<B>) -> Result<Picture> {
             guidance: pipeline.configs.advised_guidance.unwrap_or(3.0),
             seeds: (1..=6).collect(),
             loras: Vec::new(),
+            merges_loras: false,
             preview_every: None,
             references: Vec::new(),
             start: None,

@@ -3,7 +3,7 @@
 use super::canvas::{Canvas, Rgb, fractal_noise, lattice, luma, mix, noise, scaled, smoothstep, times};
 use super::layout::Placed;
 use super::motif::{Paint, Part, natural_colour, parts};
-use super::spec::{Style, Texture};
+use super::spec::{Colour, Style, Texture};
 
 /// The chances of a style in one picture.
 pub(super) struct Look {
@@ -88,8 +88,7 @@ impl Stamp {
         }
         let (dx, dy) = ((x - self.subject_x) / self.radius, (y - self.subject_y) / self.radius);
         let (u, v) = (dx * self.cosine + dy * self.sine, dy * self.cosine - dx * self.sine);
-        let second =
-            if luma(self.colour) < 0.62 { mix(self.colour, [1.0; 3], 0.72) } else { scaled(self.colour, 0.48) };
+        let second = second_tone(self.colour);
         // Periods are at least six pixels, else they would be grey.
         let period = (6.0 * pixel / self.radius).max(0.48);
         let edge = pixel / self.radius / period;
@@ -116,6 +115,18 @@ impl Stamp {
             }
         };
         mix(self.colour, second, share)
+    }
+}
+
+/// What a textured surface of this colour shows beside it: a lighter tone of dark colours, a darker one of light ones.
+fn second_tone(colour: Rgb) -> Rgb {
+    if luma(colour) < 0.62 { mix(colour, [1.0; 3], 0.72) } else { scaled(colour, 0.48) }
+}
+
+impl Colour {
+    /// The second colour, as sRGB, of a striped, dotted or checkered surface of this colour.
+    pub fn second_tone(self) -> [u8; 3] {
+        second_tone(super::background::rgb_of(self)).map(|value| (value * 255.0).round() as u8)
     }
 }
 

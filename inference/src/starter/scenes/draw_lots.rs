@@ -1,15 +1,12 @@
 //! Random scene descriptions: what goes with what, and how often.
 
 use super::spec::{
-    Arrangement, Background, Colour, Hour, Land, Motif, Pattern, Place, Relation, SceneSpec, Shape, Size, Style,
-    Subject, Texture, Thing, colour_distance,
+    Arrangement, Background, CONTRAST, Colour, Hour, Land, Motif, Pattern, Place, Relation, SceneSpec, Shape, Size,
+    Style, Subject, Texture, Thing, colour_distance,
 };
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
-
-/// Two colours closer than this are not put on each other.
-const CONTRAST: i32 = 30_000;
 
 impl SceneSpec {
     /// A random scene.

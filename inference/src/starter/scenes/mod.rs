@@ -45,6 +45,19 @@ pub fn scene(seed: u64, size: u32) -> CaptionedPicture {
     scene_from(&SceneSpec::draw(&mut ChaCha8Rng::seed_from_u64(seed)), seed, size)
 }
 
+/// What [`scene`] shows for a seed and says of it, without drawing it.
+pub fn description(seed: u64) -> (SceneSpec, String) {
+    let spec = SceneSpec::draw(&mut ChaCha8Rng::seed_from_u64(seed));
+    (spec, spec.caption(&mut wording(seed)))
+}
+
+/// What decides the words of a caption.
+fn wording(seed: u64) -> ChaCha8Rng {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(2);
+    random
+}
+
 /// A drawing of `spec` with a caption; `seed` decides what the description leaves open (exact places, light, wording).
 pub fn scene_from(spec: &SceneSpec, seed: u64, size: u32) -> CaptionedPicture {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -52,9 +65,7 @@ pub fn scene_from(spec: &SceneSpec, seed: u64, size: u32) -> CaptionedPicture {
     // the other.
     random.set_stream(1);
     let canvas = draw(spec, &mut random, size.max(1) as usize);
-    random.set_stream(2);
-    random.set_word_pos(0);
-    CaptionedPicture { picture: canvas.into_picture(), caption: spec.caption(&mut random) }
+    CaptionedPicture { picture: canvas.into_picture(), caption: spec.caption(&mut wording(seed)) }
 }
 
 /// A captionless picture of `size` x `size` pixels with the statistics of a photograph, for the autoencoder. One in
@@ -123,6 +134,7 @@ mod tests {
     fn a_seed_is_a_scene() {
         assert_eq!(scene(7, 64), scene(7, 64));
         assert_ne!(scene(7, 64).picture, scene(8, 64).picture);
+        assert_eq!(scene(7, 64).caption, description(7).1);
         assert_eq!(texture_picture(7, 64), texture_picture(7, 64));
         assert_ne!(texture_picture(7, 64), texture_picture(8, 64));
         // The same scene at another size: scaled to the same size they agree but for edges and noise.

@@ -58,7 +58,15 @@ impl Colour {
             .min_by_key(|colour| colour_distance(colour.rgb(), rgb))
             .expect("invariant: there are colours")
     }
+
+    /// Whether the two can be put on each other: one is clearly seen before the other.
+    pub fn stands_out_from(self, other: Colour) -> bool {
+        colour_distance(self.rgb(), other.rgb()) >= CONTRAST
+    }
 }
+
+/// Two colours closer than this are not put on each other.
+pub(super) const CONTRAST: i32 = 30_000;
 
 /// Weighted squared distance between two sRGB colours.
 pub(super) fn colour_distance(a: [u8; 3], b: [u8; 3]) -> i32 {
