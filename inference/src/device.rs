@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use burn::tensor::backend::Backend;
+
 use crate::error::Error;
 
 /// Where a model runs.
@@ -36,6 +38,14 @@ impl DeviceName {
     }
 }
 
+/// Waits until a device has done what this thread told it.
+///
+/// # Errors
+/// [`Error::Device`] when it failed.
+pub(crate) fn finish<B: Backend>(device: &B::Device) -> Result<(), Error> {
+    B::sync(device).map_err(|error| Error::Device(format!("The device failed: {error}.")))
+}
+
 /// Asks NVIDIA's driver for its cards. burn would ask it too, but panics where there is none.
 #[cfg(feature = "cuda")]
 #[allow(unsafe_code, reason = "a library that is loaded while running is called by its documented C interface")]
@@ -64,6 +74,26 @@ fn cuda_card(number: usize) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+/// All memory of a card, in bytes, as NVIDIA's driver says it.
+#[cfg(feature = "cuda")]
+#[allow(unsafe_code, reason = "a library that is loaded while running is called by its documented C interface")]
+pub(crate) fn cuda_memory(number: usize) -> Option<u64> {
+    use libloading::{Library, Symbol};
+    cuda_card(number).ok()?;
+    let name = if cfg!(windows) { "nvcuda.dll" } else { "libcuda.so.1" };
+    let (mut card, mut bytes) = (0i32, 0usize);
+    // SAFETY: both functions are the driver's, with the signatures that it documents, and write where they are told.
+    unsafe {
+        let driver = Library::new(name).ok()?;
+        let get: Symbol<unsafe extern "C" fn(*mut i32, i32) -> i32> = driver.get(b"cuDeviceGet\0").ok()?;
+        let total: Symbol<unsafe extern "C" fn(*mut usize, i32) -> i32> = driver.get(b"cuDeviceTotalMem_v2\0").ok()?;
+        if get(&mut card, i32::try_from(number).ok()?) != 0 || total(&mut bytes, card) != 0 {
+            return None;
+        }
+    }
+    u64::try_from(bytes).ok()
 }
 
 impl FromStr for DeviceName {

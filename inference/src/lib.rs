@@ -9,6 +9,7 @@ pub mod error;
 pub mod flux2;
 pub mod image;
 pub mod lora;
+pub mod memory;
 pub mod model;
 pub mod nn;
 pub mod parity;

@@ -279,10 +279,10 @@ impl PipelineWork for Rendering<'_> {
     type Output = Vec<Rendered>;
 
     fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> Result<Vec<Rendered>> {
-        let loras = &self.request.loras;
+        let (loras, merges) = (&self.request.loras, self.request.merges_loras);
         match pipeline {
-            Pipeline::Flux2(pipeline) => pipeline.with_loras(loras)?.render(self.request, self.sink),
-            Pipeline::Sdxl(pipeline) => pipeline.with_loras(loras)?.render(self.request, self.sink),
+            Pipeline::Flux2(pipeline) => pipeline.with_loras(loras, merges)?.render(self.request, self.sink),
+            Pipeline::Sdxl(pipeline) => pipeline.with_loras(loras, merges)?.render(self.request, self.sink),
         }
     }
 }

@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use atelier_inference::{
-    Control, DeviceName, Error, LoraUse, Model, Picture, Precision, Progress, Quiet, RenderRequest, Rendered, Sink,
-    facts,
+    Control, DeviceName, Error, Layout, LoraUse, Model, Picture, Precision, Progress, Quiet, RenderRequest, Rendered,
+    Sink, facts,
+    lora::{Adapter, LowRankPair, save::save},
+    weights::safetensors::MappedFile,
 };
 
 fn case(name: &str) -> PathBuf {
@@ -27,6 +32,7 @@ fn request(loras: Vec<LoraUse>) -> RenderRequest {
         guidance: 3.0,
         seeds: vec![7, 8],
         loras,
+        merges_loras: false,
         preview_every: None,
         references: Vec::new(),
         start: None,
@@ -64,6 +70,57 @@ fn loras_add_up_and_leave_nothing_behind() {
     assert!(furthest(&with(&[0.3, 0.5]), &with(&[0.8])) <= 1);
     assert!(furthest(&with(&[0.7, -0.7]), &base) <= 1);
     assert_eq!(rgb(&with(&[])), rgb(&base));
+}
+
+#[test]
+fn loras_that_are_merged_give_the_same_pictures_and_leave_the_model_as_it_was() {
+    let model = model("klein-lora-bfl");
+    let lora = |strength| LoraUse { path: case("klein-lora-bfl").join("lora.safetensors"), strength };
+    let draw =
+        |loras, merges_loras| model.render(&RenderRequest { merges_loras, ..request(loras) }, &mut Quiet).unwrap();
+    let (base, beside) = (draw(vec![], false), draw(vec![lora(0.9), lora(-0.2)], false));
+    let merged = draw(vec![lora(0.9), lora(-0.2)], true);
+    assert!(furthest(&merged, &beside) <= 1 && furthest(&merged, &base) > 1);
+    assert_eq!(rgb(&draw(vec![], true)), rgb(&base));
+}
+
+#[test]
+fn loras_of_convolutions_change_what_their_weights_would() {
+    let case = case("sdxl");
+    let unet = MappedFile::open(&case.join("model/unet/diffusion_pytorch_model.safetensors")).unwrap();
+    let convolutions = unet.header().tensors.iter().filter(|(_, entry)| entry.shape.len() == 4);
+    let numbers = |count: usize, seed: usize| {
+        (0..count).map(|place| ((place * 7919 + seed * 104_729) % 2003) as f32 / 10_000.0 - 0.1).collect()
+    };
+    let pairs = convolutions.enumerate().map(|(seed, (key, entry))| {
+        let &[outputs, channels, height, width] = &entry.shape[..] else { panic!("a convolution has four axes") };
+        let (rank, inputs) = (2, channels * height * width);
+        let pair = LowRankPair {
+            a: numbers(rank * inputs, seed),
+            b: numbers(outputs * rank, seed + 1),
+            rank,
+            inputs,
+            outputs,
+            kernel: Some([height, width]),
+            scale: 0.5,
+        };
+        (format!("unet.{}", key.strip_suffix(".weight").unwrap()), pair)
+    });
+    let pairs: BTreeMap<_, _> = pairs.collect();
+    assert!(pairs.len() > 10, "{:?}", pairs.keys());
+    let folder = tempfile::tempdir().unwrap();
+    let model = model("sdxl");
+    for layout in [Layout::Kohya, Layout::Diffusers] {
+        let path = folder.path().join(format!("{layout}.safetensors"));
+        save(&Adapter::of_sdxl(pairs.clone(), BTreeMap::new()), layout, &path).unwrap();
+        let draw = |strength, merges_loras| {
+            let loras = vec![LoraUse { path: path.clone(), strength }];
+            model.render(&RenderRequest { merges_loras, ..request(loras) }, &mut Quiet).unwrap()
+        };
+        let (beside, merged) = (draw(1.0, false), draw(1.0, true));
+        assert!(furthest(&beside, &draw(0.0, false)) > 1, "{layout}");
+        assert!(furthest(&beside, &merged) <= 1, "{layout}");
+    }
 }
 
 /// The largest difference of two numbers in two lists of pictures.

@@ -209,6 +209,7 @@ impl Grid<'_> {
                 guidance: facts.default_guidance,
                 seeds: spec.seeds.clone(),
                 loras: loras.clone(),
+                merges_loras: false,
                 preview_every: None,
                 references: Vec::new(),
                 start: None,
@@ -249,7 +250,14 @@ impl Unadapted {
     fn of(spec: &ComparisonSpec, scorer: &Scorer, drawn: &Drawn) -> Result<Self> {
         let pictures: Vec<Vec<LabPicture>> = drawn.iter().map(|row| row.iter().map(LabPicture::of).collect()).collect();
         let between_seeds = mean(pictures.iter().flat_map(|row| pairs(row)).map(|(one, other)| one.distance(other)));
-        Ok(Self { prompts: prompts(spec, scorer, drawn, &pictures)?, lost: lost(drawn), between_seeds, pictures })
+        let prompts = prompts(spec, scorer, drawn, &pictures)?;
+        if between_seeds <= 0.0 || (spec.clip.is_none() && prompts <= 0.0) {
+            return Err(Error::Input(
+                "Without the LoRA the model's pictures are the same for every seed, or do not follow their prompts, so that nothing can be measured against them. Give seeds and prompts that differ."
+                    .to_owned(),
+            ));
+        }
+        Ok(Self { prompts, lost: lost(drawn), between_seeds, pictures })
     }
 
     fn against(&self, spec: &ComparisonSpec, scorer: &Scorer, strength: f64, drawn: &Drawn) -> Result<StrengthFound> {
@@ -259,16 +267,12 @@ impl Unadapted {
         let kept = prompts(spec, scorer, drawn, &pictures)?;
         Ok(StrengthFound {
             strength,
-            effect: share(moved, self.between_seeds),
-            retention: share(kept.max(0.0), self.prompts),
+            effect: moved / self.between_seeds,
+            // By CLIP a model may follow no prompt even without the LoRA: then there is nothing that it could lose.
+            retention: if self.prompts > 0.0 { kept.max(0.0) / self.prompts } else { 1.0 },
             lost: (lost(drawn) - self.lost).max(0.0),
         })
     }
-}
-
-/// One number over another; over nothing it is 1.
-fn share(one: f64, other: f64) -> f64 {
-    if other > 0.0 { one / other } else { 1.0 }
 }
 
 /// How much prompts show: adherence by CLIP, else how different pictures of two prompts and one seed are.

@@ -69,4 +69,7 @@ fn the_safe_range_is_the_longest_without_a_gap() {
 fn a_grid_that_says_nothing_is_refused() {
     let error = compare(&ComparisonSpec { seeds: vec![1], ..spec(&["klein"]) }, &mut Quiet).err().unwrap();
     assert!(matches!(error, Error::Input(_)), "{error}");
+    // The same seed twice: what the LoRA changes has nothing to be measured against.
+    let error = compare(&ComparisonSpec { seeds: vec![1, 1], ..spec(&["klein-lora-bfl"]) }, &mut Quiet).err().unwrap();
+    assert!(error.to_string().contains("same for every seed"), "{error}");
 }

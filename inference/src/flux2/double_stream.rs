@@ -2,15 +2,12 @@
 
 use burn::{
     module::Module,
-    tensor::{Tensor, activation::silu, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
 
 use super::{config::Flux2TransformerConfig, modulation::Modulated};
 use crate::nn::{
-    attention::multi_head_attention,
-    linear::Linear,
-    norm::{RmsNorm, layer_norm},
-    rope::Rotation,
+    activation::silu_gated, attention::multi_head_attention, linear::Linear, norm::RmsNorm, rope::Rotation,
 };
 
 /// Gated feed-forward part: the first half of the inner width gates the second (SwiGLU).
@@ -34,7 +31,7 @@ impl<B: Backend> FeedForward<B> {
     pub fn forward(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
         let (inner, _) = self.linear_out.features();
         let [gate, value] = self.linear_in.forward_in_parts(input, [inner; 2]);
-        self.linear_out.forward(silu(gate) * value)
+        self.linear_out.forward(silu_gated(gate, value))
     }
 }
 
@@ -156,14 +153,14 @@ impl<B: Backend> DoubleStreamBlock<B> {
         };
         let [text_attention, text_ff] = text_modulation else { unreachable!("invariant: two triples a stream") };
         let (mixed, mixed_text) = self.attn.forward(
-            picture_attention.apply(layer_norm(picture.clone(), self.epsilon)),
-            text_attention.apply(layer_norm(text.clone(), self.epsilon)),
+            picture_attention.normalise(picture.clone(), self.epsilon),
+            text_attention.normalise(text.clone(), self.epsilon),
             rotation,
         );
         let picture = picture_attention.join(picture, mixed);
         let text = text_attention.join(text, mixed_text);
-        let fed = self.ff.forward(picture_ff.apply(layer_norm(picture.clone(), self.epsilon)));
-        let fed_text = self.ff_context.forward(text_ff.apply(layer_norm(text.clone(), self.epsilon)));
+        let fed = self.ff.forward(picture_ff.normalise(picture.clone(), self.epsilon));
+        let fed_text = self.ff_context.forward(text_ff.normalise(text.clone(), self.epsilon));
         (picture_ff.join(picture, fed), text_ff.join(text, fed_text))
     }
 }

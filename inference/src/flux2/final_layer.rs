@@ -6,7 +6,7 @@ use burn::{
     tensor::{Tensor, activation::silu, backend::Backend},
 };
 
-use crate::nn::{linear::Linear, norm::layer_norm};
+use crate::nn::{linear::Linear, norm::scaled_layer_norm};
 
 /// Adaptive layer normalisation without weights of its own but those of the modulation.
 #[derive(Module, Debug)]
@@ -29,6 +29,6 @@ impl<B: Backend> FinalNorm<B> {
         let both = self.linear.forward(silu(embedded)).unsqueeze_dim::<3>(1);
         let scale = both.clone().narrow(2, 0, hidden);
         let shift = both.narrow(2, hidden, hidden);
-        layer_norm(input, self.epsilon) * scale.add_scalar(1.0) + shift
+        scaled_layer_norm(input, scale.add_scalar(1.0), shift, self.epsilon)
     }
 }

@@ -6,10 +6,13 @@ use burn::{
     tensor::{Tensor, activation::silu, backend::Backend},
 };
 
-use crate::nn::linear::Linear;
+use crate::nn::{
+    linear::Linear,
+    norm::scaled_layer_norm,
+    processor::{self, GatedSum},
+};
 
-/// Shift, scale and gate, each `[1, 1, hidden]`, or `[batch, tokens, hidden]` where the times of a batch differ: backends
-/// compute along a row or number by number fast, and across other axes slowly.
+/// Shift, scale and gate, each `[1, 1, hidden]`, or `[batch, 1, hidden]` where the times of a batch differ.
 #[derive(Clone, Debug)]
 pub struct Modulated<B: Backend> {
     /// Added to the normalised stream.
@@ -21,14 +24,15 @@ pub struct Modulated<B: Backend> {
 }
 
 impl<B: Backend> Modulated<B> {
-    /// `(1 + scale) · x + shift`.
-    pub fn apply(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
-        input * self.scale.clone() + self.shift.clone()
+    /// The stream `[batch, tokens, hidden]`, layer-normalised: `(1 + scale) · normalised + shift`.
+    pub fn normalise(&self, stream: Tensor<B, 3>, epsilon: f64) -> Tensor<B, 3> {
+        scaled_layer_norm(stream, self.scale.clone(), self.shift.clone(), epsilon)
     }
 
     /// `stream + gate · branch`.
     pub fn join(&self, stream: Tensor<B, 3>, branch: Tensor<B, 3>) -> Tensor<B, 3> {
-        branch * self.gate.clone() + stream
+        let inputs = [stream.clone().into(), branch.clone().into(), self.gate.clone().into()];
+        processor::run(&GatedSum, inputs).unwrap_or_else(|| branch * self.gate.clone() + stream)
     }
 }
 
@@ -45,18 +49,17 @@ impl<B: Backend> Modulation<B> {
         Self { linear: Linear::zeros(hidden, hidden * 3 * triples, false, device) }
     }
 
-    /// `[batch or 1, hidden]` → triples for a stream of so many tokens.
-    pub fn forward(&self, embedded: Tensor<B, 2>, tokens: usize) -> Vec<Modulated<B>> {
-        let [batch, hidden] = embedded.dims();
+    /// `[batch or 1, hidden]` → triples.
+    pub fn forward(&self, embedded: Tensor<B, 2>) -> Vec<Modulated<B>> {
+        let [_, hidden] = embedded.dims();
         let all = self.linear.forward(silu(embedded)).unsqueeze_dim::<3>(1);
         let triples = all.dims()[2] / (3 * hidden);
         let part = |index: usize| all.clone().narrow(2, index * hidden, hidden);
-        let spread = |part: Tensor<B, 3>| if batch == 1 { part } else { part.repeat_dim(1, tokens) };
         (0..triples)
             .map(|triple| Modulated {
-                shift: spread(part(3 * triple)),
-                scale: spread(part(3 * triple + 1).add_scalar(1.0)),
-                gate: spread(part(3 * triple + 2)),
+                shift: part(3 * triple),
+                scale: part(3 * triple + 1).add_scalar(1.0),
+                gate: part(3 * triple + 2),
             })
             .collect()
     }

@@ -324,15 +324,18 @@ fn for_batch<B: Backend>(context: Tensor<B, 3>, batch: usize) -> Tensor<B, 3> {
 }
 
 impl<B: Backend> Flux2Pipeline<B> {
-    /// This pipeline with LoRAs beside its transformer's weights, which both share.
+    /// This pipeline with LoRAs beside its transformer's weights, which both share, or merged into a copy of them.
     ///
     /// # Errors
     /// [`Error::Lora`] when a file is damaged, of a kind that is not supported, or was made for another model.
-    pub fn with_loras(&self, loras: &[LoraUse]) -> Result<Self> {
+    pub fn with_loras(&self, loras: &[LoraUse], merges: bool) -> Result<Self> {
         let mut transformer = self.transformer.clone();
         for used in loras {
             let adapter = lora::read::read_to_use(&used.path)?;
             inject::attach(&mut transformer, &adapter.targets, used.strength, &self.device)?;
+        }
+        if merges {
+            inject::merge(&mut transformer);
         }
         Ok(Self { transformer, ..self.clone() })
     }

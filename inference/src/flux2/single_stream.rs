@@ -3,15 +3,12 @@
 
 use burn::{
     module::Module,
-    tensor::{Tensor, activation::silu, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
 
 use super::{config::Flux2TransformerConfig, modulation::Modulated};
 use crate::nn::{
-    attention::multi_head_attention,
-    linear::Linear,
-    norm::{RmsNorm, layer_norm},
-    rope::Rotation,
+    activation::silu_gated, attention::multi_head_attention, linear::Linear, norm::RmsNorm, rope::Rotation,
 };
 
 /// Attention with the feed-forward part beside it.
@@ -58,13 +55,13 @@ impl<B: Backend> SingleStreamBlock<B> {
         let hidden = stream.dims()[2];
         let attn = &self.attn;
         let inner = attn.to_out.features().0 - hidden;
-        let input = modulation.apply(layer_norm(stream.clone(), self.epsilon));
+        let input = modulation.normalise(stream.clone(), self.epsilon);
         let parts = [hidden, hidden, hidden, inner, inner];
         let [query, key, value, gate, fed] = attn.to_qkv_mlp_proj.forward_in_parts(input, parts);
         let query = rotation.turn(attn.norm_q.forward_by_head(query));
         let key = rotation.turn(attn.norm_k.forward_by_head(key));
         let mixed = multi_head_attention(query, key, value, attn.heads, None);
-        let joined = attn.to_out.forward_joined(vec![mixed, silu(gate) * fed]);
+        let joined = attn.to_out.forward_joined(vec![mixed, silu_gated(gate, fed)]);
         modulation.join(stream, joined)
     }
 }

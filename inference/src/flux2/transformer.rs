@@ -107,7 +107,7 @@ impl<B: Backend> Flux2Transformer<B> {
     /// serves all steps.
     pub fn rotation(&self, text: &[[i64; 4]], picture: &[[i64; 4]], device: &B::Device) -> Rotation<B> {
         let ids: Vec<[i64; 4]> = text.iter().chain(picture).copied().collect();
-        Rotation::interleaved(&ids, &self.axes, self.theta, self.heads, device)
+        Rotation::interleaved(&ids, &self.axes, self.theta, device)
     }
 
     /// Predicts the velocity.
@@ -127,9 +127,9 @@ impl<B: Backend> Flux2Transformer<B> {
     ) -> Tensor<B, 3> {
         let embedded = self.time_guidance_embed.forward(time, guidance);
         let (text_tokens, picture_tokens) = (context.dims()[1], latents.dims()[1]);
-        let picture_modulation = self.double_stream_modulation_img.forward(embedded.clone(), picture_tokens);
-        let text_modulation = self.double_stream_modulation_txt.forward(embedded.clone(), text_tokens);
-        let single_modulation = self.single_stream_modulation.forward(embedded.clone(), text_tokens + picture_tokens);
+        let picture_modulation = self.double_stream_modulation_img.forward(embedded.clone());
+        let text_modulation = self.double_stream_modulation_txt.forward(embedded.clone());
+        let single_modulation = self.single_stream_modulation.forward(embedded.clone());
         let mut picture = self.x_embedder.forward(latents);
         let mut text = self.context_embedder.forward(context);
         for block in &self.transformer_blocks {

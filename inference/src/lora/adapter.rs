@@ -7,7 +7,7 @@ use super::{
     save::Layout,
 };
 
-/// A pair of low-rank matrices for one linear layer: with it, the layer's weight is `W + scale · B·A`.
+/// A pair of low-rank matrices for one layer, linear or a convolution: with it, the layer's weight is `W + scale · B·A`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LowRankPair {
     /// A, `[rank, inputs]`, row by row.
@@ -20,6 +20,8 @@ pub struct LowRankPair {
     pub inputs: usize,
     /// Features out.
     pub outputs: usize,
+    /// Height and width of a convolution's kernel; a linear layer has none.
+    pub kernel: Option<[usize; 2]>,
     /// alpha / rank; 1 where the file states no alpha.
     pub scale: f32,
 }

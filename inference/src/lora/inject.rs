@@ -1,5 +1,5 @@
-//! How low-rank pairs reach the linear layers of a model: beside the weights, never merged into them, several at once and
-//! each with its own strength (Hu et al., "LoRA", 2021).
+//! How low-rank pairs reach the layers of a model: beside the weights and not merged into them, unless somebody asks for it;
+//! several at once and each with its own strength (Hu et al., "LoRA", 2021).
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,21 @@ use super::adapter::LowRankPair;
 use crate::{
     error::{Error, Result},
     flux2::transformer::Flux2Transformer,
-    nn::linear::{Linear, LowRank},
+    nn::{
+        convolution::{Conv2d, LowRankConvolution},
+        linear::{Linear, LowRank},
+    },
 };
 
-/// A model whose linear layers take low-rank pairs.
+/// A model whose layers take low-rank pairs.
 pub trait Adaptable<B: Backend> {
     /// Every linear layer under the path that the published state dict gives it, without `.weight`.
     fn linear_layers(&mut self) -> BTreeMap<String, &mut Linear<B>>;
+
+    /// Every convolution that takes pairs, under such a path.
+    fn convolutions(&mut self) -> BTreeMap<String, &mut Conv2d<B>> {
+        BTreeMap::new()
+    }
 }
 
 impl<B: Backend> Adaptable<B> for Flux2Transformer<B> {
@@ -75,21 +83,23 @@ impl<B: Backend> Adaptable<B> for Flux2Transformer<B> {
 /// scale and may be negative.
 ///
 /// # Errors
-/// [`Error::Lora`] when a name is no linear layer of the model, or a shape is not its layer's; then nothing is attached.
+/// [`Error::Lora`] when a name is no layer of the model that takes pairs, or a shape is not its layer's; then nothing is
+/// attached.
 pub fn attach<B: Backend, M: Adaptable<B>>(
     model: &mut M,
     pairs: &BTreeMap<String, LowRankPair>,
     strength: f64,
     device: &B::Device,
 ) -> Result<()> {
-    let mut layers = model.linear_layers();
+    let linear = model.linear_layers().into_iter().map(|(name, layer)| (name, layer.features()));
+    let mut sizes: BTreeMap<String, (usize, usize)> = linear.collect();
+    sizes.extend(model.convolutions().into_iter().map(|(name, layer)| (name, layer.features())));
     for (name, pair) in pairs {
-        let Some(layer) = layers.get(name) else {
+        let Some(&(inputs, outputs)) = sizes.get(name) else {
             return Err(Error::Lora(format!(
                 "The LoRA adapts `{name}`, which this model does not have. It was made for another model."
             )));
         };
-        let (inputs, outputs) = layer.features();
         if (pair.inputs, pair.outputs) != (inputs, outputs) {
             return Err(Error::Lora(format!(
                 "The LoRA's `{name}` takes {} numbers to {}, and the model's {inputs} to {outputs}. It was made for another model.",
@@ -103,40 +113,53 @@ pub fn attach<B: Backend, M: Adaptable<B>>(
             )));
         }
     }
-    for (name, pair) in pairs {
-        if let Some(layer) = layers.get_mut(name) {
-            layer.adapters.push(low_rank(pair, strength, device));
-        }
+    let scale = |pair: &LowRankPair| f64::from(pair.scale) * strength;
+    for (name, layer) in model.linear_layers() {
+        let Some(pair) = pairs.get(&name) else { continue };
+        let a = parameter(&pair.a, [pair.rank, pair.inputs], device);
+        let b = parameter(&pair.b, [pair.outputs, pair.rank], device);
+        layer.adapters.push(LowRank { a, b, scale: scale(pair) });
+    }
+    for (name, layer) in model.convolutions() {
+        let Some(pair) = pairs.get(&name) else { continue };
+        let [_, inputs, height, width] = layer.weight.dims();
+        let down = parameter(&pair.a, [pair.rank, inputs, height, width], device);
+        let up = parameter(&pair.b, [pair.outputs, pair.rank], device);
+        layer.adapters.push(LowRankConvolution { down, up, scale: scale(pair) });
     }
     Ok(())
 }
 
-fn low_rank<B: Backend>(pair: &LowRankPair, strength: f64, device: &B::Device) -> LowRank<B> {
-    let parameter = |values: &[f32], shape: [usize; 2]| {
-        // In f32 whatever the model's precision: what is trained must be able to change by a little.
-        let tensor = Tensor::from_data(TensorData::new(values.to_vec(), shape), (device, DType::F32));
-        Param::initialized(ParamId::new(), tensor.require_grad())
-    };
-    LowRank {
-        a: parameter(&pair.a, [pair.rank, pair.inputs]),
-        b: parameter(&pair.b, [pair.outputs, pair.rank]),
-        scale: f64::from(pair.scale) * strength,
-    }
+/// Numbers of a pair on a device, in f32 whatever the model's precision: what is trained must be able to change by a little.
+fn parameter<B: Backend, const D: usize>(values: &[f32], shape: [usize; D], device: &B::Device) -> Param<Tensor<B, D>> {
+    let tensor = Tensor::from_data(TensorData::new(values.to_vec(), shape), (device, DType::F32));
+    Param::initialized(ParamId::new(), tensor.require_grad())
+}
+
+/// Adds the pairs to the weights that they lie beside, which become the model's own: a step costs nothing more for them,
+/// and taking them away again takes the weights as they were.
+pub fn merge<B: Backend, M: Adaptable<B>>(model: &mut M) {
+    model.linear_layers().into_values().for_each(Linear::merge_adapters);
+    model.convolutions().into_values().for_each(Conv2d::merge_adapters);
 }
 
 /// Takes all pairs away.
 pub fn detach<B: Backend, M: Adaptable<B>>(model: &mut M) {
     model.linear_layers().into_values().for_each(|layer| layer.adapters.clear());
+    model.convolutions().into_values().for_each(|layer| layer.adapters.clear());
 }
 
-/// The last pair of every layer that has one, as plain numbers. Its scale holds the strength that it was attached with.
+/// The last pair of every linear layer that has one, as plain numbers. Its scale holds the strength that it was attached with.
 pub fn last_pairs<B: Backend, M: Adaptable<B>>(model: &mut M) -> BTreeMap<String, LowRankPair> {
     let values = |parameter: &Param<Tensor<B, 2>>| parameter.val().into_data().iter::<f32>().collect();
     let read = |(name, layer): (String, &mut Linear<B>)| {
         let (inputs, outputs) = layer.features();
         let last = layer.adapters.last()?;
         let (a, b) = (values(&last.a), values(&last.b));
-        Some((name, LowRankPair { a, b, rank: last.a.dims()[0], inputs, outputs, scale: last.scale as f32 }))
+        Some((
+            name,
+            LowRankPair { a, b, rank: last.a.dims()[0], inputs, outputs, kernel: None, scale: last.scale as f32 },
+        ))
     };
     model.linear_layers().into_iter().filter_map(read).collect()
 }

@@ -1,4 +1,4 @@
-//! LoRA files: read in the dialects of the wild, told apart, applied without merging, written in three layouts.
+//! LoRA files: read in the dialects of the wild, told apart, applied with or without merging, written in three layouts.
 //!
 //! [`inspect()`] looks at a file and reports; [`read::read`] gives its pairs under diffusers' names; [`inject`] puts
 //! them beside a model's weights; [`save::save`] and [`convert()`] write them.

@@ -61,11 +61,11 @@ fn pairs(file: &MappedFile, group: &Group, alphas: &StatedAlphas) -> Result<Vec<
     if a.iter().chain(&b).any(|value| !value.is_finite()) {
         return Err(not_a_number(&group.name));
     }
-    let Group { mapping, rank, inputs, outputs, .. } = group;
+    let Group { mapping, rank, inputs, outputs, kernel, .. } = group;
     if mapping.swaps_halves {
         b.rotate_left(outputs / 2 * rank);
     }
-    let whole = LowRankPair { a, b, rank: *rank, inputs: *inputs, outputs: *outputs, scale };
+    let whole = LowRankPair { a, b, rank: *rank, inputs: *inputs, outputs: *outputs, kernel: *kernel, scale };
     if let [module] = mapping.modules.as_slice() {
         return Ok(vec![(module.clone(), whole)]);
     }
@@ -87,7 +87,7 @@ fn split(whole: &LowRankPair, parts: usize) -> Vec<Option<LowRankPair>> {
         let a =
             used.iter().flat_map(|rank| &whole.a[rank * whole.inputs..(rank + 1) * whole.inputs]).copied().collect();
         let b = b.chunks_exact(whole.rank).flat_map(|row| used.iter().map(|rank| row[*rank])).collect();
-        let pair = LowRankPair { a, b, rank: used.len(), inputs: whole.inputs, outputs: rows, scale: whole.scale };
+        let pair = LowRankPair { a, b, rank: used.len(), outputs: rows, ..whole.clone() };
         (pair.rank > 0).then_some(pair)
     };
     whole.b.chunks_exact(rows * whole.rank).map(part).collect()

@@ -82,7 +82,10 @@ fn named(adapter: &Adapter, layout: Layout) -> Result<BTreeMap<String, LowRankPa
             Ok(pairs.map(|(module, pair)| (format!("lora_unet_{}", module.replace('.', "_")), pair)).collect())
         }
         (Family::Sdxl, Layout::Diffusers | Layout::Kohya) => {
-            adapter.targets.iter().map(|(module, pair)| Ok((sdxl_name(module, layout)?, pair.clone()))).collect()
+            let named = |(module, pair): (&String, &LowRankPair)| {
+                Ok((sdxl_name(module, layout)?, shaped_like_its_layer(module, pair)))
+            };
+            adapter.targets.iter().map(named).collect()
         }
         (Family::Sdxl, Layout::Bfl) => {
             Err(Error::Lora("LoRAs for SDXL have no form in the layout BFL; take KOHYA or DIFFUSERS.".to_owned()))
@@ -97,14 +100,14 @@ fn prefixed(prefix: &str, pairs: BTreeMap<String, LowRankPair>) -> BTreeMap<Stri
     pairs.into_iter().map(|(module, pair)| (format!("{prefix}{module}"), pair)).collect()
 }
 
+/// A pair whose kernel is its layer's: some files write a projection as a convolution of one pixel.
+fn shaped_like_its_layer(module: &str, pair: &LowRankPair) -> LowRankPair {
+    let kernel = kohya::is_convolution(module).then(|| pair.kernel.unwrap_or([1, 1]));
+    LowRankPair { kernel, ..pair.clone() }
+}
+
 /// The name of an SDXL module in a file.
 fn sdxl_name(module: &str, layout: Layout) -> Result<String> {
-    // A pair does not keep its kernel's height and width.
-    if kohya::is_convolution(module) {
-        return Err(Error::Lora(format!(
-            "The LoRA adapts the convolution `{module}`, which is not written in other layouts; take the file as it came."
-        )));
-    }
     if layout == Layout::Diffusers {
         return Ok(module.to_owned());
     }
@@ -128,9 +131,13 @@ fn tensors(pairs: &BTreeMap<String, LowRankPair>, layout: Layout) -> Vec<StoredT
 }
 
 fn put(tensors: &mut Vec<StoredTensor<'static>>, module: &str, (down, up): (&str, &str), pair: &LowRankPair) {
-    let LowRankPair { a, b, rank, inputs, outputs, .. } = pair;
-    tensors.push(StoredTensor::bf16(format!("{module}.{down}.weight"), vec![*rank, *inputs], a.iter().copied()));
-    tensors.push(StoredTensor::bf16(format!("{module}.{up}.weight"), vec![*outputs, *rank], b.iter().copied()));
+    let LowRankPair { a, b, rank, inputs, outputs, kernel, .. } = pair;
+    let (down_shape, up_shape) = match kernel {
+        None => (vec![*rank, *inputs], vec![*outputs, *rank]),
+        Some([height, width]) => (vec![*rank, inputs / (height * width), *height, *width], vec![*outputs, *rank, 1, 1]),
+    };
+    tensors.push(StoredTensor::bf16(format!("{module}.{down}.weight"), down_shape, a.iter().copied()));
+    tensors.push(StoredTensor::bf16(format!("{module}.{up}.weight"), up_shape, b.iter().copied()));
 }
 
 /// Pairs under Black Forest Labs' names, those of a joined projection as one.
@@ -167,7 +174,7 @@ fn join(parts: usize, pairs: &BTreeMap<usize, &LowRankPair>) -> Option<LowRankPa
     let has_one_scale = pairs.values().all(|pair| pair.scale == first.scale);
     if pairs.len() == parts && has_one_scale && pairs.values().all(|pair| pair.a == first.a) {
         let b = pairs.values().flat_map(|pair| &pair.b).copied().collect();
-        return Some(LowRankPair { a: first.a.clone(), b, rank: first.rank, inputs, outputs, scale: first.scale });
+        return Some(LowRankPair { b, outputs, ..first.clone() });
     }
     let scale = if has_one_scale { first.scale } else { 1.0 };
     let rank: usize = pairs.values().map(|pair| pair.rank).sum();
@@ -183,5 +190,5 @@ fn join(parts: usize, pairs: &BTreeMap<usize, &LowRankPair>) -> Option<LowRankPa
         }
         column += own.rank;
     }
-    Some(LowRankPair { a, b, rank, inputs, outputs, scale })
+    Some(LowRankPair { a, b, rank, inputs, outputs, kernel: None, scale })
 }

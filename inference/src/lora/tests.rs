@@ -48,7 +48,7 @@ fn difference(one: &Adapter, other: &Adapter) -> f32 {
 fn pair(rank: usize, inputs: usize, outputs: usize, scale: f32, seed: u64) -> LowRankPair {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut numbers = |count: usize| (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
-    LowRankPair { a: numbers(rank * inputs), b: numbers(outputs * rank), rank, inputs, outputs, scale }
+    LowRankPair { a: numbers(rank * inputs), b: numbers(outputs * rank), rank, inputs, outputs, kernel: None, scale }
 }
 
 fn written(tensors: &[(&str, &[usize])], metadata: &[(&str, &str)]) -> (TempDir, PathBuf) {
@@ -198,10 +198,38 @@ fn loras_of_sdxl_are_written_in_two_layouts() {
     }
     let out = folder.path().join("out.safetensors");
     assert!(convert(&kohya, Layout::Bfl, &out).expect_err("no form").to_string().contains("KOHYA"));
-    let convolution = BTreeMap::from([("unet.mid_block.resnets.0.conv1".to_owned(), pair(4, 72, 8, 0.5, 1))]);
-    let refused = save(&Adapter::of_sdxl(convolution, BTreeMap::new()), Layout::Diffusers, &out);
-    assert!(refused.expect_err("no form").to_string().contains("convolution"));
     assert!(!out.exists());
+}
+
+#[test]
+fn adapters_of_convolutions_keep_their_kernels() {
+    let own = [
+        ("unet.mid_block.resnets.0.conv1", (9 * 8, 8), Some([3, 3])),
+        ("unet.down_blocks.0.downsamplers.0.conv", (9 * 4, 4), Some([3, 3])),
+        ("unet.up_blocks.0.upsamplers.0.conv", (9 * 8, 8), Some([3, 3])),
+        ("unet.up_blocks.0.resnets.1.conv_shortcut", (16, 8), Some([1, 1])),
+        ("unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", (24, 8), None),
+    ];
+    let of = |(name, (inputs, outputs), kernel): &(&str, (usize, usize), Option<[usize; 2]>)| {
+        ((*name).to_owned(), LowRankPair { kernel: *kernel, ..pair(4, *inputs, *outputs, 0.5, 1) })
+    };
+    let adapter = Adapter::of_sdxl(own.iter().map(of).collect(), BTreeMap::new());
+    let folder = folder();
+    let (kohya, diffusers) = (folder.path().join("kohya.safetensors"), folder.path().join("diffusers.safetensors"));
+    save(&adapter, Layout::Kohya, &kohya).expect("a file");
+    convert(&kohya, Layout::Diffusers, &diffusers).expect("a conversion");
+    let shapes = |path: &Path, key: &str| MappedFile::open(path).expect("a file").header().tensors[key].shape.clone();
+    assert_eq!(shapes(&kohya, "lora_unet_middle_block_0_in_layers_2.lora_down.weight"), [4, 8, 3, 3]);
+    assert_eq!(shapes(&kohya, "lora_unet_middle_block_0_in_layers_2.lora_up.weight"), [8, 4, 1, 1]);
+    assert_eq!(shapes(&diffusers, "unet.up_blocks.0.resnets.1.conv_shortcut.lora_A.weight"), [4, 16, 1, 1]);
+    for path in [&kohya, &diffusers] {
+        let read = read(path).expect("a LoRA");
+        assert!(difference(&adapter, &read) < 3.0 / 256.0);
+        assert_eq!(read.targets.values().map(|pair| pair.kernel).collect::<Vec<_>>(), {
+            let kernels: BTreeMap<_, _> = own.iter().map(|(name, _, kernel)| (*name, *kernel)).collect();
+            kernels.into_values().collect::<Vec<_>>()
+        });
+    }
 }
 
 #[test]

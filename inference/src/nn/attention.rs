@@ -1,30 +1,32 @@
 //! Scaled dot-product attention (Vaswani et al., "Attention Is All You Need", 2017).
 
-use burn::tensor::{Tensor, activation::softmax, backend::Backend};
+use std::sync::Arc;
+
+use burn::tensor::{DType, Tensor, TensorData, activation::softmax, backend::Backend};
+
+use super::processor::{self, Mask};
 
 /// What a [`Bias`] holds where a query must not look. It stands for minus infinity, in every precision: finite, so that a
 /// row of padding does not become not-a-number.
 pub const UNSEEN: f32 = -1e30;
 
-/// `[batch, heads, queries, width]` attends to `[batch, heads, keys, width]`; heads may be views into other layouts.
+/// `[batch, queries, heads · width]` attends to `[batch, keys, heads · width]`, head by head → the queries' shape.
 ///
 /// `bias` is added to the scores before the softmax; see [`Bias`].
-pub fn attention<B: Backend>(
-    query: Tensor<B, 4>,
-    key: Tensor<B, 4>,
-    value: Tensor<B, 4>,
+pub fn multi_head_attention<B: Backend>(
+    query: Tensor<B, 3>,
+    key: Tensor<B, 3>,
+    value: Tensor<B, 3>,
+    heads: usize,
     bias: Option<&Bias<B>>,
-) -> Tensor<B, 4> {
-    let width = query.dims()[3];
-    let mut scores = query.matmul(key.swap_dims(2, 3)).mul_scalar(1.0 / (width as f64).sqrt());
-    if let Some(bias) = bias {
-        scores = bias.add_to(scores);
-    }
-    softmax(scores, 3).matmul(value)
+) -> Tensor<B, 3> {
+    let operation = processor::Attention { heads, mask: bias.map(|bias| bias.mask.clone()) };
+    let inputs = [query.clone().into(), key.clone().into(), value.clone().into()];
+    processor::run(&operation, inputs).unwrap_or_else(|| composed(query, key, value, heads, bias))
 }
 
-/// `[batch, queries, heads · width]` attends to `[batch, keys, heads · width]`, head by head → the queries' shape.
-pub fn multi_head_attention<B: Backend>(
+/// The same from burn's operations.
+pub(super) fn composed<B: Backend>(
     query: Tensor<B, 3>,
     key: Tensor<B, 3>,
     value: Tensor<B, 3>,
@@ -36,28 +38,30 @@ pub fn multi_head_attention<B: Backend>(
         let [batch, tokens, features] = input.dims();
         input.reshape([batch, tokens, heads, features / heads]).swap_dims(1, 2)
     };
-    let mixed = attention(split(query), split(key), split(value), bias);
-    mixed.swap_dims(1, 2).reshape([batch, tokens, features])
+    let width = features / heads;
+    let mut scores = split(query).matmul(split(key).swap_dims(2, 3)).mul_scalar(1.0 / (width as f64).sqrt());
+    if let Some(bias) = bias {
+        let precision = scores.dtype();
+        scores = scores + bias.added.clone().cast(precision);
+    }
+    softmax(scores, 3).matmul(split(value)).swap_dims(1, 2).reshape([batch, tokens, features])
 }
 
 /// What is added to the scores of every head.
 #[derive(Clone, Debug)]
 pub struct Bias<B: Backend> {
-    /// `[batch, heads or 1, queries · keys]`: backends add along a row fast, and across other axes slowly.
-    rows: Tensor<B, 3>,
+    mask: Mask,
+    /// `[batch or 1, 1, queries, keys]`.
+    added: Tensor<B, 4>,
 }
 
 impl<B: Backend> Bias<B> {
-    /// A bias `[batch, queries, keys]` for so many heads.
-    pub fn new(bias: Tensor<B, 3>, heads: usize) -> Self {
-        let [batch, queries, keys] = bias.dims();
-        let rows = bias.reshape([batch, 1, queries * keys]);
-        Self { rows: if batch == 1 { rows } else { rows.repeat_dim(1, heads) } }
-    }
-
-    fn add_to(&self, scores: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [batch, heads, queries, keys] = scores.dims();
-        let rows = scores.reshape([batch, heads, queries * keys]) + self.rows.clone();
-        rows.reshape([batch, heads, queries, keys])
+    /// A bias `[batch or 1, queries, keys]`.
+    pub fn new(values: Vec<f32>, [batch, queries, keys]: [usize; 3], device: &B::Device) -> Self {
+        let data = TensorData::new(values.clone(), [batch, 1, queries, keys]);
+        Self {
+            mask: Mask { values: Arc::new(values), is_batched: batch > 1 },
+            added: Tensor::from_data(data, (device, DType::F32)),
+        }
     }
 }

@@ -4,7 +4,6 @@ use burn::{
     module::Module,
     tensor::{
         Tensor,
-        activation::silu,
         backend::Backend,
         module::interpolate,
         ops::{InterpolateMode, InterpolateOptions},
@@ -12,7 +11,7 @@ use burn::{
 };
 
 use super::{
-    attention::attention,
+    attention::multi_head_attention,
     convolution::{Conv2d, GroupNorm},
     linear::Linear,
 };
@@ -98,8 +97,8 @@ impl<B: Backend> ResidualBlock<B> {
     }
 
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let inner = self.conv1.forward(silu(self.norm1.forward(input.clone())));
-        let inner = self.conv2.forward(silu(self.norm2.forward(inner)));
+        let inner = self.conv1.forward(self.norm1.forward_silu(input.clone()));
+        let inner = self.conv2.forward(self.norm2.forward_silu(inner));
         let shortcut = match &self.conv_shortcut {
             Some(conv) => conv.forward(input),
             None => input,
@@ -139,9 +138,8 @@ impl<B: Backend> SpatialAttention<B> {
         let [batch, channels, height, width] = input.dims();
         let normed = self.group_norm.forward(input.clone());
         let tokens = normed.reshape([batch, channels, height * width]).swap_dims(1, 2);
-        let head = |layer: &Linear<B>| layer.forward(tokens.clone()).unsqueeze_dim::<4>(1);
-        let mixed = attention(head(&self.to_q), head(&self.to_k), head(&self.to_v), None);
-        let mixed = mixed.reshape([batch, height * width, channels]);
+        let [query, key, value] = [&self.to_q, &self.to_k, &self.to_v].map(|layer| layer.forward(tokens.clone()));
+        let mixed = multi_head_attention(query, key, value, 1, None);
         let mixed = self.to_out.iter().fold(mixed, |mixed, layer| layer.forward(mixed));
         input + mixed.swap_dims(1, 2).reshape([batch, channels, height, width])
     }
@@ -248,7 +246,7 @@ impl<B: Backend> Encoder<B> {
             stream = block.downsamplers.iter().fold(stream, |stream, down| down.conv.forward(stream));
         }
         let stream = self.mid_block.forward(stream);
-        self.conv_out.forward(silu(self.conv_norm_out.forward(stream)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(stream))
     }
 }
 
@@ -300,7 +298,7 @@ impl<B: Backend> Decoder<B> {
             stream = block.resnets.iter().fold(stream, |stream, resnet| resnet.forward(stream));
             stream = block.upsamplers.iter().fold(stream, |stream, up| up.conv.forward(doubled(stream)));
         }
-        self.conv_out.forward(silu(self.conv_norm_out.forward(stream)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(stream))
     }
 }
 

@@ -4,17 +4,17 @@ use burn::{
     module::{Initializer, Module, Param},
     tensor::{
         Tensor,
+        activation::silu,
         backend::Backend,
         module::conv2d,
-        ops::{ConvOptions, PadMode, PaddedConvOptions},
+        ops::{ConvOptions, PaddedConvOptions},
     },
 };
 
-use super::norm::in_f32;
-
-/// Up to so many pixels a convolution is computed as a matrix product over shifted copies of its input: nine times the
-/// memory, but many times faster on the processor, forward and backward.
-const SMALL: usize = 64 * 64;
+use super::{
+    norm::{in_f32, in_precision_of},
+    processor::{self, Convolution, GroupNormalisation},
+};
 
 /// A convolution with a square kernel.
 #[derive(Module, Debug)]
@@ -29,6 +29,19 @@ pub struct Conv2d<B: Backend> {
     pub padding_start: usize,
     /// Rows and columns of zeros on the right and below.
     pub padding_end: usize,
+    /// Adapters, applied together and never merged: taking one away costs nothing.
+    pub adapters: Vec<LowRankConvolution<B>>,
+}
+
+/// One low-rank adapter of a convolution: one like it to fewer channels, then one of single pixels.
+#[derive(Module, Debug)]
+pub struct LowRankConvolution<B: Backend> {
+    /// `[rank, in, kernel, kernel]`.
+    pub down: Param<Tensor<B, 4>>,
+    /// `[out, rank]`.
+    pub up: Param<Tensor<B, 2>>,
+    /// strength · alpha / rank.
+    pub scale: f64,
 }
 
 impl<B: Backend> Conv2d<B> {
@@ -42,6 +55,7 @@ impl<B: Backend> Conv2d<B> {
             stride: 1,
             padding_start: kernel / 2,
             padding_end: kernel / 2,
+            adapters: Vec::new(),
         }
     }
 
@@ -61,50 +75,65 @@ impl<B: Backend> Conv2d<B> {
         Self { stride: 2, ..Self::new(channels, channels, 3, device) }
     }
 
+    /// Numbers that go into a pixel of the output, and channels out.
+    pub fn features(&self) -> (usize, usize) {
+        let [outputs, inputs, height, width] = self.weight.dims();
+        (inputs * height * width, outputs)
+    }
+
     /// `[batch, in, height, width]` → `[batch, out, height / stride, width / stride]`.
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [_, _, kernel, _] = self.weight.dims();
-        let [_, _, height, width] = input.dims();
-        let keeps_size = self.stride == 1 && kernel == 2 * self.padding_start + 1 && kernel == 2 * self.padding_end + 1;
-        if kernel > 1 && keeps_size && height * width <= SMALL {
-            return self.as_product(input);
+        let bias = self.bias.as_ref().map(Param::val);
+        let output = self.convolve(input.clone(), self.weight.val(), bias);
+        self.adapters.iter().fold(output, |output, adapter| {
+            let (down, up) = (adapter.down.val(), adapter.up.val());
+            let low = self.convolve(in_precision_of(input.clone(), &down), down, None).mul_scalar(adapter.scale);
+            let [batch, rank, height, width] = low.dims();
+            let high = up.unsqueeze::<3>().matmul(low.reshape([batch, rank, height * width]));
+            let high = high.reshape([batch, output.dims()[1], height, width]);
+            in_precision_of(high, &output) + output
+        })
+    }
+
+    /// Adds the adapters to the weight, in f32, and takes them away.
+    pub fn merge_adapters(&mut self) {
+        for adapter in std::mem::take(&mut self.adapters) {
+            self.weight = self.weight.clone().map(|weight| {
+                let [rank, inputs, height, width] = adapter.down.dims();
+                let down = adapter.down.val().reshape([rank, inputs * height * width]);
+                let change = adapter.up.val().matmul(down).mul_scalar(adapter.scale).reshape(weight.dims());
+                let sum = in_precision_of(weight.clone(), &change) + change;
+                in_precision_of(sum, &weight)
+            });
         }
+    }
+
+    /// A convolution with this one's steps and padding.
+    fn convolve(&self, input: Tensor<B, 4>, weight: Tensor<B, 4>, bias: Option<Tensor<B, 1>>) -> Tensor<B, 4> {
+        let Self { stride, padding_start, padding_end, .. } = *self;
+        let operation = Convolution { stride, padding_start, padding_end };
+        let pair = [input.clone().into(), weight.clone().into()];
+        let computed = match (&bias, pair) {
+            (Some(bias), [input, weight]) => processor::run(&operation, [input, weight, bias.clone().into()]),
+            (None, pair) => processor::run(&operation, pair),
+        };
+        computed.unwrap_or_else(|| self.composed(input, weight, bias))
+    }
+
+    /// The same by burn's convolution.
+    pub(super) fn composed(
+        &self,
+        input: Tensor<B, 4>,
+        weight: Tensor<B, 4>,
+        bias: Option<Tensor<B, 1>>,
+    ) -> Tensor<B, 4> {
         let options = if self.padding_start == self.padding_end {
             ConvOptions::new([self.stride; 2], [self.padding_start; 2], [1; 2], 1).into()
         } else {
             PaddedConvOptions::asymmetric([self.stride; 2], [self.padding_start; 2], [self.padding_end; 2], [1; 2], 1)
         };
-        conv2d(input, self.weight.val(), self.bias.as_ref().map(Param::val), options)
+        conv2d(input, weight, bias, options)
     }
-
-    /// The same for small pictures, as one matrix product over shifted copies. Rows are padded and laid end to end, so
-    /// that a shift is a run of numbers; what the padding adds to each row of the result is cut off at the end.
-    fn as_product(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [outputs, inputs, kernel, _] = self.weight.dims();
-        let [batch, _, height, width] = input.dims();
-        let edge = self.padding_start;
-        let row = width + 2 * edge;
-        let length = height * row;
-        // One row more below: the last shift runs over the end.
-        let padded = input.pad((edge, edge, edge, edge + 1), PadMode::Constant(0.0));
-        let padded = padded.reshape([batch, inputs, length + (2 * edge + 1) * row]);
-        let shifted = |index: usize| padded.clone().narrow(2, index / kernel * row + index % kernel, length);
-        let columns = Tensor::cat((0..kernel * kernel).map(shifted).collect(), 1);
-        let weight = self.weight.val().permute([0, 2, 3, 1]).reshape([1, outputs, kernel * kernel * inputs]);
-        let product = weight.matmul(columns).reshape([batch * outputs, length]);
-        let product = match &self.bias {
-            Some(bias) => product + one_per_row(bias, batch),
-            None => product,
-        };
-        product.reshape([batch, outputs, height, row]).narrow(3, 0, width)
-    }
-}
-
-/// A number a channel → a column with one row a channel of a picture: backends broadcast a number along a row fast, and
-/// across other axes slowly.
-fn one_per_row<B: Backend>(parameter: &Param<Tensor<B, 1>>, batch: usize) -> Tensor<B, 2> {
-    let [channels] = parameter.dims();
-    parameter.val().reshape([1, channels]).repeat_dim(0, batch).reshape([batch * channels, 1])
 }
 
 /// Group normalisation with a learned scale and shift (Wu and He, 2018).
@@ -133,6 +162,21 @@ impl<B: Backend> GroupNorm<B> {
 
     /// `[batch, channels, height, width]` → the same shape.
     pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.computed(input.clone(), false).unwrap_or_else(|| self.composed(input))
+    }
+
+    /// The same, and x · sigmoid(x) of it.
+    pub fn forward_silu(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.computed(input.clone(), true).unwrap_or_else(|| silu(self.composed(input)))
+    }
+
+    fn computed(&self, input: Tensor<B, 4>, is_activated: bool) -> Option<Tensor<B, 4>> {
+        let operation = GroupNormalisation { groups: self.groups, epsilon: self.epsilon as f32, is_activated };
+        processor::run(&operation, [input.into(), self.weight.val().into(), self.bias.val().into()])
+    }
+
+    /// The same from burn's operations.
+    pub(super) fn composed(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
         let [batch, channels, height, width] = input.dims();
         let normed = in_f32(input, |input| {
             let grouped = input.reshape([batch, self.groups, channels / self.groups * height * width]);
@@ -141,8 +185,7 @@ impl<B: Backend> GroupNorm<B> {
             let normed = centred * variance.add_scalar(self.epsilon).sqrt().recip();
             normed.reshape([batch, channels, height, width])
         });
-        let rows = normed.reshape([batch * channels, height * width]);
-        let rows = rows * one_per_row(&self.weight, batch) + one_per_row(&self.bias, batch);
-        rows.reshape([batch, channels, height, width])
+        let column = |parameter: &Param<Tensor<B, 1>>| parameter.val().reshape([1, channels, 1, 1]);
+        normed * column(&self.weight) + column(&self.bias)
     }
 }

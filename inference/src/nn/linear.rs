@@ -60,6 +60,17 @@ impl<B: Backend> Linear<B> {
         (inputs, outputs)
     }
 
+    /// Adds `Σ scale · B A` to the weight, in f32, and takes the adapters away.
+    pub fn merge_adapters(&mut self) {
+        for adapter in std::mem::take(&mut self.adapters) {
+            self.weight = self.weight.clone().map(|weight| {
+                let change = adapter.b.val().matmul(adapter.a.val()).mul_scalar(adapter.scale);
+                let sum = in_precision_of(weight.clone(), &change) + change;
+                in_precision_of(sum, &weight)
+            });
+        }
+    }
+
     /// `[…, in]` → `[…, out]`.
     pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
         let (_, outputs) = self.features();

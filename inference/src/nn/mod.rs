@@ -1,9 +1,11 @@
 //! Layers that are identical in every architecture. Weights keep the layout and the names of the published state dicts.
 
+pub mod activation;
 pub mod attention;
 pub mod autoencoder;
 pub mod convolution;
 pub mod linear;
 pub mod norm;
+pub mod processor;
 pub mod rope;
 pub mod timestep_embedding;

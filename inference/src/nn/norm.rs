@@ -5,6 +5,8 @@ use burn::{
     tensor::{DType, FloatDType, Tensor, backend::Backend},
 };
 
+use super::processor::{self, RmsNormalisation, ScaledLayerNorm};
+
 /// Root-mean-square normalisation with a learned scale (Zhang and Sennrich, 2019).
 #[derive(Module, Debug)]
 pub struct RmsNorm<B: Backend> {
@@ -30,6 +32,13 @@ impl<B: Backend> RmsNorm<B> {
 
     /// `[…, features]` → the same shape.
     pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
+        let operation = RmsNormalisation { epsilon: self.epsilon as f32 };
+        processor::run(&operation, [input.clone().into(), self.weight.val().into()])
+            .unwrap_or_else(|| self.composed(input))
+    }
+
+    /// The same from burn's operations.
+    pub(super) fn composed<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
         in_f32(input, |input| {
             let mean_square = input.clone().square().mean_dim(D - 1);
             input * mean_square.add_scalar(self.epsilon).sqrt().recip()
@@ -37,13 +46,31 @@ impl<B: Backend> RmsNorm<B> {
     }
 }
 
-/// Layer normalisation without learned scale or shift: `[…, features]` → the same shape.
-pub fn layer_norm<B: Backend, const D: usize>(input: Tensor<B, D>, epsilon: f64) -> Tensor<B, D> {
-    in_f32(input, |input| {
-        let centred = input.clone() - input.mean_dim(D - 1);
-        let variance = centred.clone().square().mean_dim(D - 1);
+/// Layer normalisation of `[batch, tokens, features]`, times a scale and plus a shift, each `[batch or 1, 1, features]`.
+pub fn scaled_layer_norm<B: Backend>(
+    input: Tensor<B, 3>,
+    scale: Tensor<B, 3>,
+    shift: Tensor<B, 3>,
+    epsilon: f64,
+) -> Tensor<B, 3> {
+    let operation = ScaledLayerNorm { epsilon: epsilon as f32 };
+    processor::run(&operation, [input.clone().into(), scale.clone().into(), shift.clone().into()])
+        .unwrap_or_else(|| composed_layer_norm(input, scale, shift, epsilon))
+}
+
+/// The same from burn's operations.
+pub(super) fn composed_layer_norm<B: Backend>(
+    input: Tensor<B, 3>,
+    scale: Tensor<B, 3>,
+    shift: Tensor<B, 3>,
+    epsilon: f64,
+) -> Tensor<B, 3> {
+    let normed = in_f32(input, |input| {
+        let centred = input.clone() - input.mean_dim(2);
+        let variance = centred.clone().square().mean_dim(2);
         centred * variance.add_scalar(epsilon).sqrt().recip()
-    })
+    });
+    normed * scale + shift
 }
 
 /// Layer normalisation with a learned scale and shift (Ba et al., 2016).
@@ -69,7 +96,10 @@ impl<B: Backend> LayerNorm<B> {
 
     /// `[…, features]` → the same shape.
     pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
-        layer_norm(input, self.epsilon) * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+        let dims = input.dims();
+        let features = dims[D - 1];
+        let rows = input.reshape([1, dims.iter().product::<usize>() / features, features]);
+        scaled_layer_norm(rows, self.weight.val().unsqueeze(), self.bias.val().unsqueeze(), self.epsilon).reshape(dims)
     }
 }
 

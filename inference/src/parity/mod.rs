@@ -239,7 +239,7 @@ fn training_pairs(inputs: &TensorFile) -> Result<BTreeMap<String, LowRankPair>> 
             return Err(Error::Weights(format!("The case's adapter `{name}` is no pair of matrices.")));
         };
         let (a, b) = (a.iter::<f32>().collect(), b.iter::<f32>().collect());
-        Ok((name.to_owned(), LowRankPair { a, b, rank, inputs, outputs, scale: TRAINING_SCALE }))
+        Ok((name.to_owned(), LowRankPair { a, b, rank, inputs, outputs, kernel: None, scale: TRAINING_SCALE }))
     };
     names.map(read).collect()
 }

@@ -1,5 +1,5 @@
-//! Where LoRAs reach an SDXL pipeline: the linear layers of its UNet and of both text encoders, under the paths that
-//! diffusers and transformers give them.
+//! Where LoRAs reach an SDXL pipeline: the linear layers of its UNet and of both text encoders, and the UNet's convolutions,
+//! under the paths that diffusers and transformers give them.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,9 @@ use crate::{
     error::{Error, Result},
     lora::{
         self, LowRankPair,
-        formats::kohya::is_convolution,
         inject::{self, Adaptable},
     },
-    nn::{linear::Linear, timestep_embedding::TimestepEmbedding},
+    nn::{convolution::Conv2d, linear::Linear, timestep_embedding::TimestepEmbedding},
     render::LoraUse,
     text::clip::ClipTextEncoder,
 };
@@ -22,6 +21,8 @@ use crate::{
 const PARTS: [&str; 3] = ["unet", "text_encoder_2", "text_encoder"];
 
 type Layers<'a, B> = BTreeMap<String, &'a mut Linear<B>>;
+
+type Convolutions<'a, B> = BTreeMap<String, &'a mut Conv2d<B>>;
 
 impl<B: Backend> Adaptable<B> for UNet<B> {
     fn linear_layers(&mut self) -> BTreeMap<String, &mut Linear<B>> {
@@ -36,6 +37,41 @@ impl<B: Backend> Adaptable<B> for UNet<B> {
             put_level(&format!("up_blocks.{level}"), &mut block.resnets, &mut block.attentions, &mut layers);
         }
         layers
+    }
+
+    fn convolutions(&mut self) -> BTreeMap<String, &mut Conv2d<B>> {
+        let mut layers = Convolutions::new();
+        layers.insert("conv_in".to_owned(), &mut self.conv_in);
+        layers.insert("conv_out".to_owned(), &mut self.conv_out);
+        for (level, block) in self.down_blocks.iter_mut().enumerate() {
+            put_convolutions(&format!("down_blocks.{level}"), &mut block.resnets, &mut layers);
+            for (index, down) in block.downsamplers.iter_mut().enumerate() {
+                layers.insert(format!("down_blocks.{level}.downsamplers.{index}.conv"), &mut down.conv);
+            }
+        }
+        put_convolutions("mid_block", &mut self.mid_block.resnets, &mut layers);
+        for (level, block) in self.up_blocks.iter_mut().enumerate() {
+            put_convolutions(&format!("up_blocks.{level}"), &mut block.resnets, &mut layers);
+            for (index, up) in block.upsamplers.iter_mut().enumerate() {
+                layers.insert(format!("up_blocks.{level}.upsamplers.{index}.conv"), &mut up.conv);
+            }
+        }
+        layers
+    }
+}
+
+fn put_convolutions<'a, B: Backend>(
+    path: &str,
+    resnets: &'a mut [TimedResidualBlock<B>],
+    layers: &mut Convolutions<'a, B>,
+) {
+    for (index, resnet) in resnets.iter_mut().enumerate() {
+        let path = format!("{path}.resnets.{index}");
+        layers.insert(format!("{path}.conv1"), &mut resnet.conv1);
+        layers.insert(format!("{path}.conv2"), &mut resnet.conv2);
+        if let Some(shortcut) = &mut resnet.conv_shortcut {
+            layers.insert(format!("{path}.conv_shortcut"), shortcut);
+        }
     }
 }
 
@@ -97,15 +133,20 @@ impl<B: Backend> Adaptable<B> for ClipTextEncoder<B> {
 }
 
 impl<B: Backend> SdxlPipeline<B> {
-    /// This pipeline with LoRAs beside the weights, which both share.
+    /// This pipeline with LoRAs beside the weights, which both share, or merged into a copy of them.
     ///
     /// # Errors
     /// [`Error::Lora`] when a file is damaged, of a kind that is not supported, or was made for another model.
-    pub fn with_loras(&self, loras: &[LoraUse]) -> Result<Self> {
+    pub fn with_loras(&self, loras: &[LoraUse], merges: bool) -> Result<Self> {
         let mut adapted = self.clone();
         for used in loras {
             let adapter = lora::read::read_to_use(&used.path)?;
             adapted.attach(&adapter.targets, used.strength)?;
+        }
+        if merges {
+            inject::merge(&mut adapted.unet);
+            inject::merge(&mut adapted.text_encoder_2);
+            inject::merge(&mut adapted.text_encoder);
         }
         Ok(adapted)
     }
@@ -113,7 +154,7 @@ impl<B: Backend> SdxlPipeline<B> {
     /// Puts the pairs of a LoRA, under the names of the parts and their modules, beside the layers that they name.
     ///
     /// # Errors
-    /// [`Error::Lora`] when a name is no linear layer of the pipeline, or a shape is not its layer's.
+    /// [`Error::Lora`] when a name is no layer of the pipeline that takes pairs, or a shape is not its layer's.
     pub fn attach(&mut self, pairs: &BTreeMap<String, LowRankPair>, strength: f64) -> Result<()> {
         let mut parts: [BTreeMap<String, LowRankPair>; 3] = Default::default();
         for (name, pair) in pairs {
@@ -126,12 +167,6 @@ impl<B: Backend> SdxlPipeline<B> {
                     "The LoRA adapts `{name}`, which an SDXL model does not have. It was made for another model."
                 )));
             };
-            if is_convolution(module) {
-                return Err(Error::Lora(format!(
-                    "The LoRA adapts the convolution `{name}`; adapters of convolutions are not supported yet. Use a LoRA of \
-                     linear layers."
-                )));
-            }
             taken.insert(module.to_owned(), pair.clone());
         }
         let [unet, second, first] = &parts;

@@ -5,7 +5,6 @@ use burn::{
     module::Module,
     tensor::{
         Tensor,
-        activation::silu,
         backend::Backend,
         module::interpolate,
         ops::{InterpolateMode, InterpolateOptions},
@@ -55,13 +54,13 @@ impl<B: Backend> TimedResidualBlock<B> {
 
     /// `[batch, in, height, width]` at times `[batch, time width]`, past their SiLU → `[batch, out, height, width]`.
     pub fn forward(&self, input: Tensor<B, 4>, time: &Tensor<B, 2>) -> Tensor<B, 4> {
-        let inner = self.conv1.forward(silu(self.norm1.forward(input.clone())));
+        let inner = self.conv1.forward(self.norm1.forward_silu(input.clone()));
         let [batch, channels, height, width] = inner.dims();
         // One number a row: backends broadcast along a row fast, and across other axes slowly.
         let shift = self.time_emb_proj.forward(time.clone()).reshape([batch * channels, 1]);
         let inner =
             (inner.reshape([batch * channels, height * width]) + shift).reshape([batch, channels, height, width]);
-        let inner = self.conv2.forward(silu(self.norm2.forward(inner)));
+        let inner = self.conv2.forward(self.norm2.forward_silu(inner));
         let shortcut = match &self.conv_shortcut {
             Some(conv) => conv.forward(input),
             None => input,

@@ -13,7 +13,7 @@ use super::{
     autoencoder::Autoencoder,
     conditioning::{TextConditioning, sizes, whole},
     keys,
-    start::{self, Start},
+    start::{Ground, Start},
     unet::{Conditions, UNet},
 };
 use crate::{
@@ -290,8 +290,9 @@ impl<B: Backend> SdxlPipeline<B> {
         let grid = self.grid(request.height, request.width);
         let guided = self.uses_guidance(request.guidance);
         let (wanted, unwanted) = self.texts(&request.prompt, &request.negative_prompt, guided)?;
-        let start =
-            request.start.as_ref().map(|start| self.start(start, (request.width, request.height))).transpose()?;
+        let size = (request.width, request.height);
+        let start = request.start.as_ref().map(|start| self.start(start, size)).transpose()?;
+        let ground = request.start.as_ref().and_then(|start| Ground::of(start, size));
         let mut rendered = Vec::with_capacity(request.seeds.len());
         for seeds in request.seeds.chunks(pictures_at_once(grid)) {
             let first = rendered.len() as u32 + 1;
@@ -312,8 +313,8 @@ impl<B: Backend> SdxlPipeline<B> {
                 step_noise: &mut |_| Ok(self.noise(&mut streams, grid)),
                 after_step: &mut after_step,
             })?;
-            let decoded = from_tensor(self.decode(latents)).into_iter().map(|picture| match &request.start {
-                Some(start) => start::laid_over(picture, start),
+            let decoded = from_tensor(self.decode(latents)).into_iter().map(|picture| match &ground {
+                Some(ground) => ground.under(&picture),
                 None => picture,
             });
             rendered.extend(seeds.iter().zip(decoded).map(|(seed, picture)| Rendered { seed: *seed, picture }));

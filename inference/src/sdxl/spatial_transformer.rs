@@ -3,10 +3,12 @@
 
 use burn::{
     module::Module,
-    tensor::{Tensor, activation::gelu, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
 
-use crate::nn::{attention::multi_head_attention, convolution::GroupNorm, linear::Linear, norm::LayerNorm};
+use crate::nn::{
+    activation::gelu_gated, attention::multi_head_attention, convolution::GroupNorm, linear::Linear, norm::LayerNorm,
+};
 
 /// Added to variances before a transformer; elsewhere in the UNet it is the configuration's.
 const GROUP_EPSILON: f64 = 1e-6;
@@ -64,7 +66,7 @@ impl<B: Backend> FeedForward<B> {
     fn forward(&self, stream: Tensor<B, 3>) -> Tensor<B, 3> {
         let (inner, _) = self.out.features();
         let [gated, gate] = self.proj.forward_in_parts(stream, [inner; 2]);
-        self.out.forward(gated * gelu(gate))
+        self.out.forward(gelu_gated(gate, gated))
     }
 }
 

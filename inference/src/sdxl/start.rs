@@ -64,15 +64,14 @@ impl<B: Backend> SdxlPipeline<B> {
     pub fn start(&self, start: &StartPicture, (width, height): (u32, u32)) -> Result<Start<B>> {
         let picture = start.picture.resized_covering(width, height);
         let latents = self.autoencoder.encode(to_tensor::<B>([&picture], &self.device), &self.configs.autoencoder);
-        let mask = start.mask.as_ref().map(|_| self.mask(start, (width, height))).transpose()?;
+        let mask = start.mask.as_ref().map(|mask| self.mask(mask, &start.picture, (width, height))).transpose()?;
         Ok(Start { latents, mask, strength: start.strength })
     }
 
     /// The mask, one number a latent: that of the pixel in its upper left corner, as the reference takes it.
-    fn mask(&self, start: &StartPicture, (width, height): (u32, u32)) -> Result<Tensor<B, 4>> {
+    fn mask(&self, mask: &Picture, picture: &Picture, (width, height): (u32, u32)) -> Result<Tensor<B, 4>> {
         let refuse = |sentence: &str| Err(Error::Input(sentence.to_owned()));
-        let Some(mask) = &start.mask else { return refuse("There is no mask.") };
-        if (mask.width, mask.height) != (start.picture.width, start.picture.height) {
+        if (mask.width, mask.height) != (picture.width, picture.height) {
             return refuse("The mask has another size than the picture. Give one of the same size.");
         }
         let is_white = white(mask, (width, height));
@@ -95,18 +94,29 @@ fn white(mask: &Picture, (width, height): (u32, u32)) -> Vec<bool> {
     mask.resized_covering(width, height).rgb.chunks_exact(3).map(|pixel| pixel[0] >= WHITE).collect()
 }
 
-/// A drawn picture laid over its start: what stays is the start's to the last bit, and what is drawn fades into it.
-pub(super) fn laid_over(drawn: Picture, start: &StartPicture) -> Picture {
-    let Some(mask) = &start.mask else { return drawn };
-    let size = (drawn.width, drawn.height);
-    let below = start.picture.resized_covering(size.0, size.1);
-    let share = shares(&white(mask, size), drawn.width as usize);
-    let mixed =
-        drawn.rgb.chunks_exact(3).zip(below.rgb.chunks_exact(3)).zip(share).flat_map(|((over, under), share)| {
+/// What stays of a start that is drawn over in part, under every picture that is drawn.
+pub(super) struct Ground {
+    below: Picture,
+    shares: Vec<f32>,
+}
+
+impl Ground {
+    /// That of a start, at the size of what is drawn; none where all of it is drawn.
+    pub(super) fn of(start: &StartPicture, (width, height): (u32, u32)) -> Option<Self> {
+        let mask = start.mask.as_ref()?;
+        let below = start.picture.resized_covering(width, height);
+        Some(Self { below, shares: shares(&white(mask, (width, height)), width as usize) })
+    }
+
+    /// A drawn picture laid over it: what stays is the start's to the last bit, and what is drawn fades into it.
+    pub(super) fn under(&self, drawn: &Picture) -> Picture {
+        let pixels = drawn.rgb.chunks_exact(3).zip(self.below.rgb.chunks_exact(3)).zip(&self.shares);
+        let mixed = pixels.flat_map(|((over, under), share)| {
             let mix = move |place: usize| f32::from(over[place]) * share + f32::from(under[place]) * (1.0 - share);
             [0, 1, 2].map(|place| mix(place).round() as u8)
         });
-    Picture { width: drawn.width, height: drawn.height, rgb: mixed.collect() }
+        Picture { width: drawn.width, height: drawn.height, rgb: mixed.collect() }
+    }
 }
 
 /// How much of what is drawn is seen at every pixel: nothing where the mask is black, and less near to it.

@@ -42,6 +42,7 @@ fn request(prompt: &str, start: StartPicture) -> RenderRequest {
         guidance: 4.0,
         seeds: vec![1],
         loras: Vec::new(),
+        merges_loras: false,
         preview_every: None,
         references: Vec::new(),
         start: Some(start),

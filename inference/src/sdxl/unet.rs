@@ -100,7 +100,7 @@ impl<B: Backend> UNet<B> {
         for block in &self.up_blocks {
             stream = block.forward(stream, &time, context, &mut skips);
         }
-        self.conv_out.forward(silu(self.conv_norm_out.forward(stream)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(stream))
     }
 
     /// Time, pooled text and sizes as one vector a picture, `[batch, time width]`.

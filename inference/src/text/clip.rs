@@ -321,7 +321,7 @@ impl<B: Backend> ClipTextEncoder<B> {
         let width = embedded.dims()[1];
         let places = self.embeddings.position_embedding.weight.val().narrow(0, 0, tokens);
         let mut stream = embedded.reshape([batch, tokens, width]) + places.unsqueeze();
-        let bias = Bias::new(causal(tokens, device), 1);
+        let bias = causal(tokens, device);
         let (last, before) = self.encoder.layers.split_last().expect("invariant: there are two layers");
         for layer in before {
             stream = layer.forward(stream, Some(&bias));
@@ -346,9 +346,8 @@ impl<B: Backend> ClipTextEncoder<B> {
     }
 }
 
-/// `[1, tokens, tokens]`: minus infinity where a token must not look, that is, ahead.
-fn causal<B: Backend>(tokens: usize, device: &B::Device) -> Tensor<B, 3> {
+/// Minus infinity where a token must not look, that is, ahead.
+fn causal<B: Backend>(tokens: usize, device: &B::Device) -> Bias<B> {
     let row = |query: usize| (0..tokens).map(move |key| if key <= query { 0.0f32 } else { UNSEEN });
-    let bias: Vec<f32> = (0..tokens).flat_map(row).collect();
-    Tensor::from_data(TensorData::new(bias, [1, tokens, tokens]), device)
+    Bias::new((0..tokens).flat_map(row).collect(), [1, tokens, tokens], device)
 }

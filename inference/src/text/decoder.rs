@@ -3,13 +3,14 @@
 
 use burn::{
     module::{Initializer, Module, Param},
-    tensor::{Int, Tensor, TensorData, activation::silu, backend::Backend},
+    tensor::{Int, Tensor, TensorData, backend::Backend},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
     nn::{
+        activation::silu_gated,
         attention::{Bias, UNSEEN, multi_head_attention},
         linear::Linear,
         norm::RmsNorm,
@@ -134,7 +135,7 @@ pub struct SelfAttention<B: Backend> {
 }
 
 impl<B: Backend> SelfAttention<B> {
-    fn forward(&self, input: Tensor<B, 3>, rotations: &Rotations<B>, sight: &Sight<B>) -> Tensor<B, 3> {
+    fn forward(&self, input: Tensor<B, 3>, rotation: &Rotation<B>, sight: &Sight<B>) -> Tensor<B, 3> {
         let normed = |norm: &Option<RmsNorm<B>>, heads| match norm {
             Some(norm) => norm.forward_by_head(heads),
             None => heads,
@@ -142,8 +143,8 @@ impl<B: Backend> SelfAttention<B> {
         let query = normed(&self.q_norm, self.q_proj.forward(input.clone()));
         let key = normed(&self.k_norm, self.k_proj.forward(input.clone()));
         let value = self.repeat(self.v_proj.forward(input));
-        let key = self.repeat(rotations.keys.turn(key));
-        let mixed = multi_head_attention(rotations.queries.turn(query), key, value, self.heads, Some(&sight.bias));
+        let key = self.repeat(rotation.turn(key));
+        let mixed = multi_head_attention(rotation.turn(query), key, value, self.heads, Some(&sight.bias));
         let mixed = match &sight.seeing {
             Some(seeing) => mixed * seeing.clone(),
             None => mixed,
@@ -159,12 +160,6 @@ impl<B: Backend> SelfAttention<B> {
         let heads = input.reshape([batch * tokens * self.key_value_heads, 1, features / self.key_value_heads]);
         heads.repeat_dim(1, times).reshape([batch, tokens, features * times])
     }
-}
-
-/// The rotations of queries and keys, of which there are different numbers of heads.
-struct Rotations<B: Backend> {
-    queries: Rotation<B>,
-    keys: Rotation<B>,
 }
 
 /// Gated feed-forward part.
@@ -218,12 +213,12 @@ impl<B: Backend> DecoderLayer<B> {
         }
     }
 
-    fn forward(&self, stream: Tensor<B, 3>, rotations: &Rotations<B>, sight: &Sight<B>) -> Tensor<B, 3> {
-        let attended = self.self_attn.forward(self.input_layernorm.forward(stream.clone()), rotations, sight);
+    fn forward(&self, stream: Tensor<B, 3>, rotation: &Rotation<B>, sight: &Sight<B>) -> Tensor<B, 3> {
+        let attended = self.self_attn.forward(self.input_layernorm.forward(stream.clone()), rotation, sight);
         let stream = stream + attended;
         let normed = self.post_attention_layernorm.forward(stream.clone());
-        let gate = silu(self.mlp.gate_proj.forward(normed.clone()));
-        stream + self.mlp.down_proj.forward(gate * self.mlp.up_proj.forward(normed))
+        let gate = self.mlp.gate_proj.forward(normed.clone());
+        stream + self.mlp.down_proj.forward(silu_gated(gate, self.mlp.up_proj.forward(normed)))
     }
 }
 
@@ -286,14 +281,13 @@ impl<B: Backend> Decoder<B> {
         let embedded = self.embed_tokens.weight.val().select(0, flat);
         let hidden = embedded.dims()[1];
         let mut stream = embedded.reshape([batch, tokens, hidden]);
-        let rotation = |heads: usize| Rotation::halves(tokens, self.head_width, self.theta, heads, &device);
-        let rotations = Rotations { queries: rotation(self.heads), keys: rotation(self.key_value_heads) };
-        let sight = Sight::new(mask, tokens, self.heads, &device);
+        let rotation = Rotation::halves(tokens, self.head_width, self.theta, &device);
+        let sight = Sight::new(mask, tokens, &device);
         let deepest = layers.iter().copied().max().unwrap_or_default();
         // After no layer at all stands the embedding.
         let mut states = vec![stream.clone()];
         for layer in self.layers.iter().take(deepest) {
-            stream = layer.forward(stream, &rotations, &sight);
+            stream = layer.forward(stream, &rotation, &sight);
             states.push(stream.clone());
         }
         // The reference counts the normed state as the last.
@@ -314,7 +308,7 @@ struct Sight<B: Backend> {
 }
 
 impl<B: Backend> Sight<B> {
-    fn new(mask: &[Vec<bool>], tokens: usize, heads: usize, device: &B::Device) -> Self {
+    fn new(mask: &[Vec<bool>], tokens: usize, device: &B::Device) -> Self {
         let mut bias = Vec::with_capacity(mask.len() * tokens * tokens);
         let mut seeing = Vec::with_capacity(mask.len() * tokens);
         for row in mask {
@@ -323,9 +317,9 @@ impl<B: Backend> Sight<B> {
                 seeing.push(if row[..=query].contains(&true) { 1.0f32 } else { 0.0 });
             }
         }
-        let bias = Tensor::from_data(TensorData::new(bias, [mask.len(), tokens, tokens]), device);
+        let bias = Bias::new(bias, [mask.len(), tokens, tokens], device);
         let all_see = !seeing.contains(&0.0);
         let seeing = Tensor::from_data(TensorData::new(seeing, [mask.len(), tokens, 1]), device);
-        Self { bias: Bias::new(bias, heads), seeing: (!all_see).then_some(seeing) }
+        Self { bias, seeing: (!all_see).then_some(seeing) }
     }
 }

@@ -35,6 +35,7 @@ pub async fn preview(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
             guidance: work.base_model.default_guidance,
             seeds: vec![seed.unsigned_abs()],
             loras: vec![LoraUse { path: lora.clone(), strength: work.strength }],
+            merges_loras: false,
             preview_every: Some(preview_every(work.base_model.default_steps.unsigned_abs())),
             references: Vec::new(),
             start: None,

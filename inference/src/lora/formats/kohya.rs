@@ -224,6 +224,15 @@ fn to_sgm(path: &str) -> Option<String> {
     let (kind, rest) = rest.split_once('.')?;
     let (layer, module) = rest.split_once('.')?;
     let (block, layer) = (block_number(block)?, block_number(layer)?);
+    let between = match kind {
+        "downsamplers" => Some(format!("input_blocks.{}.0.op", LAYERS * (block + 1))),
+        // The level that is made larger last has attention in SDXL, so that it is the third of its entry.
+        "upsamplers" => Some(format!("output_blocks.{}.2.conv", LAYERS * block + LAYERS - 1)),
+        _ => None,
+    };
+    if let Some(sgm) = between {
+        return (from_sgm(&sgm).as_deref() == Some(path)).then_some(sgm);
+    }
     let (place, module) = match kind {
         "attentions" => (1, module),
         "resnets" => (0, RESNET.iter().find(|(_, diffusers)| *diffusers == module)?.0),
@@ -281,11 +290,10 @@ mod tests {
         ];
         for (name, path) in names {
             assert_eq!(from_kohya(name), Some(Mapping::one(path.to_owned())), "{name}");
-            // What is written is in the original numbering, without convolutions that change the size.
+            // What is written is in the original numbering.
             let written = to_kohya(path);
             let read = written.as_deref().and_then(from_kohya);
-            assert_eq!(read.is_some(), !path.contains("samplers"), "{path}: {written:?}");
-            assert!(read.is_none_or(|read| read == Mapping::one(path.to_owned())), "{path}: {written:?}");
+            assert_eq!(read, Some(Mapping::one(path.to_owned())), "{path}: {written:?}");
         }
         let attention = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_out.0";
         let written = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_out_0";

@@ -38,6 +38,8 @@ pub struct Group {
     pub inputs: usize,
     /// Features out, of all modules together.
     pub outputs: usize,
+    /// Height and width of a convolution's kernel; a matrix has none.
+    pub kernel: Option<[usize; 2]>,
 }
 
 /// What a header says.
@@ -192,16 +194,16 @@ fn group(header: &Header, name: String, mapping: Mapping, parts: &Parts<'_>) -> 
             "The matrices of `{name}` have the shapes {down_shape:?} and {up_shape:?}, which are no low-rank pair."
         ))
     };
-    let ([rank, down_inputs @ ..], [outputs, up_rank, kernel @ ..]) = (down_shape, up_shape) else {
+    let ([rank, down_inputs @ ..], [outputs, up_rank, up_kernel @ ..]) = (down_shape, up_shape) else {
         return Err(not_fitting());
     };
-    let is_matrix_or_convolution = matches!((down_inputs.len(), kernel.len()), (1, 0) | (3, 2));
+    let is_matrix_or_convolution = matches!((down_inputs.len(), up_kernel.len()), (1, 0) | (3, 2));
     // Sizes beside a zero are not bounded by the file's.
     let inputs = down_inputs.iter().try_fold(1usize, |product, size| product.checked_mul(*size)).unwrap_or_default();
     let fits = is_matrix_or_convolution
         && rank == up_rank
         && [*rank, inputs, *outputs].iter().all(|size| *size > 0)
-        && kernel.iter().all(|size| *size == 1)
+        && up_kernel.iter().all(|size| *size == 1)
         && outputs.is_multiple_of(mapping.modules.len())
         && (!mapping.swaps_halves || outputs.is_multiple_of(2));
     if !fits {
@@ -212,7 +214,11 @@ fn group(header: &Header, name: String, mapping: Mapping, parts: &Parts<'_>) -> 
         return Err(Error::Lora(format!("The alpha `{key}` has the shape {:?} and is not one number.", shape(key))));
     }
     let (down, up) = ((*down).to_owned(), (*up).to_owned());
-    Ok(Group { down, up, alpha, rank: *rank, inputs, outputs: *outputs, name, mapping })
+    let kernel = match down_inputs {
+        [_, height, width] => Some([*height, *width]),
+        _ => None,
+    };
+    Ok(Group { down, up, alpha, rank: *rank, inputs, outputs: *outputs, kernel, name, mapping })
 }
 
 /// Features in and out of every module.

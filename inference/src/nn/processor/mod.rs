@@ -1,0 +1,169 @@
+//! The costly operations on the processor, each in few passes over its numbers and with a gradient of its own.
+//!
+//! burn composes a normalisation, a rotation or an attention of five to ten operations, each of which reads and writes all
+//! numbers once, and remembers its inputs for the gradient. An accelerator's compiler joins them again; the processor's
+//! backend does not. What stands here computes the same at once: [`run`] does where the backend is the processor's, with or
+//! without gradients, and the numbers are f32; it answers `None` elsewhere, and its caller composes.
+
+mod activation;
+mod attention;
+mod convolution;
+mod group_norm;
+mod lanes;
+mod layer_norm;
+mod matrix;
+mod rms_norm;
+mod rotation;
+mod tracked;
+
+pub use self::{
+    activation::Gated,
+    attention::{Attention, Mask},
+    convolution::Convolution,
+    group_norm::GroupNormalisation,
+    layer_norm::{GatedSum, ScaledLayerNorm},
+    rms_norm::RmsNormalisation,
+    rotation::{Pairs, Turn},
+};
+
+use std::{any::Any, fmt::Debug};
+
+use burn::{
+    backend::{
+        Autodiff, Flex,
+        flex::{FlexTensor, Layout},
+    },
+    tensor::{DType, Tensor, TensorMetadata, TensorPrimitive, backend::Backend},
+};
+use rayon::prelude::*;
+
+/// A tensor that remembers what it was computed from.
+type Tracked = <Autodiff<Flex> as burn::tensor::backend::BackendTypes>::FloatTensorPrimitive;
+
+/// Rows are computed on another thread from so many numbers on.
+const WORTH_A_THREAD: usize = 1 << 15;
+
+/// An operation of `N` inputs with one output.
+pub trait Operation<const N: usize>: Clone + Debug + Send + 'static {
+    /// What the gradient needs beside the inputs and the output.
+    type Kept: Clone + Debug + Send + 'static;
+
+    /// The output, and what its gradient will need.
+    fn forward(&self, inputs: [&Array; N]) -> (Array, Self::Kept);
+
+    /// Gradients of the inputs that are wanted, from the output and its gradient.
+    fn backward(&self, pass: BackwardPass<'_, Self::Kept, N>) -> [Option<Array>; N];
+}
+
+/// What a gradient is computed from.
+pub struct BackwardPass<'a, K, const N: usize> {
+    /// The inputs of the operation.
+    pub inputs: [&'a Array; N],
+    /// Its output.
+    pub output: &'a Array,
+    /// What it kept.
+    pub kept: &'a K,
+    /// The gradient of its output.
+    pub gradient: &'a Array,
+    /// Which inputs' gradients are wanted.
+    pub wanted: [bool; N],
+}
+
+/// Numbers in the order of their shape.
+#[derive(Clone, Debug)]
+pub struct Array(FlexTensor);
+
+impl Array {
+    /// Numbers of a shape.
+    pub fn new(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> Self {
+        let shape = burn::tensor::Shape::from(shape.into());
+        debug_assert_eq!(values.len(), shape.num_elements(), "a shape counts its numbers");
+        Self(FlexTensor::new(burn::tensor::Bytes::from_elems(values), Layout::contiguous(shape), DType::F32))
+    }
+
+    /// The numbers.
+    pub fn values(&self) -> &[f32] {
+        self.0.as_slice().expect("invariant: an array lies whole in memory")
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &[usize] {
+        self.0.layout().shape()
+    }
+
+    /// Numbers along the last axis.
+    pub fn width(&self) -> usize {
+        self.shape().last().copied().unwrap_or(1)
+    }
+
+    fn of(tensor: &FlexTensor) -> Self {
+        Self(if tensor.as_slice::<f32>().is_some() { tensor.clone() } else { tensor.to_contiguous() })
+    }
+}
+
+/// The parameters of an operation as it takes them: tensors of any rank.
+pub struct Input<B: Backend>(B::FloatTensorPrimitive);
+
+impl<B: Backend, const D: usize> From<Tensor<B, D>> for Input<B> {
+    fn from(tensor: Tensor<B, D>) -> Self {
+        Self(tensor.into_primitive().tensor())
+    }
+}
+
+/// Whether operations are computed here for tensors of this backend and precision.
+pub fn computes<B: Backend>(precision: DType) -> bool {
+    use std::any::TypeId;
+    let kind = TypeId::of::<B::FloatTensorPrimitive>();
+    precision == DType::F32 && (kind == TypeId::of::<FlexTensor>() || kind == TypeId::of::<Tracked>())
+}
+
+/// Computes an operation, or `None` where it is not computed here: on other backends and in other precisions.
+pub fn run<B: Backend, O: Operation<N>, const D: usize, const N: usize>(
+    operation: &O,
+    inputs: [Input<B>; N],
+) -> Option<Tensor<B, D>> {
+    if !inputs.iter().all(|input| computes::<B>(input.0.dtype())) {
+        return None;
+    }
+    let inputs = inputs.map(|input| input.0);
+    let output = match as_kind::<_, [FlexTensor; N]>(inputs) {
+        Ok(plain) => {
+            let arrays = plain.each_ref().map(Array::of);
+            as_kind::<_, B::FloatTensorPrimitive>(operation.forward(arrays.each_ref()).0.0).ok()?
+        }
+        Err(inputs) => {
+            let tracked = as_kind::<_, [Tracked; N]>(inputs).ok()?;
+            as_kind(tracked::run(operation.clone(), tracked)).ok()?
+        }
+    };
+    Some(Tensor::from_primitive(TensorPrimitive::Float(output)))
+}
+
+/// The value, if it is of the other type, too: generic code finds out here what its backend is.
+fn as_kind<A: 'static, T: 'static>(value: A) -> Result<T, A> {
+    let mut place = Some(value);
+    if let Some(found) = (&mut place as &mut dyn Any).downcast_mut::<Option<T>>().and_then(Option::take) {
+        return Ok(found);
+    }
+    Err(place.expect("invariant: what was not taken is still there"))
+}
+
+/// Calls `compute` with the number of the first row and some rows, for all rows of `output`, on all threads if it is much.
+fn by_rows(output: &mut [f32], width: usize, compute: impl Fn(usize, &mut [f32]) + Sync) {
+    let rows = (WORTH_A_THREAD / width.max(1)).max(1);
+    if output.len() <= rows * width || rayon::current_num_threads() == 1 {
+        return compute(0, output);
+    }
+    output.par_chunks_mut(rows * width).enumerate().for_each(|(index, chunk)| compute(index * rows, chunk));
+}
+
+/// Calls `compute` with the index of every piece of `width` numbers of `output`, on all threads.
+fn by_pieces(output: &mut [f32], width: usize, compute: impl Fn(usize, &mut [f32]) + Sync) {
+    if rayon::current_num_threads() == 1 {
+        return output.chunks_mut(width).enumerate().for_each(|(index, piece)| compute(index, piece));
+    }
+    output.par_chunks_mut(width).enumerate().for_each(|(index, piece)| compute(index, piece));
+}
+
+#[cfg(test)]
+mod tests;
