@@ -142,8 +142,8 @@ mod tests {
             picture.rgb[at..at + 3].copy_from_slice(&[200, 30, 30]);
         }
         let layers = layers(&picture).unwrap();
-        assert_eq!((layers.ground, layers.figure.area()), ([240.0; 3], 60));
-        assert!(outstanding(&picture).area() >= 60);
+        assert_eq!((layers.ground, layers.figure.area()), ([240.0; 3], 64));
+        assert!(outstanding(&picture).area() >= 64);
         assert!(super::layers(&Picture::filled(20, 20, [90; 3])).is_none());
     }
 
