@@ -20,8 +20,8 @@ fn sum_of(length: usize, value: impl Fn(usize) -> f32) -> f32 {
     let whole = length - length % LANES;
     let mut start = 0;
     while start < whole {
-        for lane in 0..LANES {
-            sums[lane] += value(start + lane);
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += value(start + lane);
         }
         start += LANES;
     }
@@ -67,8 +67,8 @@ pub(super) fn largest(a: &[f32]) -> f32 {
     let mut most = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = a.as_chunks::<LANES>();
     for chunk in chunks {
-        for lane in 0..LANES {
-            most[lane] = most[lane].max(chunk[lane]);
+        for (most, value) in most.iter_mut().zip(chunk) {
+            *most = most.max(*value);
         }
     }
     rest.iter().chain(&most).copied().fold(f32::NEG_INFINITY, f32::max)

@@ -63,7 +63,7 @@ impl Mask {
         };
         let mut pixels = vec![true; self.pixels.len()];
         for part in outside.components() {
-            if part.iter().any(|index| on_border(index)) {
+            if part.iter().any(&on_border) {
                 part.iter().for_each(|index| pixels[*index] = false);
             }
         }

@@ -165,9 +165,10 @@ impl Waves {
 fn height(tones: &[f32], region: &Mask, direction: f32, length: f32) -> f32 {
     let (sine, cosine) = direction.to_radians().sin_cos();
     let step = std::f32::consts::TAU / length;
-    let phases = |count: usize, along: f32| (0..count).map(|place| (place as f32 * along * step).sin_cos()).collect();
-    let (columns, rows): (Vec<(f32, f32)>, Vec<(f32, f32)>) =
-        (phases(region.width, cosine), phases(region.height, sine));
+    let phases = |count: usize, along: f32| -> Vec<(f32, f32)> {
+        (0..count).map(|place| (place as f32 * along * step).sin_cos()).collect()
+    };
+    let (columns, rows) = (phases(region.width, cosine), phases(region.height, sine));
     let (mut real, mut imaginary) = (0.0f32, 0.0f32);
     for (row, tones) in rows.iter().zip(tones.chunks_exact(region.width)) {
         let (mut row_real, mut row_imaginary) = (0.0f32, 0.0f32);
