@@ -64,7 +64,7 @@ fn wishes(mut arguments: impl Iterator<Item = String>) -> Result<Wishes, Box<dyn
             "--sheet" => wishes.sheet = Some(value.into()),
             "--trained" => {
                 let (first, count) = value.split_once(':').ok_or("`--trained` wants FIRST:COUNT.")?;
-                wishes.trained.push(SeedRange { first: first.parse()?, count: count.parse()? });
+                wishes.trained.push(SeedRange::with_studies(first.parse()?, count.parse()?));
             }
             _ => return Err(format!("`{name}` is not known.").into()),
         }

@@ -12,8 +12,8 @@ use burn::backend::Flex;
 /// How many captions it is asked for.
 const ASKED: usize = 120;
 
-/// The share of its pictures that must show what their caption says. It is meant to become 0.9: shapes are not learnt yet.
-const REQUIRED: f64 = 0.75;
+/// The share of its pictures that must show what their caption says.
+const REQUIRED: f64 = 0.9;
 
 #[test]
 fn the_starter_model_obeys_its_captions() {

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     flux2::{autoencoder::Autoencoder, configs::Configs, pipeline::Flux2Pipeline, transformer::Flux2Transformer},
+    lora::shelf::Shelf,
     text::{decoder::Decoder, tokenizer::Tokenizer},
     weights::{
         folder,
@@ -226,6 +227,7 @@ impl<B: AutodiffBackend> Progress<B> {
             scheduler: configs.scheduler.clone(),
             configs: configs.clone(),
             prompt_length: PROMPT_LENGTH,
+            shelf: Shelf::default(),
             device: device.clone(),
         };
         let sheet = checkpoint.join(format!("samples-{:06}.png", self.step));

@@ -6,7 +6,10 @@ use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{pictures::to_tensor, scenes::scene};
+use super::{
+    pictures::to_tensor,
+    scenes::{scene, with_studies},
+};
 use crate::{
     error::{Error, Result},
     flux2::{autoencoder::Autoencoder, latents::to_tokens},
@@ -34,7 +37,7 @@ pub struct EncodedScenes {
 }
 
 impl EncodedScenes {
-    /// Begins to draw and to encode, `fresh` scenes at once, on a thread of its own.
+    /// Begins to draw and to encode, `fresh` scenes at once, on a thread of its own. Every second is a study.
     pub fn begin<B: Backend>(
         autoencoder: Autoencoder<B>,
         tokenizer: Tokenizer,
@@ -91,7 +94,7 @@ fn encode<B: Backend>(
     size: u32,
     device: &B::Device,
 ) -> Result<Vec<EncodedScene>> {
-    let drawn: Vec<_> = seeds.map(|seed| scene(seed, size)).collect();
+    let drawn: Vec<_> = seeds.map(|seed| scene(with_studies(seed), size)).collect();
     let tokens = to_tokens(autoencoder.encode_packed(to_tensor::<B>(drawn.iter().map(|one| &one.picture), device)));
     let [_, count, channels] = tokens.dims();
     let values: Vec<f32> = tokens.into_data().iter::<f32>().collect();

@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn no_question_was_trained_on() {
-        let trained = [SeedRange { first: 1, count: 40_000 }];
+        let trained = [SeedRange::of_scenes(1, 40_000)];
         let asked = questions(1, 240, &trained);
         assert_eq!(asked.len(), 240);
         let seen: Vec<(SceneSpec, String)> = (1..=40_000).map(description).collect();

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 
 use super::question::Question;
-use crate::starter::scenes::{SceneSpec, description};
+use crate::starter::scenes::{SceneSpec, description, with_studies};
 
 /// Consecutive seeds of scenes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +19,36 @@ pub struct SeedRange {
     pub first: u64,
     /// How many there are.
     pub count: u64,
+    /// Whether every second one was drawn as a [study](with_studies).
+    pub studies: bool,
+}
+
+impl SeedRange {
+    /// Seeds of scenes alone.
+    pub const fn of_scenes(first: u64, count: u64) -> Self {
+        Self { first, count, studies: false }
+    }
+
+    /// Seeds of scenes of which every second was drawn as a study.
+    pub const fn with_studies(first: u64, count: u64) -> Self {
+        Self { first, count, studies: true }
+    }
+
+    /// The scenes' descriptions.
+    fn descriptions(self) -> impl ParallelIterator<Item = (SceneSpec, String)> {
+        let seeds = (self.first..self.first.saturating_add(self.count)).into_par_iter();
+        seeds.map(move |seed| description(if self.studies { with_studies(seed) } else { seed }))
+    }
 }
 
 /// The scenes that the starter model was trained on. Whoever trains it further adds the seeds of that go: it begins at
-/// its first seed plus the step it goes on from times 2^20, and draws eight or sixteen scenes a step. The ranges are wider
-/// than what was drawn; the third go's, from 31,337 on, lies within the first.
-pub const TRAINED: &[SeedRange] =
-    &[SeedRange { first: 1, count: 100_000 }, SeedRange { first: 20_261_125, count: 100_000 }];
+/// its first seed plus the step it goes on from times 2^20, and draws sixteen scenes a step. The ranges are wider than
+/// what was drawn; the third go's, from 31,337 on, lies within the first.
+pub const TRAINED: &[SeedRange] = &[
+    SeedRange::of_scenes(1, 100_000),
+    SeedRange::of_scenes(20_261_125, 100_000),
+    SeedRange::with_studies(40_000_000, 60_000),
+];
 
 /// Of each list of candidates the first that no training scene is like and no earlier question says. A list without
 /// one is left out.
@@ -35,9 +58,8 @@ pub(super) fn keep_outside(slots: Vec<Vec<Question>>, trained: &[SeedRange]) -> 
     let prompts: HashSet<&str> = candidates().map(|question| question.prompt.as_str()).collect();
     let like_one =
         |(scene, caption): &(SceneSpec, String)| scenes.contains(scene) || prompts.contains(caption.as_str());
-    let of_range = |range: &SeedRange| range.first..range.first.saturating_add(range.count);
     let hits: Vec<(SceneSpec, String)> =
-        trained.par_iter().flat_map(of_range).map(description).filter(like_one).collect();
+        trained.par_iter().flat_map(|range| range.descriptions()).filter(like_one).collect();
     let mut used: HashSet<String> = HashSet::new();
     let (seen_scenes, seen_captions): (HashSet<SceneSpec>, HashSet<String>) = hits.into_iter().unzip();
     let mut kept = Vec::with_capacity(slots.len());

@@ -48,7 +48,7 @@ const CENTRED: &[Shape] = &[
 const VIVID: &[Colour] =
     &[Colour::Red, Colour::Orange, Colour::Yellow, Colour::Green, Colour::Teal, Colour::Purple, Colour::Pink];
 
-/// How much lighter one colour of a pattern is than the other: an autoencoder that keeps 32 numbers of 8 x 8 pixels
+/// How much lighter one colour of a pattern is than the other: an autoencoder that keeps few numbers of 8 x 8 pixels
 /// shows no fine patterns of colours that differ in hue alone.
 const LIGHTER: u32 = 96;
 

@@ -54,6 +54,33 @@ impl SceneSpec {
     }
 }
 
+impl SceneSpec {
+    /// A random study: one shape before something simple, so that what it is, and what its surface is like, decides the
+    /// whole picture. Among all scenes these are too few to learn shapes and surfaces from.
+    pub fn draw_study(random: &mut ChaCha8Rng) -> Self {
+        let style = if random.random_bool(0.6) { Style::Flat } else { draw_style(random) };
+        let about = random.random_range(0..100);
+        let background = match about {
+            85.. if !paper_only(style) => {
+                let (first, second) = contrasting(random);
+                Background::Pattern(pick(random, PATTERNS), first, second)
+            }
+            _ => plain_background(random, style),
+        };
+        let (texture, size) = match about {
+            // Smaller things have textures too fine to be seen.
+            50..85 if !paper_only(style) => (pick(random, Texture::ALL), pick(random, LARGE_MOSTLY)),
+            _ => (Texture::Plain, pick(random, Size::ALL)),
+        };
+        let colour = Some(contrast_to(random, &colours_of(background, style)));
+        let subject = Subject { motif: Motif::Shape(pick(random, Shape::ALL)), colour, texture, size };
+        let place = if random.random_bool(0.4) { Place::Centre } else { pick(random, Place::ALL) };
+        Self { arrangement: Arrangement::One(subject, place), background, style }
+    }
+}
+
+const LARGE_MOSTLY: &[Size] = &[Size::Medium, Size::Large, Size::Large];
+
 const PATTERNS: &[Pattern] = &[Pattern::Stripes, Pattern::Dots, Pattern::Checks];
 
 fn pick<T: Copy>(random: &mut ChaCha8Rng, from: &[T]) -> T {

@@ -39,15 +39,29 @@ pub struct CaptionedPicture {
     pub caption: String,
 }
 
+/// Seeds of [`scene`] from here to twice as far are studies: single shapes before something simple.
+pub const STUDIES: u64 = 1 << 40;
+
+/// The seed that is drawn where every second scene shall be a study: even seeds become those of studies.
+pub fn with_studies(seed: u64) -> u64 {
+    if seed.is_multiple_of(2) { STUDIES + seed } else { seed }
+}
+
+/// What a seed's scene shows.
+fn spec_of(seed: u64) -> SceneSpec {
+    let random = &mut ChaCha8Rng::seed_from_u64(seed);
+    if (STUDIES..2 * STUDIES).contains(&seed) { SceneSpec::draw_study(random) } else { SceneSpec::draw(random) }
+}
+
 /// A random scene of `size` x `size` pixels with a caption. The same seed gives the same scene and caption; other
 /// sizes show the same scene.
 pub fn scene(seed: u64, size: u32) -> CaptionedPicture {
-    scene_from(&SceneSpec::draw(&mut ChaCha8Rng::seed_from_u64(seed)), seed, size)
+    scene_from(&spec_of(seed), seed, size)
 }
 
 /// What [`scene`] shows for a seed and says of it, without drawing it.
 pub fn description(seed: u64) -> (SceneSpec, String) {
-    let spec = SceneSpec::draw(&mut ChaCha8Rng::seed_from_u64(seed));
+    let spec = spec_of(seed);
     (spec, spec.caption(&mut wording(seed)))
 }
 
@@ -180,8 +194,8 @@ mod tests {
     #[test]
     fn captions_are_short_clean_english() {
         let colours: Vec<&str> = Colour::ALL.iter().map(|colour| colour.word()).collect();
-        for seed in 0..4000 {
-            let spec = SceneSpec::draw(&mut ChaCha8Rng::seed_from_u64(seed));
+        for seed in (0..4000).chain(STUDIES..STUDIES + 1000) {
+            let spec = spec_of(seed);
             let caption = spec.caption(&mut ChaCha8Rng::seed_from_u64(seed + 1));
             let words: Vec<&str> = caption.split(' ').collect();
             assert!((2..=26).contains(&words.len()) && words.iter().all(|word| !word.is_empty()), "{caption}");
