@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         sample_seed: 1,
         samples_strength: 1.0,
         init_lora: None,
+        checkpointing: None,
         metadata: BTreeMap::new(),
     };
     let model = Model::load(&PathBuf::from(model), &DeviceName::Cpu, Precision::F32)?;

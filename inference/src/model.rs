@@ -16,6 +16,7 @@ use crate::{
         configs::{Configs as Flux2Configs, Variant},
         pipeline::{Flux2Pipeline, prompt_length},
     },
+    memory,
     progress::Sink,
     render::{RenderRequest, Rendered},
     sdxl::{
@@ -163,6 +164,9 @@ impl ModelFacts {
 pub struct Model {
     runner: Runner,
     facts: ModelFacts,
+    device: DeviceName,
+    /// Bytes of the weights on it.
+    weights: u64,
 }
 
 /// A pipeline of one of the families.
@@ -227,13 +231,21 @@ impl Model {
             #[cfg(not(feature = "cuda"))]
             DeviceName::Cuda(_) => return Err(DeviceName::without_cuda()),
         };
-        let _ = precision;
-        Ok(Self { runner, facts })
+        let weights = memory::of_model(folder, device, precision)?;
+        Ok(Self { runner, facts, device: device.clone(), weights })
     }
 
     /// What the model is.
     pub fn facts(&self) -> &ModelFacts {
         &self.facts
+    }
+
+    /// What the device has left beside the weights, in bytes; none where nobody says.
+    pub(crate) fn memory_left(&self) -> Option<u64> {
+        match &self.device {
+            DeviceName::Cpu => memory::available(),
+            card @ DeviceName::Cuda(_) => Some(memory::of_device(card)?.saturating_sub(self.weights)),
+        }
     }
 
     /// Renders pictures. The same request on the same device gives the same pictures.

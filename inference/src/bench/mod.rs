@@ -19,13 +19,14 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{published::Architecture, training::TrainingFigures};
 use self::{
-    subject::{Flux2Subject, Pairs, Picture, SdxlSubject, Subject},
+    subject::{Flux2Subject, Picture, SdxlSubject, Subject},
     training::Learning,
 };
 use crate::{
     device::{DeviceName, finish},
     dtype::Precision,
     error::{Error, Result},
+    lora::inject::Prepared,
     model::{self, Pipeline, Work},
     training::trainable::Trainable,
 };
@@ -89,7 +90,7 @@ pub struct BenchReport {
     pub calibration_tflops: f64,
     /// Operations a second of a step over those of the calibration.
     pub share_of_calibration: f64,
-    /// Milliseconds that it takes to lay LoRAs beside the weights of a model that is loaded.
+    /// Milliseconds that it takes to lay LoRAs that are on the device beside the weights of a model that is loaded.
     pub lora_swap_ms: Option<f64>,
     /// By which share of itself a denoising step takes longer with the LoRAs than without: the median over pairs of steps,
     /// one with and one without, of pictures made by turns.
@@ -236,12 +237,12 @@ fn with_drawn_loras<B: Backend, S: Subject<B>>(
     if spec.loras == 0 {
         return Ok(None);
     }
-    let pairs: Vec<Pairs> = (0..spec.loras).map(|_| subject.pairs()).collect();
+    let loras = (0..spec.loras).map(|_| Prepared::new(subject.pairs(), device)).collect::<Result<Vec<_>>>()?;
     let mut swaps = Vec::new();
-    let mut adapted = subject.with_loras(&pairs)?;
+    let mut adapted = subject.with_loras(&loras)?;
     for _ in 0..spec.repeats {
         let started = Instant::now();
-        adapted = subject.with_loras(&pairs)?;
+        adapted = subject.with_loras(&loras)?;
         finish::<B>(device)?;
         swaps.push(milliseconds(started));
     }

@@ -16,7 +16,10 @@ use super::{
 use crate::{
     error::Result,
     flux2::pipeline::{Denoising as Flux2Denoising, Flux2Pipeline},
-    lora::{LowRankPair, inject},
+    lora::{
+        LowRankPair,
+        inject::{self, Prepared},
+    },
     progress::Control,
     sdxl::{
         conditioning::TextConditioning,
@@ -65,8 +68,8 @@ pub(super) trait Subject<B: Backend>: Sized {
     fn operations(&self, picture: Picture) -> (f64, f64);
     /// Operations of learning from one picture, with pairs of this rank.
     fn training_operations(&self, picture: Picture, rank: usize) -> Passes;
-    /// This with drawn LoRAs beside every linear layer.
-    fn with_loras(&self, pairs: &[Pairs]) -> Result<Self>;
+    /// This with LoRAs beside every linear layer.
+    fn with_loras(&self, loras: &[Prepared<B>]) -> Result<Self>;
     /// Low-rank pairs for every linear layer.
     fn pairs(&self) -> Pairs;
     /// Token ids → text.
@@ -146,10 +149,10 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
         drawn_pairs(layers.iter().map(|(name, layer)| (name, layer.features())))
     }
 
-    fn with_loras(&self, pairs: &[Pairs]) -> Result<Self> {
+    fn with_loras(&self, loras: &[Prepared<B>]) -> Result<Self> {
         let mut transformer = self.0.transformer.clone();
-        for pairs in pairs {
-            inject::attach(&mut transformer, pairs, 0.5, &self.0.device)?;
+        for lora in loras {
+            lora.attach(&mut transformer, 0.5)?;
         }
         Ok(Self(Flux2Pipeline { transformer, ..self.0.clone() }))
     }
@@ -235,10 +238,10 @@ impl<B: Backend> Subject<B> for SdxlSubject<B> {
         drawn_pairs(layers.iter().map(|(name, layer)| (name, layer.features())))
     }
 
-    fn with_loras(&self, pairs: &[Pairs]) -> Result<Self> {
+    fn with_loras(&self, loras: &[Prepared<B>]) -> Result<Self> {
         let mut unet = self.0.unet.clone();
-        for pairs in pairs {
-            inject::attach(&mut unet, pairs, 0.5, &self.0.device)?;
+        for lora in loras {
+            lora.attach(&mut unet, 0.5)?;
         }
         Ok(Self(SdxlPipeline { unet, ..self.0.clone() }))
     }

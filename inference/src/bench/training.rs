@@ -147,6 +147,7 @@ impl Learning {
             sample_seed: 0,
             samples_strength: 1.0,
             init_lora: None,
+            checkpointing: None,
             metadata: BTreeMap::new(),
         }
     }

@@ -7,6 +7,7 @@ pub mod configs;
 pub mod double_stream;
 pub mod final_layer;
 pub mod latents;
+pub mod links;
 pub mod modulation;
 pub mod pipeline;
 pub mod position;

@@ -36,6 +36,18 @@ impl<B: Backend> Modulated<B> {
     }
 }
 
+impl<B: Backend> Modulated<B> {
+    /// Shift, scale and gate.
+    pub(super) fn into_parts(self) -> [Tensor<B, 3>; 3] {
+        [self.shift, self.scale, self.gate]
+    }
+
+    /// What [`Self::into_parts`] took apart.
+    pub(super) fn from_parts([shift, scale, gate]: [Tensor<B, 3>; 3]) -> Self {
+        Self { shift, scale, gate }
+    }
+}
+
 /// Makes one or two triples of shift, scale and gate.
 #[derive(Module, Debug)]
 pub struct Modulation<B: Backend> {

@@ -16,7 +16,7 @@ use super::{
 pub use crate::render::{LoraUse, RenderRequest, Rendered};
 use crate::{
     error::{Error, Result},
-    lora::{self, inject},
+    lora::{inject, shelf::Shelf},
     nn::rope::Rotation,
     progress::{Control, Progress, Sink},
     schedulers::flow_match_euler::FlowMatchEulerConfig,
@@ -57,6 +57,8 @@ pub struct Flux2Pipeline<B: Backend> {
     pub configs: Configs,
     /// Tokens of a prompt.
     pub prompt_length: usize,
+    /// LoRAs that were used last.
+    pub shelf: Shelf<B>,
     /// Where it runs.
     pub device: B::Device,
 }
@@ -152,6 +154,7 @@ impl<B: Backend> Flux2Pipeline<B> {
             autoencoder,
             scheduler: configs.scheduler.clone(),
             configs,
+            shelf: Shelf::default(),
             device: device.clone(),
         })
     }
@@ -331,8 +334,7 @@ impl<B: Backend> Flux2Pipeline<B> {
     pub fn with_loras(&self, loras: &[LoraUse], merges: bool) -> Result<Self> {
         let mut transformer = self.transformer.clone();
         for used in loras {
-            let adapter = lora::read::read_to_use(&used.path)?;
-            inject::attach(&mut transformer, &adapter.targets, used.strength, &self.device)?;
+            self.shelf.take(&used.path, &self.device)?.attach(&mut transformer, used.strength)?;
         }
         if merges {
             inject::merge(&mut transformer);

@@ -31,7 +31,7 @@ pub struct TimeGuidanceEmbedding<B: Backend> {
 
 impl<B: Backend> TimeGuidanceEmbedding<B> {
     /// `[batch]` times (0 to 1) and guidance scales → `[batch, hidden]`.
-    fn forward(&self, time: Tensor<B, 1>, guidance: Option<Tensor<B, 1>>) -> Tensor<B, 2> {
+    pub(super) fn forward(&self, time: Tensor<B, 1>, guidance: Option<Tensor<B, 1>>) -> Tensor<B, 2> {
         let sinusoids = |value: Tensor<B, 1>| sinusoidal(value.mul_scalar(TIME_SCALE), self.channels);
         let embedded = self.timestep_embedder.forward(sinusoids(time));
         match (&self.guidance_embedder, guidance) {

@@ -78,62 +78,120 @@ impl<B: Backend> Adaptable<B> for Flux2Transformer<B> {
     }
 }
 
-/// Puts pairs beside the layers that they name, after those that are there already. On an autodiff backend they are
-/// trainable; whether the weights beside them are is the caller's to say (`no_grad`). `strength` multiplies each pair's own
-/// scale and may be negative.
+/// The pairs of a LoRA on a device, ready to be laid beside the layers of any copy of a model: that copies no number.
+#[derive(Clone, Debug)]
+pub struct Prepared<B: Backend>(BTreeMap<String, PreparedPair<B>>);
+
+/// A pair on a device.
+#[derive(Clone, Debug)]
+struct PreparedPair<B: Backend> {
+    /// `[rank, inputs]`.
+    a: Tensor<B, 2>,
+    /// `[outputs, rank]`.
+    b: Tensor<B, 2>,
+    scale: f64,
+}
+
+impl<B: Backend> Prepared<B> {
+    /// Brings pairs to a device, in f32 whatever the model's precision: what is trained must be able to change by a little.
+    ///
+    /// # Errors
+    /// [`Error::Lora`] when a pair's matrices are not of the rank that it states.
+    pub fn new(pairs: BTreeMap<String, LowRankPair>, device: &B::Device) -> Result<Self> {
+        let prepare = |(name, pair): (String, LowRankPair)| {
+            let LowRankPair { a, b, rank, inputs, outputs, scale, .. } = pair;
+            if rank == 0 || a.len() != rank * inputs || b.len() != rank * outputs {
+                return Err(Error::Lora(format!(
+                    "The LoRA's `{name}` says rank {rank}, and its matrices say another one."
+                )));
+            }
+            let matrix = |values: Vec<f32>, shape: [usize; 2]| {
+                Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
+            };
+            let (a, b) = (matrix(a, [rank, inputs]), matrix(b, [outputs, rank]));
+            Ok((name, PreparedPair { a, b, scale: f64::from(scale) }))
+        };
+        Ok(Self(pairs.into_iter().map(prepare).collect::<Result<_>>()?))
+    }
+
+    /// The pairs whose names begin with a part of a pipeline, under their names within it.
+    pub fn of_part(&self, part: &str) -> Self {
+        let within = |name: &str| Some(name.strip_prefix(part)?.strip_prefix('.')?.to_owned());
+        Self(self.0.iter().filter_map(|(name, pair)| Some((within(name)?, pair.clone()))).collect())
+    }
+
+    /// The names of the layers that it adapts.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Bytes that it fills.
+    pub fn bytes(&self) -> usize {
+        let of = |pair: &PreparedPair<B>| pair.a.shape().num_elements() + pair.b.shape().num_elements();
+        self.0.values().map(of).sum::<usize>() * size_of::<f32>()
+    }
+
+    /// Lays the pairs beside the layers that they name, after those that are there already. On an autodiff backend they are
+    /// trainable; whether the weights beside them are is the caller's to say (`no_grad`). `strength` multiplies each pair's
+    /// own scale and may be negative.
+    ///
+    /// # Errors
+    /// [`Error::Lora`] when a name is no layer of the model that takes pairs, or a shape is not its layer's; then nothing is
+    /// attached.
+    pub fn attach<M: Adaptable<B>>(&self, model: &mut M, strength: f64) -> Result<()> {
+        self.check(model)?;
+        for (name, layer) in model.linear_layers() {
+            let Some(PreparedPair { a, b, scale }) = self.0.get(&name) else { continue };
+            layer.adapters.push(LowRank { a: learnt(a), b: learnt(b), scale: scale * strength });
+        }
+        for (name, layer) in model.convolutions() {
+            let Some(PreparedPair { a, b, scale }) = self.0.get(&name) else { continue };
+            let [rank, _] = a.dims();
+            let [_, inputs, height, width] = layer.weight.dims();
+            let down =
+                Param::initialized(ParamId::new(), a.clone().reshape([rank, inputs, height, width]).require_grad());
+            layer.adapters.push(LowRankConvolution { down, up: learnt(b), scale: scale * strength });
+        }
+        Ok(())
+    }
+
+    fn check<M: Adaptable<B>>(&self, model: &mut M) -> Result<()> {
+        let linear = model.linear_layers().into_iter().map(|(name, layer)| (name, layer.features()));
+        let mut sizes: BTreeMap<String, (usize, usize)> = linear.collect();
+        sizes.extend(model.convolutions().into_iter().map(|(name, layer)| (name, layer.features())));
+        for (name, PreparedPair { a, b, .. }) in &self.0 {
+            let ([_, pair_inputs], [pair_outputs, _]) = (a.dims(), b.dims());
+            let Some(&(inputs, outputs)) = sizes.get(name) else {
+                return Err(Error::Lora(format!(
+                    "The LoRA adapts `{name}`, which this model does not have. It was made for another model."
+                )));
+            };
+            if (pair_inputs, pair_outputs) != (inputs, outputs) {
+                return Err(Error::Lora(format!(
+                    "The LoRA's `{name}` takes {pair_inputs} numbers to {pair_outputs}, and the model's {inputs} to {outputs}. It was made for another model.",
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A matrix as a parameter of its own, which shares the numbers.
+fn learnt<B: Backend>(matrix: &Tensor<B, 2>) -> Param<Tensor<B, 2>> {
+    Param::initialized(ParamId::new(), matrix.clone().require_grad())
+}
+
+/// [Prepares](Prepared::new) pairs and [lays](Prepared::attach) them beside a model's layers.
 ///
 /// # Errors
-/// [`Error::Lora`] when a name is no layer of the model that takes pairs, or a shape is not its layer's; then nothing is
-/// attached.
+/// As both of them.
 pub fn attach<B: Backend, M: Adaptable<B>>(
     model: &mut M,
     pairs: &BTreeMap<String, LowRankPair>,
     strength: f64,
     device: &B::Device,
 ) -> Result<()> {
-    let linear = model.linear_layers().into_iter().map(|(name, layer)| (name, layer.features()));
-    let mut sizes: BTreeMap<String, (usize, usize)> = linear.collect();
-    sizes.extend(model.convolutions().into_iter().map(|(name, layer)| (name, layer.features())));
-    for (name, pair) in pairs {
-        let Some(&(inputs, outputs)) = sizes.get(name) else {
-            return Err(Error::Lora(format!(
-                "The LoRA adapts `{name}`, which this model does not have. It was made for another model."
-            )));
-        };
-        if (pair.inputs, pair.outputs) != (inputs, outputs) {
-            return Err(Error::Lora(format!(
-                "The LoRA's `{name}` takes {} numbers to {}, and the model's {inputs} to {outputs}. It was made for another model.",
-                pair.inputs, pair.outputs,
-            )));
-        }
-        if pair.rank == 0 || pair.a.len() != pair.rank * inputs || pair.b.len() != pair.rank * outputs {
-            return Err(Error::Lora(format!(
-                "The LoRA's `{name}` says rank {}, and its matrices say another one.",
-                pair.rank
-            )));
-        }
-    }
-    let scale = |pair: &LowRankPair| f64::from(pair.scale) * strength;
-    for (name, layer) in model.linear_layers() {
-        let Some(pair) = pairs.get(&name) else { continue };
-        let a = parameter(&pair.a, [pair.rank, pair.inputs], device);
-        let b = parameter(&pair.b, [pair.outputs, pair.rank], device);
-        layer.adapters.push(LowRank { a, b, scale: scale(pair) });
-    }
-    for (name, layer) in model.convolutions() {
-        let Some(pair) = pairs.get(&name) else { continue };
-        let [_, inputs, height, width] = layer.weight.dims();
-        let down = parameter(&pair.a, [pair.rank, inputs, height, width], device);
-        let up = parameter(&pair.b, [pair.outputs, pair.rank], device);
-        layer.adapters.push(LowRankConvolution { down, up, scale: scale(pair) });
-    }
-    Ok(())
-}
-
-/// Numbers of a pair on a device, in f32 whatever the model's precision: what is trained must be able to change by a little.
-fn parameter<B: Backend, const D: usize>(values: &[f32], shape: [usize; D], device: &B::Device) -> Param<Tensor<B, D>> {
-    let tensor = Tensor::from_data(TensorData::new(values.to_vec(), shape), (device, DType::F32));
-    Param::initialized(ParamId::new(), tensor.require_grad())
+    Prepared::new(pairs.clone(), device)?.attach(model, strength)
 }
 
 /// Adds the pairs to the weights that they lie beside, which become the model's own: a step costs nothing more for them,

@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod metadata;
 pub mod read;
 pub mod save;
+pub mod shelf;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod attention;
 pub mod autoencoder;
+pub mod chain;
 pub mod convolution;
 pub mod linear;
 pub mod norm;

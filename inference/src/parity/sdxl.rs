@@ -8,7 +8,10 @@ use burn::{
 use super::{Differences, Parity, compare_step, training_pairs};
 use crate::{
     error::{Error, Result},
-    lora::{self, inject},
+    lora::{
+        self,
+        inject::{self, Prepared},
+    },
     progress::Control,
     sdxl::{
         pipeline::{Denoising, SdxlPipeline},
@@ -27,7 +30,7 @@ impl Parity<'_> {
         }
         for used in &self.case.lora {
             let adapter = lora::read::read(&self.folder.join(&used.file))?;
-            pipeline.attach(&adapter.targets, used.strength)?;
+            pipeline.attach(&Prepared::new(adapter.targets, device)?, used.strength)?;
         }
         self.generate_sdxl(&pipeline, &mut differences)?;
         Ok(differences)

@@ -8,10 +8,7 @@ use burn::tensor::backend::Backend;
 use super::{blocks::TimedResidualBlock, pipeline::SdxlPipeline, spatial_transformer::SpatialTransformer, unet::UNet};
 use crate::{
     error::{Error, Result},
-    lora::{
-        self, LowRankPair,
-        inject::{self, Adaptable},
-    },
+    lora::inject::{self, Adaptable, Prepared},
     nn::{convolution::Conv2d, linear::Linear, timestep_embedding::TimestepEmbedding},
     render::LoraUse,
     text::clip::ClipTextEncoder,
@@ -140,8 +137,7 @@ impl<B: Backend> SdxlPipeline<B> {
     pub fn with_loras(&self, loras: &[LoraUse], merges: bool) -> Result<Self> {
         let mut adapted = self.clone();
         for used in loras {
-            let adapter = lora::read::read_to_use(&used.path)?;
-            adapted.attach(&adapter.targets, used.strength)?;
+            adapted.attach(&*self.shelf.take(&used.path, &self.device)?, used.strength)?;
         }
         if merges {
             inject::merge(&mut adapted.unet);
@@ -151,27 +147,21 @@ impl<B: Backend> SdxlPipeline<B> {
         Ok(adapted)
     }
 
-    /// Puts the pairs of a LoRA, under the names of the parts and their modules, beside the layers that they name.
+    /// Lays the pairs of a LoRA, under the names of the parts and their modules, beside the layers that they name.
     ///
     /// # Errors
     /// [`Error::Lora`] when a name is no layer of the pipeline that takes pairs, or a shape is not its layer's.
-    pub fn attach(&mut self, pairs: &BTreeMap<String, LowRankPair>, strength: f64) -> Result<()> {
-        let mut parts: [BTreeMap<String, LowRankPair>; 3] = Default::default();
-        for (name, pair) in pairs {
-            let found = PARTS
-                .iter()
-                .zip(&mut parts)
-                .find_map(|(part, taken)| Some((name.strip_prefix(part)?.strip_prefix('.')?, taken)));
-            let Some((module, taken)) = found else {
-                return Err(Error::Lora(format!(
-                    "The LoRA adapts `{name}`, which an SDXL model does not have. It was made for another model."
-                )));
-            };
-            taken.insert(module.to_owned(), pair.clone());
+    pub fn attach(&mut self, lora: &Prepared<B>, strength: f64) -> Result<()> {
+        let of_a_part =
+            |name: &str| PARTS.iter().any(|part| name.strip_prefix(part).is_some_and(|rest| rest.starts_with('.')));
+        if let Some(name) = lora.names().find(|name| !of_a_part(name)) {
+            return Err(Error::Lora(format!(
+                "The LoRA adapts `{name}`, which an SDXL model does not have. It was made for another model."
+            )));
         }
-        let [unet, second, first] = &parts;
-        inject::attach(&mut self.unet, unet, strength, &self.device)?;
-        inject::attach(&mut self.text_encoder_2, second, strength, &self.device)?;
-        inject::attach(&mut self.text_encoder, first, strength, &self.device)
+        let [unet, second, first] = PARTS.map(|part| lora.of_part(part));
+        unet.attach(&mut self.unet, strength)?;
+        second.attach(&mut self.text_encoder_2, strength)?;
+        first.attach(&mut self.text_encoder, strength)
     }
 }

@@ -95,6 +95,21 @@ impl<B: Backend> DownBlock<B> {
         }
     }
 
+    /// One residual block, and its attention if there is one.
+    pub fn layer(
+        &self,
+        layer: usize,
+        stream: Tensor<B, 4>,
+        time: &Tensor<B, 2>,
+        context: &Tensor<B, 3>,
+    ) -> Tensor<B, 4> {
+        let stream = self.resnets[layer].forward(stream, time);
+        match self.attentions.get(layer) {
+            Some(attention) => attention.forward(stream, context),
+            None => stream,
+        }
+    }
+
     /// Runs the level and puts what the way up needs onto `skips`.
     pub fn forward(
         &self,
@@ -103,11 +118,8 @@ impl<B: Backend> DownBlock<B> {
         context: &Tensor<B, 3>,
         skips: &mut Vec<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
-        for (layer, resnet) in self.resnets.iter().enumerate() {
-            stream = resnet.forward(stream, time);
-            if let Some(attention) = self.attentions.get(layer) {
-                stream = attention.forward(stream, context);
-            }
+        for layer in 0..self.resnets.len() {
+            stream = self.layer(layer, stream, time, context);
             skips.push(stream.clone());
         }
         for down in &self.downsamplers {
@@ -191,17 +203,35 @@ impl<B: Backend> UpBlock<B> {
         context: &Tensor<B, 3>,
         skips: &mut Vec<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
-        for (layer, resnet) in self.resnets.iter().enumerate() {
-            let skip = skips.pop();
-            stream = resnet.forward(Tensor::cat([Some(stream), skip].into_iter().flatten().collect(), 1), time);
-            if let Some(attention) = self.attentions.get(layer) {
-                stream = attention.forward(stream, context);
-            }
+        for layer in 0..self.resnets.len() {
+            stream = self.layer(layer, stream, skips.pop(), time, context);
         }
+        self.widen(stream, skips.last())
+    }
+
+    /// One residual block, which also sees what the way down left, and its attention if there is one.
+    pub fn layer(
+        &self,
+        layer: usize,
+        stream: Tensor<B, 4>,
+        skip: Option<Tensor<B, 4>>,
+        time: &Tensor<B, 2>,
+        context: &Tensor<B, 3>,
+    ) -> Tensor<B, 4> {
+        let beside = Tensor::cat([Some(stream), skip].into_iter().flatten().collect(), 1);
+        let stream = self.resnets[layer].forward(beside, time);
+        match self.attentions.get(layer) {
+            Some(attention) => attention.forward(stream, context),
+            None => stream,
+        }
+    }
+
+    /// Doubles the size, to that of what the way down left next, where the level does.
+    pub fn widen(&self, mut stream: Tensor<B, 4>, next: Option<&Tensor<B, 4>>) -> Tensor<B, 4> {
         for up in &self.upsamplers {
             let [_, _, height, width] = stream.dims();
             // An odd size was rounded up when it was halved, so the way back is to the size that the way down left.
-            let size = skips.last().map_or([2 * height, 2 * width], |skip| [skip.dims()[2], skip.dims()[3]]);
+            let size = next.map_or([2 * height, 2 * width], |skip| [skip.dims()[2], skip.dims()[3]]);
             stream = up.conv.forward(interpolate(stream, size, InterpolateOptions::new(InterpolateMode::Nearest)));
         }
         stream

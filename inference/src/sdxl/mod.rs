@@ -9,6 +9,7 @@ pub mod conditioning;
 pub mod config;
 pub mod configs;
 pub mod keys;
+pub mod links;
 pub mod pipeline;
 pub mod spatial_transformer;
 pub mod start;

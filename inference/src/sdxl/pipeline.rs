@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    lora::shelf::Shelf,
     progress::{Control, Progress, Sink},
     render::{RenderRequest, Rendered},
     schedulers::{euler_ancestral, euler_discrete},
@@ -46,6 +47,8 @@ pub struct SdxlPipeline<B: Backend> {
     pub autoencoder: Autoencoder<B>,
     /// Configurations.
     pub configs: Configs,
+    /// LoRAs that were used last.
+    pub shelf: Shelf<B>,
     /// Where it runs.
     pub device: B::Device,
 }
@@ -115,6 +118,7 @@ impl<B: Backend> SdxlPipeline<B> {
             unet,
             autoencoder,
             configs,
+            shelf: Shelf::default(),
             device: device.clone(),
         })
     }

@@ -2,7 +2,11 @@
 
 use burn::{
     module::Module,
-    tensor::{Tensor, activation::silu, backend::Backend},
+    tensor::{
+        Tensor,
+        activation::silu,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 
 use super::{
@@ -51,6 +55,18 @@ pub struct Conditions<B: Backend> {
     pub pooled: Tensor<B, 2>,
     /// Sizes in pixels, `[batch, 6]`: see [`super::conditioning::sizes`].
     pub sizes: Tensor<B, 2>,
+}
+
+impl<B: AutodiffBackend> Conditions<B> {
+    /// The same where there are no gradients.
+    pub fn without_gradients(&self) -> Conditions<B::InnerBackend> {
+        Conditions {
+            times: self.times.clone().inner(),
+            context: self.context.clone().inner(),
+            pooled: self.pooled.clone().inner(),
+            sizes: self.sizes.clone().inner(),
+        }
+    }
 }
 
 impl<B: Backend> UNet<B> {
@@ -104,7 +120,7 @@ impl<B: Backend> UNet<B> {
     }
 
     /// Time, pooled text and sizes as one vector a picture, `[batch, time width]`.
-    fn embed(&self, conditions: &Conditions<B>) -> Tensor<B, 2> {
+    pub(super) fn embed(&self, conditions: &Conditions<B>) -> Tensor<B, 2> {
         let [batch, sizes] = conditions.sizes.dims();
         let time = self.time_embedding.forward(sinusoidal(conditions.times.clone(), self.time_channels));
         let numbers = sinusoidal(conditions.sizes.clone().reshape([batch * sizes]), self.size_channels);

@@ -28,6 +28,9 @@ pub struct State {
     pub loss_sum: f32,
     /// Loss on held-out pictures without the LoRA.
     pub base_loss: Option<f32>,
+    /// Whether gradients are checkpointed.
+    #[serde(default)]
+    pub checkpointing: bool,
     /// Epochs that have ended.
     pub epochs: Vec<EpochOutput>,
     /// Seconds so far.
@@ -87,7 +90,7 @@ pub fn load(directory: &Path, fingerprint: &str) -> Result<Option<(State, Tensor
     let state: State = serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?;
     if state.fingerprint != fingerprint {
         return Err(Error::Input(format!(
-            "`{}` holds the checkpoint of a training with other pictures or settings. Use another directory, or remove it.",
+            "`{}` holds the checkpoint of a training with another base model, other pictures or other settings. Use another directory, or remove it.",
             directory.display()
         )));
     }

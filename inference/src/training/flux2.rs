@@ -2,23 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{
-    Tensor, TensorData,
-    backend::{AutodiffBackend, Backend},
+use burn::{
+    optim::GradientsParams,
+    tensor::{
+        DType, Tensor, TensorData,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 use rand_chacha::ChaCha20Rng;
 
 use super::{
-    loss::{GUIDANCE, logit_normal_times, rectified_flow},
-    memory::{KEPT_A_FEATURE, MemoryEstimate, NUMBER},
+    loss::{FlowTask, GUIDANCE, flow_task, logit_normal_times, mean_squared_error, rectified_flow},
+    memory::{KEPT_A_FEATURE, Kept, MemoryEstimate, NUMBER, kept_scores},
     spec::TrainingSpec,
     trainable::{Batch, Trainable},
 };
 use crate::{
     error::Result,
-    flux2::{latents::to_tokens, pipeline::Flux2Pipeline, position, transformer::Flux2Transformer},
+    flux2::{
+        latents::to_tokens, links::ChainConstants, pipeline::Flux2Pipeline, position, transformer::Flux2Transformer,
+    },
     image::Picture,
     lora::{Adapter, Layout, LowRankPair},
+    nn::chain::{self, Constants},
     progress::Sink,
     render::{RenderRequest, Rendered},
     starter::pictures::to_tensor,
@@ -51,7 +57,7 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
             || outer.iter().any(|part| layer.contains(part))
     }
 
-    fn memory(&self, spec: &TrainingSpec) -> MemoryEstimate {
+    fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate {
         let configs = &self.configs;
         let (hidden, context) = (configs.transformer.hidden() as u64, configs.transformer.joint_attention_dim as u64);
         let resolution = u64::from(spec.resolution.unwrap_or(configs.native_size));
@@ -61,14 +67,15 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         // Features in and out of a block's linear layers together are about 24 times its width. Weights, gradients, two
         // moments.
         let adapters = blocks * u64::from(spec.rank) * 24 * hidden * NUMBER * 4;
-        // Scores of all heads: a head is 128 wide in the published models, never less than 16.
-        let heads = (hidden / 128).max(1);
-        let scores = 3 * heads * tokens * tokens;
-        let activations = u64::from(spec.batch_size) * blocks * (tokens * hidden * KEPT_A_FEATURE + scores) * NUMBER;
+        let heads = configs.transformer.num_attention_heads as u64;
+        let block = tokens * hidden * KEPT_A_FEATURE + kept_scores::<B>(&self.device, heads * tokens * tokens);
+        let a_number = u64::from(spec.batch_size) * NUMBER;
+        let kept =
+            Kept { whole: blocks * block * a_number, checkpointed: (blocks * tokens * hidden + block) * a_number };
         let pictures = spec.pictures.len() as u64;
         let cache = pictures * u64::from(spec.repeats) * picture_tokens * 128 * NUMBER
             + (pictures + 1) * LONGEST_PROMPT * context * NUMBER;
-        MemoryEstimate::of(adapters, activations, cache)
+        MemoryEstimate::of(adapters, kept, cache, available, spec.checkpointing)
     }
 
     fn bucket_step(&self) -> u32 {
@@ -110,6 +117,26 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         self.flow_loss(network, batch)
     }
 
+    fn checkpointed_gradients(
+        &self,
+        network: &Flux2Transformer<B>,
+        batch: Batch<B>,
+        weight: f64,
+    ) -> (f32, GradientsParams) {
+        let FlowBatch { picture, noise, time, context, positions } = self.flow_batch(batch);
+        let FlowTask { noisy, velocity } = flow_task(picture, noise, &time);
+        let text_tokens = context.dims()[1];
+        let guidance = Tensor::full([1], GUIDANCE, (&time.device(), DType::F32));
+        let first = network.before_chain(noisy, context, time, Some(guidance));
+        let (text, picture) = &positions;
+        let learning = ChainConstants { rotation: network.rotation(text, picture, &self.device), text_tokens };
+        let frozen = ChainConstants { rotation: self.transformer.rotation(text, picture, &self.device), text_tokens };
+        let constants = Constants { learning: &learning, frozen: &frozen };
+        chain::gradients(network, &constants, first, true, |passed| {
+            mean_squared_error(network.after_chain(&passed, text_tokens), velocity).mul_scalar(weight)
+        })
+    }
+
     fn loss_without_gradients(
         &self,
         network: &Self::Frozen,
@@ -139,18 +166,36 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
 impl<P: Backend> Flux2Pipeline<P> {
     /// The loss of a batch, on whatever backend the transformer is.
     fn flow_loss<B: Backend>(&self, transformer: &Flux2Transformer<B>, batch: Batch<B>) -> Tensor<B, 1> {
+        let FlowBatch { picture, noise, time, context, positions: (text, tokens) } = self.flow_batch(batch);
+        let rotation = transformer.rotation(&text, &tokens, &time.device());
+        rectified_flow(transformer, picture, noise, time, context, GUIDANCE, &rotation)
+    }
+
+    /// A batch as the transformer sees it.
+    fn flow_batch<B: Backend>(&self, batch: Batch<B>) -> FlowBatch<B> {
         let Batch { latents, noise, times, texts, grid: (rows, columns), .. } = batch;
         let ([count, values], [_, text_values]) = (latents.dims(), texts.dims());
-        let device = latents.device();
         let shape = [count, rows * columns, values / (rows * columns)];
         let width = self.configs.transformer.joint_attention_dim;
         let text_tokens = text_values / width;
-        let time = Tensor::from_data(TensorData::new(times, [count]), &device);
-        let rotation =
-            transformer.rotation(&position::text(text_tokens), &position::picture(rows, columns, 0), &device);
-        let context = texts.reshape([count, text_tokens, width]);
-        rectified_flow(transformer, latents.reshape(shape), noise.reshape(shape), time, context, GUIDANCE, &rotation)
+        FlowBatch {
+            time: Tensor::from_data(TensorData::new(times, [count]), &latents.device()),
+            picture: latents.reshape(shape),
+            noise: noise.reshape(shape),
+            context: texts.reshape([count, text_tokens, width]),
+            positions: (position::text(text_tokens), position::picture(rows, columns, 0)),
+        }
     }
+}
+
+/// A batch as the transformer sees it: see [`rectified_flow`].
+struct FlowBatch<B: Backend> {
+    picture: Tensor<B, 3>,
+    noise: Tensor<B, 3>,
+    time: Tensor<B, 1>,
+    context: Tensor<B, 3>,
+    /// Of the text and of the picture.
+    positions: (Vec<[i64; 4]>, Vec<[i64; 4]>),
 }
 
 #[cfg(test)]

@@ -32,16 +32,34 @@ pub fn rectified_flow<B: Backend>(
     guidance: f64,
     rotation: &Rotation<B>,
 ) -> Tensor<B, 1> {
+    let guidance = Tensor::full([1], guidance, (&time.device(), DType::F32));
+    let FlowTask { noisy, velocity } = flow_task(picture, noise, &time);
+    let predicted = transformer.forward(noisy, context, time, Some(guidance), rotation);
+    mean_squared_error(predicted, velocity)
+}
+
+/// What is shown and what is to be predicted, `[batch, tokens, channels]` both.
+pub(crate) struct FlowTask<B: Backend> {
+    /// `(1 - t) picture + t noise`.
+    pub(crate) noisy: Tensor<B, 3>,
+    /// `noise - picture`.
+    pub(crate) velocity: Tensor<B, 3>,
+}
+
+/// The task of [`rectified_flow`].
+pub(crate) fn flow_task<B: Backend>(picture: Tensor<B, 3>, noise: Tensor<B, 3>, time: &Tensor<B, 1>) -> FlowTask<B> {
     let [batch, tokens, channels] = picture.dims();
     // One row a picture: backends multiply along a row fast.
     let rows = [batch, tokens * channels];
     let velocity = noise - picture.clone();
     let share = time.clone().reshape([batch, 1]);
     let noisy = picture.reshape(rows) + velocity.clone().reshape(rows) * share;
-    let guidance = Tensor::full([1], guidance, (&time.device(), DType::F32));
-    let noisy = noisy.reshape([batch, tokens, channels]);
-    let predicted = transformer.forward(noisy, context, time, Some(guidance), rotation);
-    (predicted - velocity).square().mean()
+    FlowTask { noisy: noisy.reshape([batch, tokens, channels]), velocity }
+}
+
+/// The mean over everything of the squared difference, `[1]`.
+pub(crate) fn mean_squared_error<B: Backend, const D: usize>(one: Tensor<B, D>, other: Tensor<B, D>) -> Tensor<B, 1> {
+    (one - other).square().mean()
 }
 
 /// Mean squared error of what the network predicts at `√s picture + √(1 - s) noise`, where `s` is the share of the
@@ -59,6 +77,25 @@ pub fn noise_prediction<B: Backend>(
     predicts: Prediction,
     conditions: Conditions<B>,
 ) -> Tensor<B, 1> {
+    let PredictionTask { noisy, wanted } = prediction_task(picture, noise, signal, predicts);
+    mean_squared_error(unet.forward(noisy, conditions), wanted)
+}
+
+/// What is shown and what is to be predicted, `[batch, channels, height, width]` both.
+pub(crate) struct PredictionTask<B: Backend> {
+    /// `√s picture + √(1 - s) noise`.
+    pub(crate) noisy: Tensor<B, 4>,
+    /// The noise, or the velocity.
+    pub(crate) wanted: Tensor<B, 4>,
+}
+
+/// The task of [`noise_prediction`].
+pub(crate) fn prediction_task<B: Backend>(
+    picture: Tensor<B, 4>,
+    noise: Tensor<B, 4>,
+    signal: &[f32],
+    predicts: Prediction,
+) -> PredictionTask<B> {
     let dims = picture.dims();
     // One row a picture: backends multiply along a row fast.
     let rows = [dims[0], dims[1] * dims[2] * dims[3]];
@@ -74,7 +111,7 @@ pub fn noise_prediction<B: Backend>(
         Prediction::Noise => noise,
         Prediction::Velocity => noise * kept - picture * added,
     };
-    (unet.forward(noisy.reshape(dims), conditions) - wanted.reshape(dims)).square().mean()
+    PredictionTask { noisy: noisy.reshape(dims), wanted: wanted.reshape(dims) }
 }
 
 /// Times: the logistic function of a normal distribution of spread 1.

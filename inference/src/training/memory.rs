@@ -1,11 +1,9 @@
 //! How much memory a training takes, before it begins. What a step keeps is each family's own to say.
 
+use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{Error, Result},
-    memory,
-};
+use crate::error::{Error, Result};
 
 /// An estimate of memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,18 +12,32 @@ pub struct MemoryEstimate {
     pub adapters: u64,
     /// What is kept of a step until its gradients are there.
     pub activations: u64,
+    /// Whether gradients are checkpointed: of a step is kept what goes from block to block, and blocks are computed twice.
+    pub checkpointing: bool,
     /// Latents and contexts.
     pub cache: u64,
     /// All together, beside the model's weights, which are loaded already.
     pub bytes: u64,
-    /// What the machine has left; nothing where it does not say.
+    /// What the device has left; nothing where it does not say.
     pub available: Option<u64>,
 }
 
+/// What a step keeps, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// Everything that gradients need.
+    pub(super) whole: u64,
+    /// What goes from block to block, and everything of the largest block.
+    pub(super) checkpointed: u64,
+}
+
 impl MemoryEstimate {
-    /// An estimate from its parts, in bytes.
-    pub(super) fn of(adapters: u64, activations: u64, cache: u64) -> Self {
-        Self { adapters, activations, cache, bytes: adapters + activations + cache, available: memory::available() }
+    /// An estimate from its parts, in bytes. Gradients are checkpointed as the person says, else where they have to be.
+    pub(super) fn of(adapters: u64, kept: Kept, cache: u64, available: Option<u64>, says: Option<bool>) -> Self {
+        let whole = adapters + kept.whole + cache;
+        let checkpointing = says.unwrap_or(available.is_some_and(|available| available < whole));
+        let activations = if checkpointing { kept.checkpointed } else { kept.whole };
+        Self { adapters, activations, checkpointing, cache, bytes: adapters + activations + cache, available }
     }
 
     /// Refuses what cannot fit.
@@ -58,17 +70,36 @@ pub(super) const NUMBER: u64 = 4;
 /// what is element by element, forward and backward.
 pub(super) const KEPT_A_FEATURE: u64 = 40;
 
+/// Numbers that attention keeps for so many scores: the scores and what becomes of them, or none where the processor's own
+/// attention computes them again.
+pub(super) fn kept_scores<B: Backend>(device: &B::Device, scores: u64) -> u64 {
+    if B::name(device).contains("flex") { 0 } else { 3 * scores }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_cannot_fit_is_refused_with_both_numbers() {
-        let estimate = MemoryEstimate::of(1 << 20, 3 << 30, 1 << 20);
+        let kept = Kept { whole: 3 << 30, checkpointed: 1 << 30 };
+        let estimate = MemoryEstimate::of(1 << 20, kept, 1 << 20, None, None);
         assert_eq!(estimate.bytes, (3 << 30) + (2 << 20));
         let refusal = MemoryEstimate { available: Some(1 << 30), ..estimate }.check().unwrap_err().to_string();
         assert!(refusal.contains("3.0 GiB") && refusal.contains("1.0 GiB"), "{refusal}");
         MemoryEstimate { available: Some(4 << 30), ..estimate }.check().unwrap();
         MemoryEstimate { available: None, ..estimate }.check().unwrap();
+    }
+
+    #[test]
+    fn gradients_are_checkpointed_where_they_have_to_be() {
+        let kept = Kept { whole: 3 << 30, checkpointed: 1 << 30 };
+        let of = |available, says| MemoryEstimate::of(1 << 20, kept, 1 << 20, available, says);
+        assert!(!of(Some(4 << 30), None).checkpointing && !of(None, None).checkpointing);
+        let little = of(Some(2 << 30), None);
+        assert!(little.checkpointing && little.activations == 1 << 30);
+        little.check().unwrap();
+        assert!(of(Some(4 << 30), Some(true)).checkpointing);
+        of(Some(2 << 30), Some(false)).check().unwrap_err();
     }
 }

@@ -40,7 +40,7 @@ impl Model {
     /// [`Error::Stopped`](crate::Error::Stopped) when the sink says so.
     pub fn train(&self, spec: &TrainingSpec, sink: &mut dyn Sink) -> Result<TrainingReport> {
         spec.check()?;
-        self.with_pipeline(Training { spec, facts: self.facts(), sink })
+        self.with_pipeline(Training { spec, facts: self.facts(), memory_left: self.memory_left(), sink })
     }
 
     /// Estimates what a training takes beside the model's weights.
@@ -49,13 +49,14 @@ impl Model {
     /// [`Error::Input`](crate::Error::Input) for what is out of bounds.
     pub fn training_memory(&self, spec: &TrainingSpec) -> Result<MemoryEstimate> {
         spec.check()?;
-        self.with_pipeline(Estimating { spec })
+        self.with_pipeline(Estimating { spec, memory_left: self.memory_left() })
     }
 }
 
 struct Training<'a> {
     spec: &'a TrainingSpec,
     facts: &'a ModelFacts,
+    memory_left: Option<u64>,
     sink: &'a mut dyn Sink,
 }
 
@@ -63,15 +64,17 @@ impl PipelineWork for Training<'_> {
     type Output = TrainingReport;
 
     fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> Result<TrainingReport> {
+        let Self { spec, facts, memory_left, sink } = self;
         match pipeline {
-            Pipeline::Flux2(pipeline) => run::run::<B, _>(pipeline.as_ref(), self.spec, self.facts, self.sink),
-            Pipeline::Sdxl(pipeline) => run::run::<B, _>(pipeline.as_ref(), self.spec, self.facts, self.sink),
+            Pipeline::Flux2(pipeline) => run::run::<B, _>(pipeline.as_ref(), spec, facts, memory_left, sink),
+            Pipeline::Sdxl(pipeline) => run::run::<B, _>(pipeline.as_ref(), spec, facts, memory_left, sink),
         }
     }
 }
 
 struct Estimating<'a> {
     spec: &'a TrainingSpec,
+    memory_left: Option<u64>,
 }
 
 impl PipelineWork for Estimating<'_> {
@@ -79,8 +82,8 @@ impl PipelineWork for Estimating<'_> {
 
     fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> Result<MemoryEstimate> {
         Ok(match pipeline {
-            Pipeline::Flux2(pipeline) => Trainable::<B>::memory(pipeline.as_ref(), self.spec),
-            Pipeline::Sdxl(pipeline) => Trainable::<B>::memory(pipeline.as_ref(), self.spec),
+            Pipeline::Flux2(pipeline) => Trainable::<B>::memory(pipeline.as_ref(), self.spec, self.memory_left),
+            Pipeline::Sdxl(pipeline) => Trainable::<B>::memory(pipeline.as_ref(), self.spec, self.memory_left),
         })
     }
 }

@@ -32,6 +32,10 @@ use crate::{
 /// Within an epoch a checkpoint is written after so long.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
 
+/// Layers that a base model is told by, and weights of each.
+const TELLING_LAYERS: usize = 16;
+const TELLING_WEIGHTS: usize = 8;
+
 /// Trains.
 ///
 /// # Errors
@@ -40,11 +44,13 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
     pipeline: &P,
     spec: &TrainingSpec,
     facts: &ModelFacts,
+    memory_left: Option<u64>,
     sink: &mut dyn Sink,
 ) -> Result<TrainingReport> {
-    pipeline.memory(spec).check()?;
+    let estimate = pipeline.memory(spec, memory_left);
+    estimate.check()?;
     std::fs::create_dir_all(&spec.directory).map_err(Error::io(&spec.directory))?;
-    let fingerprint = spec.fingerprint()?;
+    let fingerprint = spec.fingerprint(&some_weights::<B, P>(pipeline))?;
     let resumed = checkpoint::load(&spec.directory, &fingerprint)?;
     tell(sink, &Progress::Preparing { what: "the pictures".to_owned() })?;
     let examples = dataset::read(spec)?;
@@ -77,10 +83,25 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
         }
         None => {
             let base_loss = validation::loss::<B, P>(pipeline, pipeline.network(), &run.cache);
-            run.state = State { fingerprint, base_loss, ..State::default() };
+            run.state = State { fingerprint, base_loss, checkpointing: estimate.checkpointing, ..State::default() };
         }
     }
+    // A training that goes on computes as it did: the last bits may depend on it.
+    run.trainer.checkpointing = run.state.checkpointing;
     run.go_through(sink)
+}
+
+/// What tells a base model from others of the same shape: a few weights of layers in every depth.
+fn some_weights<B: AutodiffBackend, P: Trainable<B>>(pipeline: &P) -> Vec<f32> {
+    let mut network = pipeline.network().clone();
+    let layers = network.linear_layers();
+    let every = layers.len().div_ceil(TELLING_LAYERS).max(1);
+    let weights = layers.values().step_by(every).flat_map(|layer| {
+        let (inputs, _) = layer.features();
+        let weights = layer.weight.val().slice([0..1, 0..inputs.min(TELLING_WEIGHTS)]);
+        weights.into_data().iter::<f32>().collect::<Vec<_>>()
+    });
+    weights.collect()
 }
 
 /// Reports a step and hears whether to go on.

@@ -4,17 +4,20 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{
-    DType, Tensor, TensorData,
-    backend::{AutodiffBackend, Backend},
+use burn::{
+    optim::GradientsParams,
+    tensor::{
+        DType, Tensor, TensorData,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 
 use super::{
     bucketing::Frame,
-    loss::noise_prediction,
-    memory::{KEPT_A_FEATURE, MemoryEstimate, NUMBER},
+    loss::{PredictionTask, mean_squared_error, noise_prediction, prediction_task},
+    memory::{KEPT_A_FEATURE, Kept, MemoryEstimate, NUMBER, kept_scores},
     spec::TrainingSpec,
     trainable::{Batch, Trainable},
 };
@@ -22,6 +25,7 @@ use crate::{
     error::{Error, Result},
     image::Picture,
     lora::{Adapter, Layout, LowRankPair},
+    nn::chain::{self, Constants},
     progress::Sink,
     render::{RenderRequest, Rendered},
     sdxl::{
@@ -65,18 +69,20 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         layer.contains("attentions.")
     }
 
-    fn memory(&self, spec: &TrainingSpec) -> MemoryEstimate {
+    fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate {
         let configs = &self.configs;
         let (unet, text) = (&configs.unet, self.tokenizer.longest() as u64);
         let edge = u64::from(spec.resolution.unwrap_or(configs.native_size()) / configs.size_multiple().max(1));
         // Weights, gradients, two moments.
         let adapters = 4 * u64::from(spec.rank) * trained_features(unet) * NUMBER;
-        let activations = u64::from(spec.batch_size) * kept_numbers(unet, edge, text) * NUMBER;
+        let a_number = u64::from(spec.batch_size) * NUMBER;
+        let numbers = kept_numbers(unet, edge, text, |scores| kept_scores::<B>(&self.device, scores));
+        let kept = Kept { whole: numbers.whole * a_number, checkpointed: numbers.checkpointed * a_number };
         let pictures = spec.pictures.len() as u64;
         let context = unet.cross_attention_dim as u64;
         let cache = pictures * u64::from(spec.repeats) * edge * edge * unet.in_channels as u64 * NUMBER
             + (pictures + 1) * (text * context + configs.text_encoder_2.projection_dim as u64) * NUMBER;
-        MemoryEstimate::of(adapters, activations, cache)
+        MemoryEstimate::of(adapters, kept, cache, available, spec.checkpointing)
     }
 
     fn bucket_step(&self) -> u32 {
@@ -121,6 +127,19 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         self.prediction_loss(network, batch)
     }
 
+    fn checkpointed_gradients(&self, network: &UNet<B>, batch: Batch<B>, weight: f64) -> (f32, GradientsParams) {
+        let UNetBatch { picture, noise, signal, conditions } = self.unet_batch(batch);
+        let predicts = self.configs.scheduler.prediction();
+        let PredictionTask { noisy, wanted } = prediction_task(picture, noise, &signal, predicts);
+        let learning = network.chain_constants(&conditions);
+        let frozen = self.unet.chain_constants(&conditions.without_gradients());
+        let constants = Constants { learning: &learning, frozen: &frozen };
+        // What comes before the first block is not trained.
+        chain::gradients(network, &constants, network.before_chain(noisy), false, |passed| {
+            mean_squared_error(network.after_chain(&passed), wanted).mul_scalar(weight)
+        })
+    }
+
     fn loss_without_gradients(
         &self,
         network: &Self::Frozen,
@@ -161,6 +180,12 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
 impl<P: Backend> SdxlPipeline<P> {
     /// The loss of a batch, on whatever backend the UNet is.
     fn prediction_loss<B: Backend>(&self, unet: &UNet<B>, batch: Batch<B>) -> Tensor<B, 1> {
+        let UNetBatch { picture, noise, signal, conditions } = self.unet_batch(batch);
+        noise_prediction(unet, picture, noise, &signal, self.configs.scheduler.prediction(), conditions)
+    }
+
+    /// A batch as the UNet sees it.
+    fn unet_batch<B: Backend>(&self, batch: Batch<B>) -> UNetBatch<B> {
         let Batch { latents, noise, times, texts, frames, grid: (rows, columns) } = batch;
         let ([count, values], [_, text_values]) = (latents.dims(), texts.dims());
         let device = latents.device();
@@ -177,9 +202,16 @@ impl<P: Backend> SdxlPipeline<P> {
             pooled: texts.narrow(1, context, pooled),
             sizes: sizes(&frames, &device),
         };
-        let (picture, noise) = (latents.reshape(shape), noise.reshape(shape));
-        noise_prediction(unet, picture, noise, &signal, scheduler.prediction(), conditions)
+        UNetBatch { picture: latents.reshape(shape), noise: noise.reshape(shape), signal, conditions }
     }
+}
+
+/// A batch as the UNet sees it: see [`noise_prediction`].
+struct UNetBatch<B: Backend> {
+    picture: Tensor<B, 4>,
+    noise: Tensor<B, 4>,
+    signal: Vec<f32>,
+    conditions: Conditions<B>,
 }
 
 /// What SDXL is told of a view.
@@ -214,20 +246,41 @@ fn trained_features(config: &UNetConfig) -> u64 {
 }
 
 /// Numbers that a picture of `edge` × `edge` latents and a text of so many tokens leave behind until their gradients are
-/// there.
-fn kept_numbers(config: &UNetConfig, edge: u64, text: u64) -> u64 {
+/// there; `kept_scores` says how many are kept of so many scores.
+fn kept_numbers(config: &UNetConfig, edge: u64, text: u64, kept_scores: impl Fn(u64) -> u64) -> Kept {
     let last = config.levels() - 1;
     let of_level = |level: usize| {
         let width = config.block_out_channels[level] as u64;
         let places = (edge >> level).pow(2);
         let residual_blocks = 2 * config.layers_per_block as u64 + 1 + if level == last { 2 } else { 0 };
         let (heads, depth) = (config.attention_head_dim.of(level), config.transformer_layers_per_block.of(level));
-        // Scores, and what becomes of them.
-        let scores = 3 * heads as u64 * places * (places + text);
-        let block = places * width * KEPT_A_FEATURE + scores;
-        residual_blocks * places * width * KEPT_A_RESIDUAL_FEATURE + attentions(config, level) * depth as u64 * block
+        let scores = kept_scores(heads as u64 * places * (places + text));
+        let residual = places * width * KEPT_A_RESIDUAL_FEATURE;
+        let transformer = depth as u64 * (places * width * KEPT_A_FEATURE + scores);
+        let attends = attentions(config, level);
+        Level {
+            whole: residual_blocks * residual + attends * transformer,
+            // One more where the size changes.
+            passed: (residual_blocks + 1) * places * width,
+            link: residual + if attends > 0 { transformer } else { 0 },
+        }
     };
-    (0..=last).map(of_level).sum()
+    let levels: Vec<Level> = (0..=last).map(of_level).collect();
+    let largest = levels.iter().map(|level| level.link).max().unwrap_or_default();
+    Kept {
+        whole: levels.iter().map(|level| level.whole).sum(),
+        checkpointed: levels.iter().map(|level| level.passed).sum::<u64>() + largest,
+    }
+}
+
+/// Numbers that a level keeps.
+struct Level {
+    /// Of all its blocks.
+    whole: u64,
+    /// Of what goes from block to block.
+    passed: u64,
+    /// Of a residual block and its attention.
+    link: u64,
 }
 
 #[cfg(test)]
@@ -258,10 +311,14 @@ mod tests {
 
     #[test]
     fn what_a_training_keeps_grows_with_its_pictures() {
-        let gibibytes = |edge: u64| kept_numbers(&published(), edge, 77) as f64 * 4.0 / f64::from(1 << 30);
+        let kept = |edge: u64| kept_numbers(&published(), edge, 77, |scores| 3 * scores);
+        let readable = |numbers: u64| numbers as f64 * 4.0 / f64::from(1 << 30);
+        let gibibytes = |edge: u64| readable(kept(edge).whole);
         // Attention keeps its scores, 70 blocks of them: a card of 80 GB has room at 1024 pixels.
         assert!((30.0..75.0).contains(&gibibytes(128)), "{}", gibibytes(128));
         assert!(gibibytes(64) < gibibytes(128) / 4.0);
+        let checkpointed = readable(kept(128).checkpointed);
+        assert!((1.0..8.0).contains(&checkpointed), "{checkpointed}");
     }
 
     #[test]

@@ -7,14 +7,28 @@ use std::{
 
 use burn::{
     backend::Flex,
-    tensor::{ElementConversion, Tensor},
+    module::{AutodiffModule, Module},
+    optim::GradientsParams,
+    tensor::{ElementConversion, Tensor, backend::AutodiffBackend},
 };
 
-use super::{TrainingPicture, TrainingReport, TrainingSpec, loss::noise_prediction};
+use super::{
+    TrainingPicture, TrainingReport, TrainingSpec,
+    bucketing::Frame,
+    loss::noise_prediction,
+    trainable::{Batch, Trainable},
+    trainer::first_pairs,
+};
 use crate::{
     Control, DeviceName, Error, Layout, LoraUse, Model, Picture, Precision, Progress, Quiet, RenderRequest, Sink,
     inspect,
-    lora::{Adapter, LowRankPair, read::read, save::save},
+    lora::{
+        Adapter, LowRankPair,
+        inject::{self, Adaptable},
+        read::read,
+        save::save,
+    },
+    model::{Pipeline, PipelineWork},
     schedulers::discrete::Prediction,
     sdxl::{
         conditioning::{sizes, whole},
@@ -69,6 +83,7 @@ fn spec(directory: &Path, pictures: &Path) -> TrainingSpec {
         sample_seed: 1,
         samples_strength: 1.0,
         init_lora: None,
+        checkpointing: None,
         metadata: BTreeMap::new(),
     }
 }
@@ -113,6 +128,94 @@ fn a_training_that_was_stopped_ends_with_the_same_bits() {
         for (one, other) in at_once.epochs_output.iter().zip(&resumed.epochs_output) {
             assert_eq!(std::fs::read(&one.adapter).unwrap(), std::fs::read(&other.adapter).unwrap(), "{case}");
         }
+    }
+}
+
+#[test]
+fn a_training_is_not_gone_on_from_on_another_model() {
+    let (directory, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let spec = spec(directory.path(), pictures.path());
+    let stopped = model("sdxl").train(&spec, &mut Impatient { steps: 1 });
+    assert!(matches!(stopped, Err(Error::Stopped)), "{stopped:?}");
+    // The same architecture with other weights.
+    let refused = model("sdxl-turbo").train(&spec, &mut Quiet).unwrap_err();
+    assert!(refused.to_string().contains("another base model"), "{refused}");
+}
+
+/// The gradients of every trained pair, plain and with checkpoints.
+struct BothWays;
+
+impl PipelineWork for BothWays {
+    type Output = Vec<(String, f32, f32)>;
+
+    fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> crate::error::Result<Self::Output> {
+        Ok(match pipeline {
+            Pipeline::Flux2(pipeline) => both_ways::<B, _>(pipeline.as_ref()),
+            Pipeline::Sdxl(pipeline) => both_ways::<B, _>(pipeline.as_ref()),
+        })
+    }
+}
+
+/// For every matrix of every pair: its layer, how far its gradients lie apart, and their norm.
+fn both_ways<B: AutodiffBackend, P: Trainable<B>>(pipeline: &P) -> Vec<(String, f32, f32)> {
+    let nowhere = std::path::PathBuf::new();
+    let folder = tempfile::tempdir().unwrap();
+    let mut pairs = first_pairs::<B, P>(pipeline, &spec(&nowhere, folder.path()));
+    // Where B is zero, A has no gradient.
+    let values = pairs.values_mut().flat_map(|pair| pair.b.iter_mut());
+    values.enumerate().for_each(|(number, value)| *value = ((number * 37 % 101) as f32 - 50.0) / 500.0);
+    let mut network = P::Network::from_inner(pipeline.network().clone()).no_grad();
+    inject::attach(&mut network, &pairs, 1.0, pipeline.device()).unwrap();
+    let shown = Picture { width: 64, height: 64, rgb: (0..64 * 64 * 3).map(|value| (value * 7 % 251) as u8).collect() };
+    let (latents, grid) = pipeline.encode_picture(&shown);
+    let batch = || Batch {
+        noise: Tensor::from_inner(latents.clone().flip([1])),
+        latents: Tensor::from_inner(latents.clone()),
+        times: pipeline.even_times(1),
+        texts: Tensor::from_inner(pipeline.encode_text("a red fox").unwrap()),
+        frames: vec![Frame { original: (64, 64), corner: (0, 0), target: (64, 64) }],
+        grid,
+    };
+    let loss = pipeline.loss(&network, batch()).mul_scalar(0.5);
+    let plain_loss: f32 = loss.clone().inner().into_scalar().elem();
+    let plain = GradientsParams::from_grads(loss.backward(), &network);
+    let (checkpointed_loss, checkpointed) = pipeline.checkpointed_gradients(&network, batch(), 0.5);
+    assert!((plain_loss - checkpointed_loss).abs() < 1e-6 * plain_loss, "{plain_loss} and {checkpointed_loss}");
+    let mut compared = Vec::new();
+    for (name, layer) in network.linear_layers() {
+        let Some(pair) = layer.adapters.last() else { continue };
+        for id in [pair.a.id, pair.b.id] {
+            let of = |gradients: &GradientsParams| gradients.get::<B::InnerBackend, 2>(id).expect("a gradient");
+            let norm = |tensor: Tensor<B::InnerBackend, 2>| tensor.square().sum().sqrt().into_scalar().elem::<f32>();
+            compared.push((name.clone(), norm(of(&plain) - of(&checkpointed)), norm(of(&plain))));
+        }
+    }
+    compared
+}
+
+#[test]
+fn checkpointed_gradients_are_the_same() {
+    for case in ["klein-training", "sdxl"] {
+        let compared = model(case).with_pipeline(BothWays).unwrap();
+        assert!(compared.len() > 20, "{case}: {}", compared.len());
+        for (layer, apart, norm) in compared {
+            assert!(norm > 0.0 && apart <= 1e-5 * norm, "{case}: {layer} lies {apart} apart, of {norm}");
+        }
+    }
+}
+
+#[test]
+fn a_checkpointed_training_learns_the_same() {
+    let model = model("sdxl");
+    let train = |checkpointing: bool| {
+        let (directory, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let spec = TrainingSpec { checkpointing: Some(checkpointing), ..spec(directory.path(), pictures.path()) };
+        let report = model.train(&spec, &mut Quiet).unwrap();
+        report.epochs_output.iter().map(|epoch| epoch.training_loss).collect::<Vec<_>>()
+    };
+    let (plain, checkpointed) = (train(false), train(true));
+    for (one, other) in plain.iter().zip(&checkpointed) {
+        assert!((one - other).abs() < 1e-4 * one, "{plain:?} and {checkpointed:?}");
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::{
     module::{AutodiffModule, Module},
+    optim::GradientsParams,
     tensor::{
         Tensor,
         backend::{AutodiffBackend, Backend},
@@ -53,8 +54,8 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
     /// Whether a linear layer of the network gets a pair.
     fn is_trained(layer: &str) -> bool;
 
-    /// Estimates what a training takes beside the model's weights.
-    fn memory(&self, spec: &TrainingSpec) -> MemoryEstimate;
+    /// Estimates what a training takes beside the model's weights, on a device that has so many bytes left.
+    fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate;
 
     /// Pixels of which the pictures' edges are multiples.
     fn bucket_step(&self) -> u32;
@@ -85,6 +86,9 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
 
     /// Mean loss of a batch, `[1]`, to be learnt from.
     fn loss(&self, network: &Self::Network, batch: Batch<B>) -> Tensor<B, 1>;
+
+    /// Mean loss of a batch, times a weight, and its gradients, with [checkpoints](crate::nn::chain).
+    fn checkpointed_gradients(&self, network: &Self::Network, batch: Batch<B>, weight: f64) -> (f32, GradientsParams);
 
     /// Mean loss of a batch, `[1]`, to be measured.
     fn loss_without_gradients(

@@ -55,6 +55,8 @@ pub struct Trainer<'a, B: AutodiffBackend, P: Trainable<B>> {
     /// Whether the device is waited for after each part of a step, so that its times can be told apart. A training does not
     /// wait.
     pub waits: bool,
+    /// Whether gradients are [checkpointed](crate::nn::chain).
+    pub checkpointing: bool,
     pipeline: &'a P,
     spec: &'a TrainingSpec,
     pools: Vec<ThreadPool>,
@@ -125,7 +127,7 @@ impl<'a, B: AutodiffBackend, P: Trainable<B>> Trainer<'a, B, P> {
         let parts = if B::name(device).contains("flex") { PARTS } else { 1 };
         let pools = (0..parts).map(|_| rayon::ThreadPoolBuilder::new().num_threads(1).build());
         let pools = pools.collect::<std::result::Result<_, _>>().map_err(|error| Error::Device(error.to_string()))?;
-        Ok(Self { network, optimiser: AdamW::new(), waits: false, pipeline, spec, pools })
+        Ok(Self { network, optimiser: AdamW::new(), waits: false, checkpointing: false, pipeline, spec, pools })
     }
 
     /// Makes step number `step` (from 0) of `steps` on views of one size.
@@ -199,6 +201,12 @@ impl<'a, B: AutodiffBackend, P: Trainable<B>> Trainer<'a, B, P> {
 
     fn gradients(&self, network: &P::Network, batch: Batch<B>, weight: f64) -> Result<Part> {
         let begun = Instant::now();
+        if self.checkpointing {
+            let (loss, gradients) = self.pipeline.checkpointed_gradients(network, batch, weight);
+            self.wait()?;
+            // Both ways are one here.
+            return Ok(Part { loss, gradients, forward: Duration::ZERO, backward: begun.elapsed() });
+        }
         let loss = self.pipeline.loss(network, batch).mul_scalar(weight);
         // A number that is read has been computed: no other waiting is needed.
         let value = loss.clone().inner().into_scalar().elem();

@@ -7,7 +7,11 @@ pub mod tensor_file;
 
 use std::path::Path;
 
-use burn::{store::ModuleSnapshot, tensor::backend::Backend};
+use burn::{
+    module::{ModuleVisitor, Param},
+    store::ModuleSnapshot,
+    tensor::{Tensor, backend::Backend},
+};
 
 use crate::error::Result;
 
@@ -33,7 +37,20 @@ impl Weights {
     ) -> Result<M> {
         match self {
             Self::OfFolder => module_file::load::<B, M>(component, &folder::weight_files(folder)?, rename),
-            Self::Drawn => Ok(component),
+            Self::Drawn => {
+                // What is not drawn yet would be drawn anew by every clone.
+                component.visit(&mut Drawing);
+                Ok(component)
+            }
         }
+    }
+}
+
+/// Has every weight drawn.
+struct Drawing;
+
+impl<B: Backend> ModuleVisitor<B> for Drawing {
+    fn visit_float<const D: usize>(&mut self, weight: &Param<Tensor<B, D>>) {
+        weight.val();
     }
 }

@@ -70,6 +70,7 @@ async fn spec(ctx: &Context, work: &TrainingWork, directory: &Path) -> Result<Tr
         sample_seed: run.seed.unsigned_abs(),
         samples_strength: run.strength,
         init_lora: None,
+        checkpointing: None,
         metadata,
     })
 }
