@@ -21,6 +21,7 @@ const KEPT_IN: &[(&str, &[&str])] = &[
     ("async-graphql", &["atelier"]),
     ("axum", &["atelier"]),
     ("sea-orm", &["atelier-domain", "atelier-entities"]),
+    ("meilisearch-sdk", &["atelier-search"]),
     ("tantivy", &["atelier-search"]),
 ];
 

@@ -13,6 +13,7 @@ use crate::{
 on_each_engine!(
     a_file_becomes_a_lora_that_everybody_sees_until_it_is_taken_back,
     what_is_published_is_found_and_what_is_not_is_not,
+    the_index_is_built_anew_while_people_search,
     a_file_is_handed_out_in_the_layout_that_is_asked_for,
     a_link_that_was_changed_or_is_too_old_opens_nothing,
     paging_yields_every_row_once_while_rows_are_inserted,
@@ -95,6 +96,25 @@ async fn a_file_becomes_a_lora_that_everybody_sees_until_it_is_taken_back(engine
     assert_eq!(house.refused(&ada, "downloadLora", json!({ "versionId": version })).await, "NOT_FOUND");
     let publish = json!({ "id": id, "license": "CC-BY-4.0" });
     assert_eq!(house.user_error(&ada, "publishLora", publish, "lora { id }").await, "LORA_DELETED");
+    house.close().await;
+}
+
+async fn the_index_is_built_anew_while_people_search(engine: Engine) {
+    let house = House::open(engine).await;
+    let ada = house.person("ada").await;
+    house.published_lora(&ada, "Copperplate etching", &files::foreign_lora("bfl")).await;
+    let is_found = async |words: &'static str, name: &str| {
+        eventually(words, async || (found(&house, None, words).await == [name]).then_some(())).await;
+    };
+    is_found("copperplate", "Copperplate etching").await;
+    let mut reindex = tokio::process::Command::new(env!("CARGO_BIN_EXE_atelier"));
+    reindex.arg("reindex").arg("--data").arg(house.data()).args(["--database-url", &house.database_url]);
+    let output = reindex.output().await.unwrap();
+    let (said, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("anew with 1 LoRAs"), "{said} {complaints}");
+    assert_eq!(found(&house, None, "copperplate").await, ["Copperplate etching"], "at once");
+    house.published_lora(&ada, "Wool felt", &files::foreign_lora("kohya")).await;
+    is_found("wool", "Wool felt").await;
     house.close().await;
 }
 

@@ -5,7 +5,10 @@ use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 use atelier_domain::{
     context::Context,
     jobs,
-    lora::index_consumer::{self, LoraIndexer},
+    lora::{
+        index_consumer::{self, LoraIndexer},
+        rebuild,
+    },
     mail, outbox,
     ports::{events, mailer::Mailer},
     social::{NotificationConsumer, rating::UseMarker},
@@ -39,6 +42,8 @@ pub fn start(ctx: &Arc<Context>, mailer: Arc<dyn Mailer>, shutdown: &Cancellatio
             outbox::follow_once(ctx, &LoraIndexer).await
         })
     });
+    // Beside the loop above, which goes on bringing changes into the old index and the new one.
+    spawn(tasks, shutdown, ctx, "new search index", |ctx| Box::pin(rebuild::fulfil(ctx)));
     spawn(tasks, shutdown, ctx, "mail", move |ctx| {
         let mailer = Arc::clone(&mailer);
         Box::pin(async move { Ok(mail::send_due(ctx, mailer.as_ref()).await?) })

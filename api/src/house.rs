@@ -1,6 +1,10 @@
 //! Opens the house: database, files, search and models, as the settings say where they lie, and closes it again.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use atelier_domain::{
@@ -12,18 +16,20 @@ use atelier_domain::{
         blobs::{BlobSettings, Blobs},
         events::{EventBus, LocalEventBus},
         mailer::{FileMailer, Mailer, SmtpMailer},
+        tls,
     },
     random::{Ids, Random, SystemRandom},
 };
 use atelier_migration::{Migrator, MigratorTrait as _};
-use atelier_search::{ElsewhereIndex, EmbeddedIndex, LoraIndex};
+use atelier_search::{ElsewhereIndex, EmbeddedIndex, LoraIndex, MeilisearchIndex, meilisearch::MeilisearchSettings};
 use atelier_worker::ModelInspector;
 use tokio::sync::Semaphore;
+use url::Url;
 
 use crate::{
     config::{
         HouseSettings, ServeSettings,
-        location::{BlobLocation, DatabaseLocation},
+        location::{BlobLocation, DatabaseLocation, SearchLocation, Secret},
     },
     starter,
 };
@@ -36,6 +42,12 @@ const CREDITS_PER_PICTURE: i64 = 1;
 
 /// Credits of an epoch of training.
 const CREDITS_PER_EPOCH: i64 = 10;
+
+/// How long a connection to a search server may take to come about.
+const SEARCH_CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// How long a search server may take to answer.
+const SEARCH_ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// The largest picture that may be sent, in bytes.
 const LARGEST_PICTURE: i64 = 64 << 20;
@@ -70,7 +82,7 @@ pub async fn open(settings: &HouseSettings, public_url: String, search: SearchUs
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let secrets = Secrets::load(&db, clock.as_ref(), random.as_ref()).await?;
     let index: Arc<dyn LoraIndex> = match search {
-        SearchUse::Keep => Arc::new(open_index(&settings.search()).await?),
+        SearchUse::Keep => open_index(settings).await?,
         SearchUse::None => Arc::new(ElsewhereIndex),
     };
     let events: Arc<dyn EventBus> = Arc::new(LocalEventBus::default());
@@ -132,11 +144,48 @@ fn make_folder(folder: &Path) -> anyhow::Result<()> {
     })
 }
 
-async fn open_index(folder: &Path) -> anyhow::Result<EmbeddedIndex> {
-    let place = folder.to_owned();
+async fn open_index(settings: &HouseSettings) -> anyhow::Result<Arc<dyn LoraIndex>> {
+    let folder = settings.search_folder();
+    Ok(match &settings.search {
+        SearchLocation::Embedded => Arc::new(open_embedded_index(folder).await?),
+        SearchLocation::Meilisearch(url) => {
+            Arc::new(open_meilisearch(url, settings.search_key.as_ref(), &settings.search_index, &folder).await?)
+        }
+    })
+}
+
+/// Opens the search index in a folder.
+///
+/// # Errors
+/// When the folder cannot be used, or another process uses it.
+pub async fn open_embedded_index(folder: PathBuf) -> anyhow::Result<EmbeddedIndex> {
+    let place = folder.clone();
     let opened = tokio::task::spawn_blocking(move || EmbeddedIndex::open(&place)).await?;
     opened.with_context(|| {
         format!("The search index in `{}` cannot be opened. One Atelier at a time can keep it.", folder.display())
+    })
+}
+
+/// Opens the search index of a name on a Meilisearch server; the list of synonyms lies in a folder here.
+///
+/// # Errors
+/// When the server does not answer or refuses the key, or the folder cannot be used.
+pub async fn open_meilisearch(
+    url: &Url,
+    key: Option<&Secret>,
+    name: &str,
+    folder: &Path,
+) -> anyhow::Result<MeilisearchIndex> {
+    tls::use_ring();
+    let http = reqwest::Client::builder()
+        .user_agent(concat!("atelier/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(SEARCH_CONNECT_TIME)
+        .timeout(SEARCH_ANSWER_TIME)
+        .build()?;
+    let key = key.map(|key| key.expose().to_owned());
+    let server = MeilisearchSettings { url: url.to_string(), key, name: name.to_owned() };
+    MeilisearchIndex::open(&server, folder, http).await.with_context(|| {
+        format!("The Meilisearch server at {url} cannot be used. Check its address and its key, and whether it runs.")
     })
 }
 

@@ -68,7 +68,8 @@ pub struct Report {
     pub documents: u64,
     /// LoRAs taken in a second, from the first handed over until the last is found.
     pub documents_per_second: f64,
-    /// Most memory that this process held at a time, in 10⁶ bytes; none where the system does not say.
+    /// Most memory that this process held at a time, in 10⁶ bytes; none where the system does not say, and where the
+    /// engine is elsewhere.
     pub memory_mb: Option<f64>,
     /// Size of the engine's folder in 10⁶ bytes, if it has one here.
     pub disk_mb: Option<f64>,
@@ -162,7 +163,7 @@ pub async fn run(index: Arc<dyn LoraIndex>, catalog: &Path, folder: Option<&Path
     Ok(Report {
         documents,
         documents_per_second: documents as f64 / seconds,
-        memory_mb: most_memory().map(|bytes| bytes as f64 / 1e6),
+        memory_mb: folder.and_then(|_| most_memory()).map(|bytes| bytes as f64 / 1e6),
         disk_mb: folder.map(size).transpose().map_err(SearchError::from)?.map(|bytes| bytes as f64 / 1e6),
         kinds: kinds.collect(),
     })

@@ -1,4 +1,4 @@
-//! Full-text search over LoRAs: one trait, and an engine that lives in the process and on disk.
+//! Full-text search over LoRAs: one trait, an engine that lives in the process and on disk, and one that is Meilisearch.
 //!
 //! The index is a copy: the database has the last word on what exists and who may see it, and an index that is lost is
 //! built again from it. Documents carry a sequence number, so that changes may arrive late, twice or out of order.
@@ -12,12 +12,15 @@ mod document;
 mod elsewhere;
 pub mod embedded;
 mod error;
+pub mod meilisearch;
 mod query;
+mod words;
 
 pub use document::LoraDocument;
 pub use elsewhere::ElsewhereIndex;
 pub use embedded::EmbeddedIndex;
 pub use error::SearchError;
+pub use meilisearch::MeilisearchIndex;
 pub use query::{
     Facets, Highlight, HighlightField, Hit, Hits, LoraFilter, LoraQuery, LoraSort, Suggestion, SuggestionKind, Viewer,
 };

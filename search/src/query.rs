@@ -1,5 +1,7 @@
 //! What is asked, and what is answered.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -149,6 +151,25 @@ pub struct Facets {
     pub licenses: Vec<(String, u64)>,
     /// Base models.
     pub base_models: Vec<(Uuid, u64)>,
+}
+
+impl Facets {
+    /// Values of a facet that are counted out.
+    pub(crate) const MOST_VALUES: usize = 100;
+
+    /// From counts of tags, of licences and of base models.
+    pub(crate) fn counted(counts: &[HashMap<String, u64>; 3]) -> Self {
+        let [tags, licenses, base_models] = counts.each_ref().map(most_frequent);
+        let base_models = base_models.into_iter().filter_map(|(id, count)| Some((Uuid::try_parse(&id).ok()?, count)));
+        Self { tags, licenses, base_models: base_models.collect() }
+    }
+}
+
+fn most_frequent(counts: &HashMap<String, u64>) -> Vec<(String, u64)> {
+    let mut counts: Vec<(String, u64)> = counts.iter().map(|(value, count)| (value.clone(), *count)).collect();
+    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    counts.truncate(Facets::MOST_VALUES);
+    counts
 }
 
 /// What somebody may mean who has begun to type.

@@ -1,12 +1,19 @@
 //! `atelier bench`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
+use atelier_search::{LoraIndex, bench as search_bench};
 use atelier_worker::inference::bench::{self, Architecture, BenchReport, BenchSpec};
 use clap::{Parser, Subcommand};
 
 use super::say;
-use crate::config::DeviceSettings;
+use crate::{
+    config::{
+        DeviceSettings,
+        location::{SearchLocation, Secret},
+    },
+    house,
+};
 
 /// Measure this machine.
 #[derive(Parser, Debug)]
@@ -19,6 +26,31 @@ pub struct Bench {
 enum BenchCommand {
     /// How fast a model generates, stage by stage, and learns
     Inference(Inference),
+    /// How well and how fast LoRAs are found in a synthetic catalogue
+    Search(Search),
+}
+
+/// How well and how fast LoRAs are found in a synthetic catalogue whose right answers are known.
+///
+/// The catalogue is indexed from nothing, in a folder or under a name of its own that is deleted afterwards; then its
+/// queries are run. Quality is the mean reciprocal rank of what should be found among the first ten.
+#[derive(Parser, Debug)]
+struct Search {
+    /// Folder with `loras.jsonl` and `queries.jsonl`
+    #[arg(long, value_name = "DIR")]
+    catalog: PathBuf,
+
+    /// `embedded`, or the address of a Meilisearch server
+    #[arg(long, value_name = "ENGINE", default_value = "embedded", value_parser = SearchLocation::parse)]
+    engine: SearchLocation,
+
+    /// Key that the Meilisearch server is shown
+    #[arg(long, env = "ATELIER_SEARCH_KEY", value_name = "KEY", hide_env_values = true)]
+    key: Option<Secret>,
+
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// How fast a model generates, stage by stage: text, each step, decoding, the PNG file; with `--train`, how fast a LoRA is
@@ -77,9 +109,65 @@ impl Bench {
     /// Measures and prints.
     ///
     /// # Errors
-    /// When the device is missing or fails, the folder holds no model, or the size is none of its model's.
+    /// When the device is missing or fails, the folder holds no model, the size is none of its model's, or the catalogue
+    /// or the search engine cannot be used.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let BenchCommand::Inference(inference) = self.command;
+        match self.command {
+            BenchCommand::Inference(inference) => inference.run(),
+            BenchCommand::Search(search) => super::block_on(search.run()),
+        }
+    }
+}
+
+impl Search {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        let folder = tempfile::tempdir()?;
+        let (name, report) = match &self.engine {
+            SearchLocation::Embedded => {
+                let index = house::open_embedded_index(folder.path().to_owned()).await?;
+                ("embedded", search_bench::run(Arc::new(index), &self.catalog, Some(folder.path())).await?)
+            }
+            SearchLocation::Meilisearch(url) => {
+                let name = format!("atelier_bench_{}", std::process::id());
+                let index = Arc::new(house::open_meilisearch(url, self.key.as_ref(), &name, folder.path()).await?);
+                let report = search_bench::run(Arc::clone(&index) as Arc<dyn LoraIndex>, &self.catalog, None).await;
+                // Whatever came of it, nothing of the catalogue stays on the server.
+                index.delete().await?;
+                ("meilisearch", report?)
+            }
+        };
+        if self.json {
+            let mut line = serde_json::json!({ "engine": name });
+            if let (Some(line), serde_json::Value::Object(figures)) =
+                (line.as_object_mut(), serde_json::to_value(&report)?)
+            {
+                line.extend(figures);
+            }
+            say(line.to_string());
+        } else {
+            search_table(name, &report);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn search_table(engine: &str, report: &search_bench::Report) {
+    say(format!("{engine}: {} LoRAs, {:.0} a second", report.documents, report.documents_per_second));
+    say("kind       queries   MRR@10   p50 ms   p99 ms");
+    for (kind, figures) in &report.kinds {
+        let search_bench::KindReport { queries, mrr_at_10, p50_ms, p99_ms } = figures;
+        say(format!("{kind:<10} {queries:>7} {mrr_at_10:>8.3} {p50_ms:>8.2} {p99_ms:>8.2}"));
+    }
+    for (what, size) in [("of memory were in use at most", report.memory_mb), ("lie on the disk", report.disk_mb)] {
+        if let Some(size) = size {
+            say(format!("{size:.0} MB {what}."));
+        }
+    }
+}
+
+impl Inference {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let inference = self;
         let report = bench::bench(&BenchSpec {
             architecture: inference.architecture,
             folder: inference.folder,

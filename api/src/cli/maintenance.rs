@@ -1,8 +1,15 @@
 //! `atelier backup`, `atelier ledger`, `atelier reindex`: what whoever runs an installation needs now and then.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
-use atelier_domain::{ledger, lora};
+use atelier_domain::{
+    ledger,
+    lora::rebuild::{self, Rebuild},
+};
 use clap::Parser;
 
 use super::{say, start_log};
@@ -62,7 +69,7 @@ impl Ledger {
     }
 }
 
-/// Build the search index anew.
+/// Build the search index anew, while people search.
 #[derive(Parser, Debug)]
 pub struct Reindex {
     #[command(flatten)]
@@ -70,15 +77,41 @@ pub struct Reindex {
 }
 
 impl Reindex {
-    /// Builds the index from the database.
+    /// Asks the service that keeps the index to build it anew, and waits for it; where no service runs, it does so itself.
     ///
     /// # Errors
-    /// When a service holds the index, or the disk is full.
+    /// When the database or the engine fails, or the disk is full.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
+        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        rebuild::wish(&house).await?;
+        let asked = Instant::now();
+        let mut told = 0;
+        loop {
+            match rebuild::progress(&house).await? {
+                Some(Rebuild::Done { loras }) => {
+                    say(format!("The index was built anew with {loras} LoRAs."));
+                    return Ok(());
+                }
+                Some(Rebuild::Running { loras }) if loras > told => {
+                    say(format!("{loras} LoRAs…"));
+                    told = loras;
+                }
+                Some(Rebuild::Wished) if asked.elapsed() > NOBODY_KEEPS_IT => break,
+                _ => {}
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        drop(house);
         let house = house::open(&self.house, String::new(), SearchUse::Keep).await?;
-        let count = lora::reindex(&house).await?;
-        say(format!("The index was built anew with {count} LoRAs."));
+        let loras = rebuild::fulfil(&house).await?;
+        say(format!("The index was built anew with {loras} LoRAs."));
         Ok(())
     }
 }
+
+/// How long a wish may lie there until it is clear that no service runs.
+const NOBODY_KEEPS_IT: Duration = Duration::from_secs(5);
+
+/// How often to look how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(200);

@@ -69,6 +69,41 @@ impl DatabaseLocation {
     }
 }
 
+/// Which search engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SearchLocation {
+    /// The one in the process, with its index in the data folder.
+    Embedded,
+    /// A Meilisearch server.
+    Meilisearch(Url),
+}
+
+impl SearchLocation {
+    /// Reads `embedded` or the address of a Meilisearch server.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "embedded" {
+            return Ok(Self::Embedded);
+        }
+        match Url::parse(text) {
+            Ok(url)
+                if matches!(url.scheme(), "http" | "https")
+                    && url.has_host()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+                    && url.query().is_none() =>
+            {
+                Ok(Self::Meilisearch(url))
+            }
+            _ => Err("write `embedded`, or the address of a Meilisearch server, such as `http://127.0.0.1:7700`; its \
+                      key goes to `--search-key`"
+                .into()),
+        }
+    }
+}
+
 /// Where files are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlobLocation {
@@ -98,6 +133,18 @@ impl BlobLocation {
         }
         Ok(Self::Folder(path.into()))
     }
+}
+
+/// Reads the name of an index on a Meilisearch server.
+///
+/// # Errors
+/// A sentence.
+pub fn search_index(text: &str) -> Result<String, String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if (1..=64).contains(&text.len()) && text.bytes().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("its name is 1 to 64 of a-z, A-Z, 0-9, `-` and `_`".into())
 }
 
 /// Reads an address to listen on.

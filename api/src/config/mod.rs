@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use atelier_worker::inference::{DeviceName, Precision};
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
-use self::location::{BlobLocation, DatabaseLocation, Secret};
+use self::location::{BlobLocation, DatabaseLocation, SearchLocation, Secret};
 use crate::{
     http::{HttpSettings, rate_limit::RateSettings},
     telemetry::LogFormat,
@@ -38,6 +38,30 @@ pub struct HouseSettings {
     /// The bucket
     #[command(flatten)]
     pub s3: S3Settings,
+
+    /// Search engine: `embedded`, or the address of a Meilisearch server
+    #[arg(
+        long,
+        env = "ATELIER_SEARCH",
+        value_name = "URL",
+        default_value = "embedded",
+        value_parser = SearchLocation::parse
+    )]
+    pub search: SearchLocation,
+
+    /// Key that the Meilisearch server is shown
+    #[arg(long, env = "ATELIER_SEARCH_KEY", value_name = "KEY", hide_env_values = true)]
+    pub search_key: Option<Secret>,
+
+    /// Name of the index on the Meilisearch server
+    #[arg(
+        long,
+        env = "ATELIER_SEARCH_INDEX",
+        value_name = "NAME",
+        default_value = "atelier_loras",
+        value_parser = location::search_index
+    )]
+    pub search_index: String,
 
     /// Seconds that a worker holds a job without a sign of life
     #[arg(
@@ -292,8 +316,8 @@ impl HouseSettings {
         Duration::from_secs(self.lease_seconds)
     }
 
-    /// Where the search index lies.
-    pub fn search(&self) -> PathBuf {
+    /// Where the search index lies, and the list of synonyms.
+    pub fn search_folder(&self) -> PathBuf {
         self.data.join("search")
     }
 

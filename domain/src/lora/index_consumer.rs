@@ -44,48 +44,56 @@ impl Follower for LoraIndexer {
     }
 }
 
-/// Builds the index anew if it is new, was damaged or cleared. Call it at start. Returns how many documents it handed
-/// over; none if the index is whole.
+/// Fills the index if it is new, was damaged or cleared. Call it at start. Returns how many documents it handed over;
+/// none if the index is whole.
 ///
 /// # Errors
 /// What the database or the engine says.
 pub async fn reindex_if_needed(ctx: &Context) -> anyhow::Result<usize> {
-    if ctx.search.needs_rebuild() { hand_over_everything(ctx).await } else { Ok(0) }
+    if !ctx.search.needs_rebuild() {
+        return Ok(0);
+    }
+    let mut all = HandOver::begin(ctx).await?;
+    while all.piece(ctx).await? {}
+    ctx.search.rebuilt().await.context("The search index cannot be completed.")?;
+    Ok(all.count)
 }
 
-/// Builds the index anew from the database. Returns how many documents it handed over.
-///
-/// # Errors
-/// What the database or the engine says.
-pub async fn reindex(ctx: &Context) -> anyhow::Result<usize> {
-    ctx.search.clear().await.context("The search index cannot be cleared.")?;
-    hand_over_everything(ctx).await
+/// Handing every published LoRA over, piece by piece.
+#[derive(Debug)]
+pub(super) struct HandOver {
+    sequence: u64,
+    after: Uuid,
+    /// How many it were so far.
+    pub(super) count: usize,
 }
 
-async fn hand_over_everything(ctx: &Context) -> anyhow::Result<usize> {
-    // Read before the rows: what changes from here on has a higher sequence, and the follower brings it.
-    let sequence = outbox::latest(ctx.db.read()).await?.unsigned_abs();
-    let mut handed_over = 0;
-    let mut after = Uuid::nil();
-    loop {
+impl HandOver {
+    /// Begins. The sequence is read before the rows: what changes from here on has a higher one, and the follower brings it.
+    pub(super) async fn begin(ctx: &Context) -> anyhow::Result<Self> {
+        let sequence = outbox::latest(ctx.db.read()).await?.unsigned_abs();
+        Ok(Self { sequence, after: Uuid::nil(), count: 0 })
+    }
+
+    /// Hands the next piece over. Returns whether there was one.
+    pub(super) async fn piece(&mut self, ctx: &Context) -> anyhow::Result<bool> {
         let ids: Vec<Uuid> = lora::Entity::find()
             .select_only()
             .column(lora::Column::Id)
             .filter(lora::Column::State.eq(LoraState::Published))
-            .filter(lora::Column::Id.gt(after))
+            .filter(lora::Column::Id.gt(self.after))
             .order_by_asc(lora::Column::Id)
             .limit(PIECE as u64)
             .into_tuple()
             .all(ctx.db.read())
             .await?;
-        let Some(last) = ids.last() else { break };
-        after = *last;
-        handed_over += ids.len();
-        let piece: Vec<(Uuid, u64)> = ids.into_iter().map(|id| (id, sequence)).collect();
+        let Some(last) = ids.last() else { return Ok(false) };
+        self.after = *last;
+        self.count += ids.len();
+        let piece: Vec<(Uuid, u64)> = ids.into_iter().map(|id| (id, self.sequence)).collect();
         bring_up_to_date(ctx, &piece).await?;
+        Ok(true)
     }
-    ctx.search.rebuilt().await.context("The search index cannot be completed.")?;
-    Ok(handed_over)
 }
 
 /// The LoRAs that events are about, each with the sequence of the last one.

@@ -9,6 +9,7 @@ mod download;
 mod import;
 pub mod index_consumer;
 mod publish;
+pub mod rebuild;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,7 @@ use crate::{
 pub use delete::delete;
 pub use download::{Download, DownloadError, download};
 pub use import::{ImportError, ImportLora, import};
-pub use index_consumer::{LoraIndexer, reindex, reindex_if_needed};
+pub use index_consumer::{LoraIndexer, reindex_if_needed};
 pub use publish::{PublishError, PublishLora, UnpublishError, publish, unpublish};
 pub use search::{Facets, Found, Highlight, HighlightField, LoraFilter, LoraSearch, LoraSort, facets, search};
 pub use versions::{AddVersionError, NewVersion, VersionSource, add_version};

@@ -352,7 +352,11 @@ async fn an_index_that_was_lost_or_is_told_old_news_ends_up_the_same() {
     assert_eq!(found(ctx, &bob, "wool").await.0, ["Wool felt"]);
     assert_eq!(ctx.search.count().await.expect("a count"), 1);
 
-    assert_eq!(reindex(ctx).await.expect("built anew"), 1);
+    assert_eq!(rebuild::fulfil(ctx).await.expect("nothing was wished for"), 0);
+    rebuild::wish(ctx).await.expect("wished");
+    assert_eq!(rebuild::progress(ctx).await.expect("noted"), Some(rebuild::Rebuild::Wished));
+    assert_eq!(rebuild::fulfil(ctx).await.expect("built anew"), 1);
+    assert_eq!(rebuild::progress(ctx).await.expect("noted"), Some(rebuild::Rebuild::Done { loras: 1 }));
     assert_eq!(found(ctx, &bob, "wool").await.0, ["Wool felt"]);
     assert_eq!(reindex_if_needed(ctx).await.expect("whole"), 0);
     let page = PageRequest { first: 10, after: None };

@@ -35,7 +35,7 @@ fn id(number: u128) -> Uuid {
 }
 
 /// A public LoRA by a number, without a word but its name.
-fn lora(number: u128, name: &str) -> LoraDocument {
+pub(crate) fn lora(number: u128, name: &str) -> LoraDocument {
     LoraDocument {
         id: id(number),
         sequence: 1,

@@ -13,10 +13,9 @@ use super::{
     search::Engine,
     states::States,
     storage::Storage,
-    synonyms::Synonyms,
     writer::{Change, Writer},
 };
-use crate::SearchError;
+use crate::{SearchError, words::synonyms::Synonyms};
 
 /// How often a generation that was replaced is looked at, whether anybody uses it still.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

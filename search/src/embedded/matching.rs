@@ -1,9 +1,6 @@
 //! From what was typed to the query that the index runs.
 
-use std::{
-    collections::{HashMap, HashSet},
-    ops::Bound,
-};
+use std::{collections::HashMap, ops::Bound};
 
 use tantivy::{
     Searcher, Term,
@@ -14,13 +11,16 @@ use tantivy::{
     schema::{Field, IndexRecordOption},
 };
 
-use super::{
-    analysis, completion,
-    reading::{Part, Reading},
-    schema::{self, Fields},
-    synonyms::Meanings,
+use super::{completion, schema::Fields};
+use crate::{
+    LoraFilter, Viewer,
+    words::{
+        self, analysis,
+        highlight::Marks,
+        reading::{Part, Reading},
+        synonyms::Meanings,
+    },
 };
-use crate::{LoraFilter, Viewer};
 
 /// What a word counts for that was typed as it stands, relative to 1.
 const SYNONYM: f32 = 0.6;
@@ -53,13 +53,6 @@ impl Strictness {
             Self::Any => 1,
         }
     }
-}
-
-/// Words that are marked in what was found.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Marks {
-    pub(super) words: HashSet<String>,
-    pub(super) stems: HashSet<String>,
 }
 
 /// What was typed, as queries.
@@ -102,7 +95,7 @@ impl Matching {
         }
         for whole in reading.wholes.iter().filter(|_| !parts.is_empty()) {
             for field in [fields.name_whole, fields.trigger_whole] {
-                let term = Term::from_field_text(field, schema::cut(whole));
+                let term = Term::from_field_text(field, words::cut(whole));
                 extras.push(Box::new(ConstScoreQuery::new(term_query(term), WHOLE)) as Box<dyn Query>);
             }
         }
@@ -258,9 +251,9 @@ pub(super) fn restrictions(fields: &Fields, filter: &LoraFilter, viewer: &Viewer
     };
     let text = Term::from_field_text;
     let mut queries = vec![any(fields.audience_terms(viewer))];
-    queries.extend(filter.tags.iter().map(|tag| term_query(text(fields.tag, &schema::whole_value(tag)))));
+    queries.extend(filter.tags.iter().map(|tag| term_query(text(fields.tag, &words::whole_value(tag)))));
     if !filter.licenses.is_empty() {
-        queries.push(any(filter.licenses.iter().map(|l| text(fields.license, &schema::whole_value(l))).collect()));
+        queries.push(any(filter.licenses.iter().map(|l| text(fields.license, &words::whole_value(l))).collect()));
     }
     if !filter.base_models.is_empty() {
         let terms = filter.base_models.iter().map(|id| text(fields.base_model, &id.to_string()));

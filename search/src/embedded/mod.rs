@@ -12,22 +12,18 @@ use async_trait::async_trait;
 use tantivy::{collector::Count, query::TermQuery, schema::IndexRecordOption};
 use uuid::Uuid;
 
-use crate::{Hits, LoraDocument, LoraIndex, LoraQuery, SearchError, Suggestion, Viewer};
+use crate::{Hits, LoraDocument, LoraIndex, LoraQuery, SearchError, Suggestion, Viewer, words::synonyms::Synonyms};
 
-mod analysis;
 mod completion;
 mod generation;
-mod highlight;
 mod matching;
 mod position;
 mod ranking;
-mod reading;
 mod schema;
 mod search;
 mod states;
 mod storage;
 mod suggestion;
-mod synonyms;
 mod writer;
 
 use generation::{Generation, Generations, retire};
@@ -35,7 +31,6 @@ use schema::Fields;
 use search::Engine;
 use states::States;
 use storage::Storage;
-use synonyms::Synonyms;
 use writer::Change;
 
 /// An index on disk.

@@ -9,8 +9,13 @@ use tantivy::{
 };
 use uuid::Uuid;
 
-use super::analysis::{self, STEMS, WORDS};
-use crate::{LoraDocument, SearchError, Viewer};
+use crate::{
+    LoraDocument, SearchError, Viewer,
+    words::{
+        analysis::{self, STEMS, WORDS},
+        cut, whole_value,
+    },
+};
 
 /// Number of the layout below; an index with another one is built anew.
 pub(super) const FORMAT: &str = "1";
@@ -29,9 +34,6 @@ pub(super) mod column {
     pub(in crate::embedded) const TRENDING: &str = "trending";
     pub(in crate::embedded) const PROMINENCE: &str = "prominence";
 }
-
-/// Bytes from which a value that is compared as a whole is cut.
-const LONGEST_VALUE: usize = 512;
 
 /// The fields of the index.
 #[derive(Clone, Debug)]
@@ -202,14 +204,4 @@ impl Fields {
 
 fn team_audience(team: Uuid) -> String {
     format!("team:{team}")
-}
-
-/// A tag or licence as it is compared: lower case, without spaces around it.
-pub(super) fn whole_value(value: &str) -> String {
-    cut(&value.trim().to_lowercase()).to_owned()
-}
-
-/// The first bytes of a value.
-pub(super) fn cut(value: &str) -> &str {
-    &value[..value.floor_char_boundary(LONGEST_VALUE)]
 }

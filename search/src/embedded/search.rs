@@ -11,21 +11,24 @@ use tantivy::{
 use uuid::Uuid;
 
 use super::{
-    failed, highlight,
-    matching::{self, Marks, Matching, Strictness},
+    failed,
+    matching::{self, Matching, Strictness},
     position::Position,
     ranking::{Key, Ranked, Ranking},
-    reading::Reading,
     schema::Fields,
     states::{self, States},
-    synonyms::Synonyms,
 };
-use crate::{Facets, Hit, Hits, LoraDocument, LoraQuery, LoraSort, SearchError};
+use crate::{
+    Facets, Hit, Hits, LoraDocument, LoraQuery, LoraSort, SearchError,
+    words::{
+        highlight::{self, Marks},
+        reading::Reading,
+        synonyms::Synonyms,
+    },
+};
 
 /// Hits on a page at most.
 const MOST_HITS: usize = 1000;
-/// Values of a facet that are counted out.
-const MOST_VALUES: usize = 100;
 
 /// What searches.
 pub(super) struct Engine {
@@ -80,7 +83,7 @@ impl Engine {
             let position = Position { sort, strictness: found.strictness, state, score: key.score, id };
             hits.push(Hit { id, score: key.score, position: position.write(), highlights });
         }
-        let facets = query.facets.then(|| facets(&found.ranked.counts));
+        let facets = query.facets.then(|| Facets::counted(&found.ranked.counts));
         Ok(Hits { hits, has_next, total: found.ranked.total, facets })
     }
 
@@ -140,18 +143,4 @@ impl Found {
     pub(super) const fn tags(&self) -> &HashMap<String, u64> {
         &self.ranked.counts[0]
     }
-}
-
-fn facets(counts: &[HashMap<String, u64>; 3]) -> Facets {
-    let [tags, licenses, base_models] = counts;
-    let base_models = most_frequent(base_models);
-    let base_models = base_models.into_iter().filter_map(|(id, count)| Some((Uuid::try_parse(&id).ok()?, count)));
-    Facets { tags: most_frequent(tags), licenses: most_frequent(licenses), base_models: base_models.collect() }
-}
-
-fn most_frequent(counts: &HashMap<String, u64>) -> Vec<(String, u64)> {
-    let mut counts: Vec<(String, u64)> = counts.iter().map(|(value, count)| (value.clone(), *count)).collect();
-    counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    counts.truncate(MOST_VALUES);
-    counts
 }

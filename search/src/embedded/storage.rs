@@ -21,11 +21,8 @@ use std::{
 
 use tantivy::{Index, TantivyError, directory::error::OpenDirectoryError};
 
-use super::{
-    analysis,
-    schema::{FORMAT, Fields},
-};
-use crate::SearchError;
+use super::schema::{FORMAT, Fields};
+use crate::{SearchError, words::analysis};
 
 /// The folder of the index.
 #[derive(Clone, Debug)]

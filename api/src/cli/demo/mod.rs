@@ -33,7 +33,9 @@ use clap::Parser;
 
 use super::{say, start_log};
 use crate::{
-    config::{DeviceSettings, HouseSettings, LogSettings, S3Settings, ServeSettings, WorkerSettings},
+    config::{
+        DeviceSettings, HouseSettings, LogSettings, S3Settings, ServeSettings, WorkerSettings, location::SearchLocation,
+    },
     server,
     service::Service,
     telemetry::LogFormat,
@@ -131,6 +133,9 @@ fn settings(data: &Path, device: DeviceSettings) -> ServeSettings {
                 s3_access_key_id: None,
                 s3_secret_access_key: None,
             },
+            search: SearchLocation::Embedded,
+            search_key: None,
+            search_index: "atelier_loras".to_owned(),
             lease_seconds: 30,
             log: log(),
         },

@@ -7,9 +7,9 @@ use tantivy::tokenizer::{
 };
 
 /// Name of the analyzer for words as they are written.
-pub(super) const WORDS: &str = "atelier_words";
+pub(crate) const WORDS: &str = "atelier_words";
 /// Name of the analyzer for English word stems.
-pub(super) const STEMS: &str = "atelier_stems";
+pub(crate) const STEMS: &str = "atelier_stems";
 
 /// Bytes from which a word is ignored: nobody looks for it.
 const LONGEST_WORD: usize = 64;
@@ -18,7 +18,7 @@ static WORD_ANALYZER: LazyLock<TextAnalyzer> = LazyLock::new(word_analyzer);
 static STEM_ANALYZER: LazyLock<TextAnalyzer> = LazyLock::new(stem_analyzer);
 
 /// Words in lower case without accents.
-pub(super) fn word_analyzer() -> TextAnalyzer {
+pub(crate) fn word_analyzer() -> TextAnalyzer {
     TextAnalyzer::builder(WordTokenizer)
         .filter(LowerCaser)
         .filter(AsciiFoldingFilter)
@@ -27,7 +27,7 @@ pub(super) fn word_analyzer() -> TextAnalyzer {
 }
 
 /// The same, cut to their English stems.
-pub(super) fn stem_analyzer() -> TextAnalyzer {
+pub(crate) fn stem_analyzer() -> TextAnalyzer {
     TextAnalyzer::builder(WordTokenizer)
         .filter(LowerCaser)
         .filter(AsciiFoldingFilter)
@@ -38,15 +38,15 @@ pub(super) fn stem_analyzer() -> TextAnalyzer {
 
 /// A word of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub(crate) struct Word {
     /// In lower case without accents.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Its bytes in the text.
-    pub(super) bytes: Range<usize>,
+    pub(crate) bytes: Range<usize>,
 }
 
 /// The words of a text, at most `most`.
-pub(super) fn words(text: &str, most: usize) -> Vec<Word> {
+pub(crate) fn words(text: &str, most: usize) -> Vec<Word> {
     let mut analyzer = WORD_ANALYZER.clone();
     let mut stream = analyzer.token_stream(text);
     let mut found = Vec::new();
@@ -58,20 +58,20 @@ pub(super) fn words(text: &str, most: usize) -> Vec<Word> {
 }
 
 /// The English stem of a word.
-pub(super) fn stem(word: &str) -> String {
+pub(crate) fn stem(word: &str) -> String {
     let mut analyzer = STEM_ANALYZER.clone();
     let mut stream = analyzer.token_stream(word);
     if stream.advance() { stream.token().text.clone() } else { word.to_owned() }
 }
 
 /// A text as its words with single spaces: two texts that differ in case, accents and punctuation alone are equal.
-pub(super) fn normalized(text: &str) -> String {
+pub(crate) fn normalized(text: &str) -> String {
     let words: Vec<String> = words(text, 32).into_iter().map(|word| word.text).collect();
     words.join(" ")
 }
 
 /// Whether a character is a word of its own: in scripts without spaces between words, and pictures.
-pub(super) fn stands_alone(character: char) -> bool {
+pub(crate) fn stands_alone(character: char) -> bool {
     matches!(u32::from(character),
         0x0E00..=0x0E7F | 0x2600..=0x27BF | 0x3040..=0x30FF | 0x3400..=0x9FFF | 0xF900..=0xFAFF
         | 0x1F300..=0x1F3FA | 0x1F400..=0x1FAFF | 0x20000..=0x3FFFF)

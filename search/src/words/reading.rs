@@ -17,7 +17,7 @@ const LITTLE_WORDS: [&str; 33] = [
 
 /// Something that a LoRA must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     /// A word; `unfinished` while it is being typed.
     Word { text: String, unfinished: bool },
     /// Words that stand together.
@@ -26,18 +26,18 @@ pub(super) enum Part {
 
 /// What somebody typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     /// What is asked for.
-    pub(super) parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
     /// Words that say little, where there are others.
-    pub(super) little: Vec<String>,
+    pub(crate) little: Vec<String>,
     /// All of it, and each piece without spaces, as a whole name or trigger word is compared.
-    pub(super) wholes: Vec<String>,
+    pub(crate) wholes: Vec<String>,
 }
 
 impl Reading {
     /// Takes a text apart. Nothing is asked for by a text without words.
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let text = &text[..text.floor_char_boundary(LONGEST_TEXT)];
         let mut reading = Self { wholes: wholes(text), ..Self::default() };
         let pieces: Vec<&str> = text.split(['"', '\u{201C}', '\u{201D}']).collect();

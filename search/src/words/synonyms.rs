@@ -16,10 +16,10 @@ const BUNDLED: &str = include_str!("synonyms.txt");
 const LOOK_EVERY: u64 = 1;
 
 /// For each word, what it means too: lists of one word or of several that stand together.
-pub(super) type Meanings = HashMap<String, Vec<Vec<String>>>;
+pub(crate) type Meanings = HashMap<String, Vec<Vec<String>>>;
 
 /// The list, read again when its file changes.
-pub(super) struct Synonyms {
+pub(crate) struct Synonyms {
     file: PathBuf,
     seen: Mutex<Seen>,
 }
@@ -32,7 +32,7 @@ struct Seen {
 
 impl Synonyms {
     /// Reads the list, writing the bundled one where there is none.
-    pub(super) fn open(file: PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(file: PathBuf) -> io::Result<Self> {
         if !file.try_exists()? {
             fs::write(&file, BUNDLED)?;
         }
@@ -43,7 +43,7 @@ impl Synonyms {
     }
 
     /// The list as it stands. A file that cannot be read leaves the last list in force, with a warning.
-    pub(super) fn meanings(&self) -> Arc<Meanings> {
+    pub(crate) fn meanings(&self) -> Arc<Meanings> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.looked.elapsed().as_secs() >= LOOK_EVERY {
             seen.looked = Instant::now();

@@ -1,8 +1,8 @@
 //! Marks what was looked for in what was found.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
-use super::{analysis, matching::Marks};
+use super::analysis;
 use crate::{Highlight, HighlightField, LoraDocument};
 
 /// Bytes of a long text that are shown, about.
@@ -12,48 +12,108 @@ const LEAD: usize = 60;
 /// Words of a text that are looked through.
 const MOST_WORDS: usize = 4000;
 
+/// Words that are marked in what was found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
+    pub(crate) words: HashSet<String>,
+    pub(crate) stems: HashSet<String>,
+}
+
+/// The texts of a LoRA in which words are marked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Texts<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) trigger_words: &'a [String],
+    pub(crate) tags: &'a [String],
+    pub(crate) prompts: &'a [String],
+    pub(crate) creator_name: &'a str,
+    pub(crate) creator_handle: &'a str,
+}
+
+impl<'a> From<&'a LoraDocument> for Texts<'a> {
+    fn from(lora: &'a LoraDocument) -> Self {
+        Self {
+            name: &lora.name,
+            description: &lora.description,
+            trigger_words: &lora.trigger_words,
+            tags: &lora.tags,
+            prompts: &lora.prompts,
+            creator_name: &lora.creator_name,
+            creator_handle: &lora.creator_handle,
+        }
+    }
+}
+
 /// Pieces of a LoRA's texts with the words marked; texts without any are left out.
-pub(super) fn highlights(lora: &LoraDocument, marks: &Marks) -> Vec<Highlight> {
+pub(crate) fn highlights(lora: &LoraDocument, marks: &Marks) -> Vec<Highlight> {
+    highlights_where(lora.into(), |_, _, text| marked(text, marks))
+}
+
+/// Pieces of a LoRA's texts with what `marked` says of each text: its field, which of the field's texts it is, and the
+/// text. Texts of which it says nothing are left out.
+pub(crate) fn highlights_where(
+    texts: Texts<'_>,
+    marked: impl Fn(HighlightField, usize, &str) -> Vec<Range<usize>>,
+) -> Vec<Highlight> {
     let mut found = Vec::new();
-    let mut add = |field, text: &str| {
-        if let Some(html) = mark(text, marks) {
+    let mut add = |field, index, text: &str| {
+        if let Some(html) = html(text, &marked(field, index, text)) {
             found.push(Highlight { field, html });
             return true;
         }
         false
     };
-    add(HighlightField::Name, &lora.name);
-    for trigger in &lora.trigger_words {
-        add(HighlightField::TriggerWords, trigger);
+    add(HighlightField::Name, 0, texts.name);
+    for (index, trigger) in texts.trigger_words.iter().enumerate() {
+        add(HighlightField::TriggerWords, index, trigger);
     }
-    for tag in &lora.tags {
-        add(HighlightField::Tags, tag);
+    for (index, tag) in texts.tags.iter().enumerate() {
+        add(HighlightField::Tags, index, tag);
     }
-    add(HighlightField::Description, &lora.description);
-    add(HighlightField::Creator, &lora.creator_name);
-    add(HighlightField::Creator, &lora.creator_handle);
+    add(HighlightField::Description, 0, texts.description);
+    add(HighlightField::Creator, 0, texts.creator_name);
+    add(HighlightField::Creator, 1, texts.creator_handle);
     // One caption of a data set says it as well as twenty.
-    for prompt in &lora.prompts {
-        if add(HighlightField::Prompts, prompt) {
+    for (index, prompt) in texts.prompts.iter().enumerate() {
+        if add(HighlightField::Prompts, index, prompt) {
             break;
         }
     }
     found
 }
 
-fn mark(text: &str, marks: &Marks) -> Option<String> {
-    let marked: Vec<Range<usize>> = analysis::words(text, MOST_WORDS)
+/// Ranges in order of their beginnings, without those that begin within an earlier one.
+pub(crate) fn apart(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let mut begins_later = |range: &Range<usize>| {
+        let later = range.start >= end;
+        if later {
+            end = range.end;
+        }
+        later
+    };
+    ranges.into_iter().filter(|range| begins_later(range)).collect()
+}
+
+/// The bytes of the marked words.
+fn marked(text: &str, marks: &Marks) -> Vec<Range<usize>> {
+    analysis::words(text, MOST_WORDS)
         .into_iter()
         .filter(|word| marks.words.contains(&word.text) || marks.stems.contains(&analysis::stem(&word.text)))
         .map(|word| word.bytes)
-        .collect();
+        .collect()
+}
+
+/// A text, or a piece of a long one, with what is marked in it; nothing where nothing is.
+fn html(text: &str, marked: &[Range<usize>]) -> Option<String> {
     let shown = fragment(text, marked.first()?);
     let mut html = String::new();
     if shown.start > 0 {
         html.push('…');
     }
     let mut at = shown.start;
-    for range in marked.into_iter().take_while(|range| range.end <= shown.end) {
+    for range in marked.iter().take_while(|range| range.end <= shown.end) {
         escape(&text[at..range.start], &mut html);
         html.push_str("<em>");
         escape(&text[range.clone()], &mut html);
@@ -100,6 +160,10 @@ mod tests {
 
     fn marks(word: &str) -> Marks {
         Marks { words: [word.to_owned()].into(), stems: [analysis::stem(word)].into() }
+    }
+
+    fn mark(text: &str, marks: &Marks) -> Option<String> {
+        html(text, &marked(text, marks))
     }
 
     #[test]

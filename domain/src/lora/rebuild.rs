@@ -1,0 +1,85 @@
+//! Building the search index anew while people search.
+//!
+//! One process keeps the index: whoever wants it built anew leaves a wish in the database, and that process fulfils it.
+//! Searches go on in the old index until the new one is whole, and changes reach both.
+
+use anyhow::Context as _;
+use atelier_entities::instance_value;
+use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use serde::{Deserialize, Serialize};
+
+use super::index_consumer::HandOver;
+use crate::context::Context;
+
+/// Name of the value that holds the wish.
+const WISH: &str = "search_rebuild";
+
+/// How far the last wish has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Rebuild {
+    /// Nobody has begun.
+    Wished,
+    /// So many LoRAs are in the new index.
+    Running {
+        /// How many.
+        loras: usize,
+    },
+    /// The new index is searched.
+    Done {
+        /// How many LoRAs it was given.
+        loras: usize,
+    },
+}
+
+/// Wishes for the index to be built anew. Where that is under way already, it begins again.
+///
+/// # Errors
+/// What the database says.
+pub async fn wish(ctx: &Context) -> anyhow::Result<()> {
+    note(ctx, Rebuild::Wished).await
+}
+
+/// How far the last wish has come, if there was one.
+///
+/// # Errors
+/// What the database says.
+pub async fn progress(ctx: &Context) -> anyhow::Result<Option<Rebuild>> {
+    let row = instance_value::Entity::find_by_id(WISH.to_owned()).one(ctx.db.read()).await?;
+    row.map(|row| serde_json::from_str(&row.value).context("The wish for a new index cannot be read.")).transpose()
+}
+
+/// Fulfils a wish, if there is one: the process that keeps the index calls this again and again. What an earlier process
+/// did not end begins anew. Returns how many LoRAs the new index was given.
+///
+/// # Errors
+/// What the database or the engine says. The wish stays.
+pub async fn fulfil(ctx: &Context) -> anyhow::Result<usize> {
+    match progress(ctx).await? {
+        None | Some(Rebuild::Done { .. }) => return Ok(0),
+        Some(Rebuild::Wished | Rebuild::Running { .. }) => {}
+    }
+    note(ctx, Rebuild::Running { loras: 0 }).await?;
+    ctx.search.begin_rebuild().await.context("A new search index cannot be begun.")?;
+    let mut all = HandOver::begin(ctx).await?;
+    while all.piece(ctx).await? {
+        note(ctx, Rebuild::Running { loras: all.count }).await?;
+    }
+    ctx.search.rebuilt().await.context("The new search index cannot be put in place.")?;
+    note(ctx, Rebuild::Done { loras: all.count }).await?;
+    Ok(all.count)
+}
+
+async fn note(ctx: &Context, rebuild: Rebuild) -> anyhow::Result<()> {
+    let row = instance_value::ActiveModel {
+        name: Set(WISH.to_owned()),
+        value: Set(serde_json::to_string(&rebuild)?),
+        created_at: Set(ctx.clock.now()),
+    };
+    let columns = [instance_value::Column::Value, instance_value::Column::CreatedAt];
+    let conflict = OnConflict::column(instance_value::Column::Name).update_columns(columns).to_owned();
+    let tx = ctx.db.write().await?;
+    instance_value::Entity::insert(row).on_conflict(conflict).exec_without_returning(&tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
