@@ -38,6 +38,11 @@ impl DeviceName {
     }
 }
 
+/// Whether a backend computes on the processor.
+pub(crate) fn is_processor<B: Backend>(device: &B::Device) -> bool {
+    B::name(device).contains("flex")
+}
+
 /// Waits until a device has done what this thread told it.
 ///
 /// # Errors

@@ -76,6 +76,26 @@ pub enum LoraSort {
     Newest,
 }
 
+impl LoraSort {
+    const ALL: [Self; 5] = [Self::Relevance, Self::Trending, Self::Rating, Self::Downloads, Self::Newest];
+
+    /// Its name in a position.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Relevance => "relevance",
+            Self::Trending => "trending",
+            Self::Rating => "rating",
+            Self::Downloads => "downloads",
+            Self::Newest => "newest",
+        }
+    }
+
+    /// The one of a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sort| sort.name() == name)
+    }
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hits {

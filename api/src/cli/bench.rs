@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use atelier_search::{LoraIndex, bench as search_bench};
 use atelier_worker::inference::bench::{self, Architecture, BenchReport, BenchSpec};
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 use super::say;
 use crate::{
@@ -137,18 +138,20 @@ impl Search {
             }
         };
         if self.json {
-            let mut line = serde_json::json!({ "engine": name });
-            if let (Some(line), serde_json::Value::Object(figures)) =
-                (line.as_object_mut(), serde_json::to_value(&report)?)
-            {
-                line.extend(figures);
-            }
-            say(line.to_string());
+            say(serde_json::to_string(&Judged { engine: name, report })?);
         } else {
             search_table(name, &report);
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// A report with the engine that it is of.
+#[derive(Serialize)]
+struct Judged {
+    engine: &'static str,
+    #[serde(flatten)]
+    report: search_bench::Report,
 }
 
 fn search_table(engine: &str, report: &search_bench::Report) {
@@ -167,20 +170,19 @@ fn search_table(engine: &str, report: &search_bench::Report) {
 
 impl Inference {
     fn run(self) -> anyhow::Result<ExitCode> {
-        let inference = self;
         let report = bench::bench(&BenchSpec {
-            architecture: inference.architecture,
-            folder: inference.folder,
-            width: inference.size.map(|(width, _)| width),
-            height: inference.size.map(|(_, height)| height),
-            steps: inference.steps,
-            loras: inference.lora,
-            training_batch: inference.train.then_some(inference.batch),
-            repeats: inference.repeats,
-            device: inference.device.device.clone(),
-            precision: inference.device.precision(),
+            architecture: self.architecture,
+            folder: self.folder,
+            width: self.size.map(|(width, _)| width),
+            height: self.size.map(|(_, height)| height),
+            steps: self.steps,
+            loras: self.lora,
+            training_batch: self.train.then_some(self.batch),
+            repeats: self.repeats,
+            device: self.device.device.clone(),
+            precision: self.device.precision(),
         })?;
-        if inference.json {
+        if self.json {
             say(serde_json::to_string(&report)?);
         } else {
             table(&report);

@@ -87,20 +87,11 @@ impl SearchLocation {
         if text == "embedded" {
             return Ok(Self::Embedded);
         }
-        match Url::parse(text) {
-            Ok(url)
-                if matches!(url.scheme(), "http" | "https")
-                    && url.has_host()
-                    && url.username().is_empty()
-                    && url.password().is_none()
-                    && url.query().is_none() =>
-            {
-                Ok(Self::Meilisearch(url))
-            }
-            _ => Err("write `embedded`, or the address of a Meilisearch server, such as `http://127.0.0.1:7700`; its \
-                      key goes to `--search-key`"
-                .into()),
-        }
+        server(text).map(Self::Meilisearch).ok_or_else(|| {
+            "write `embedded`, or the address of a Meilisearch server, such as `http://127.0.0.1:7700`; its key goes to \
+             `--search-key`"
+                .into()
+        })
     }
 }
 
@@ -178,19 +169,20 @@ pub fn public_url(text: &str) -> Result<String, String> {
 /// # Errors
 /// A sentence.
 pub fn hub_endpoint(text: &str) -> Result<Url, String> {
-    match Url::parse(text) {
-        Ok(url)
-            if matches!(url.scheme(), "http" | "https")
-                && url.has_host()
-                && url.username().is_empty()
-                && url.password().is_none()
-                && url.query().is_none()
-                && url.fragment().is_none() =>
-        {
-            Ok(url)
-        }
-        _ => Err("write the address of a hub, such as `https://huggingface.co`; a token goes to `--token`".into()),
-    }
+    server(text)
+        .ok_or_else(|| "write the address of a hub, such as `https://huggingface.co`; a token goes to `--token`".into())
+}
+
+/// The address of an HTTP server, without credentials and without anything behind its path.
+fn server(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let fits = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    fits.then_some(url)
 }
 
 /// Whether what is sent to an address can be read on the way: it is not encrypted and leaves this machine.

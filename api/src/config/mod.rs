@@ -14,6 +14,9 @@ use crate::{
     telemetry::LogFormat,
 };
 
+/// Name of the index on a search server, where nobody says another.
+pub const SEARCH_INDEX: &str = "atelier_loras";
+
 /// What every command is told that opens the house: where its things lie.
 #[derive(Args, Clone, Debug)]
 pub struct HouseSettings {
@@ -58,7 +61,7 @@ pub struct HouseSettings {
         long,
         env = "ATELIER_SEARCH_INDEX",
         value_name = "NAME",
-        default_value = "atelier_loras",
+        default_value = SEARCH_INDEX,
         value_parser = location::search_index
     )]
     pub search_index: String,

@@ -32,7 +32,7 @@ pub enum Rebuild {
     },
 }
 
-/// Wishes for the index to be built anew. Where that is under way already, it begins again.
+/// Wishes for the index to be built anew. Where that is under way already, it fulfils the wish: changes reach it too.
 ///
 /// # Errors
 /// What the database says.

@@ -3,7 +3,10 @@
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    device,
+    error::{Error, Result},
+};
 
 /// An estimate of memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +76,7 @@ pub(super) const KEPT_A_FEATURE: u64 = 40;
 /// Numbers that attention keeps for so many scores: the scores and what becomes of them, or none where the processor's own
 /// attention computes them again.
 pub(super) fn kept_scores<B: Backend>(device: &B::Device, scores: u64) -> u64 {
-    if B::name(device).contains("flex") { 0 } else { 3 * scores }
+    if device::is_processor::<B>(device) { 0 } else { 3 * scores }
 }
 
 #[cfg(test)]

@@ -124,7 +124,7 @@ impl<'a, B: AutodiffBackend, P: Trainable<B>> Trainer<'a, B, P> {
         let mut network = P::Network::from_inner(pipeline.network().clone()).no_grad();
         inject::attach(&mut network, pairs, 1.0, device)?;
         // A card computes a batch as one; the processor's element-wise work uses one thread.
-        let parts = if B::name(device).contains("flex") { PARTS } else { 1 };
+        let parts = if device::is_processor::<B>(device) { PARTS } else { 1 };
         let pools = (0..parts).map(|_| rayon::ThreadPoolBuilder::new().num_threads(1).build());
         let pools = pools.collect::<std::result::Result<_, _>>().map_err(|error| Error::Device(error.to_string()))?;
         Ok(Self { network, optimiser: AdamW::new(), waits: false, checkpointing: false, pipeline, spec, pools })

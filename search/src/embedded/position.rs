@@ -18,17 +18,9 @@ pub(super) struct Position {
     pub(super) id: Uuid,
 }
 
-const SORTS: [(LoraSort, &str); 5] = [
-    (LoraSort::Relevance, "relevance"),
-    (LoraSort::Trending, "trending"),
-    (LoraSort::Rating, "rating"),
-    (LoraSort::Downloads, "downloads"),
-    (LoraSort::Newest, "newest"),
-];
-
 impl Position {
     pub(super) fn write(&self) -> String {
-        let sort = SORTS.iter().find(|(sort, _)| *sort == self.sort).map_or("", |(_, name)| name);
+        let sort = self.sort.name();
         let strictness = Strictness::FALLING.iter().position(|s| *s == self.strictness).unwrap_or_default();
         format!("{sort}.{strictness}.{:016x}.{:016x}.{}", self.state, self.score.to_bits(), self.id.simple())
     }
@@ -39,9 +31,8 @@ impl Position {
 
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
-        let name = parts.next()?;
         let position = Self {
-            sort: SORTS.iter().find(|(_, sort)| *sort == name)?.0,
+            sort: LoraSort::named(parts.next()?)?,
             strictness: *Strictness::FALLING.get(parts.next()?.parse::<usize>().ok()?)?,
             state: u64::from_str_radix(parts.next()?, 16).ok()?,
             score: f64::from_bits(u64::from_str_radix(parts.next()?, 16).ok()?),

@@ -24,17 +24,9 @@ pub(super) struct Position {
     pub(super) key: Key,
 }
 
-const SORTS: [(LoraSort, &str); 5] = [
-    (LoraSort::Relevance, "relevance"),
-    (LoraSort::Trending, "trending"),
-    (LoraSort::Rating, "rating"),
-    (LoraSort::Downloads, "downloads"),
-    (LoraSort::Newest, "newest"),
-];
-
 impl Position {
     pub(super) fn write(&self) -> String {
-        let sort = SORTS.iter().find(|(sort, _)| *sort == self.sort).map_or("", |(_, name)| name);
+        let sort = self.sort.name();
         let Key { score, prominence, id } = self.key;
         let (wording, count) = (self.wording.write(), self.count);
         format!("{sort}.{wording}.{count}.{:016x}.{prominence}.{}", score.to_bits(), id.simple())
@@ -48,8 +40,7 @@ impl Position {
 
     fn parse(text: &str, reading: &Reading) -> Option<Self> {
         let mut parts = text.split('.');
-        let name = parts.next()?;
-        let sort = SORTS.iter().find(|(_, sort)| *sort == name)?.0;
+        let sort = LoraSort::named(parts.next()?)?;
         let wording = Wording::read(parts.next()?, reading)?;
         let count = parts.next()?.parse().ok()?;
         let score = f64::from_bits(u64::from_str_radix(parts.next()?, 16).ok()?);

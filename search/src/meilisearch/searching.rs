@@ -14,7 +14,7 @@ use super::{
     http::Http,
     position::{Key, Position},
     record::{self, Found},
-    wording::{Wording, ways},
+    wording::{Form, Wording, ways},
 };
 use crate::{
     Facets, Hit, Hits, LoraQuery, LoraSort, SearchError,
@@ -222,9 +222,9 @@ impl<'a> Searching<'a> {
         let mut finds = answers.results.iter().map(|answer| !answer.hits.is_empty());
         let mut forms = Vec::with_capacity(ways.len());
         for ways in &ways {
-            let mut chosen = super::wording::Form::Left;
+            let mut chosen = Form::Left;
             for (form, _) in ways {
-                if finds.next() == Some(true) && chosen == super::wording::Form::Left {
+                if finds.next() == Some(true) && chosen == Form::Left {
                     chosen = *form;
                 }
             }

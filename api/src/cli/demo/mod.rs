@@ -34,7 +34,8 @@ use clap::Parser;
 use super::{say, start_log};
 use crate::{
     config::{
-        DeviceSettings, HouseSettings, LogSettings, S3Settings, ServeSettings, WorkerSettings, location::SearchLocation,
+        DeviceSettings, HouseSettings, LogSettings, S3Settings, SEARCH_INDEX, ServeSettings, WorkerSettings,
+        location::SearchLocation,
     },
     server,
     service::Service,
@@ -135,7 +136,7 @@ fn settings(data: &Path, device: DeviceSettings) -> ServeSettings {
             },
             search: SearchLocation::Embedded,
             search_key: None,
-            search_index: "atelier_loras".to_owned(),
+            search_index: SEARCH_INDEX.to_owned(),
             lease_seconds: 30,
             log: log(),
         },
