@@ -39,5 +39,6 @@ pub use progress::{Control, EpochOutput, Progress, Quiet, Sink};
 pub use recipe::{Recipe, RecipeLora, RecipeStart};
 pub use render::{LoraUse, RenderRequest, Rendered, StartPicture};
 pub use scoring::{PictureScore, Scorer};
+pub use text::sentence::SentenceEncoder;
 pub use training::{MemoryEstimate, TrainingPicture, TrainingReport, TrainingSpec};
 pub use upscaling::{Upscaled, Upscaler, UpscalingMethod};

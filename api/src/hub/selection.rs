@@ -11,6 +11,10 @@ pub const MODEL_INDEX: &str = "model_index.json";
 /// How the weights of a part are called, in the order in which they are looked for.
 const WEIGHTS: &[&str] = &["diffusion_pytorch_model", "model"];
 
+/// The precisions that weights come in, as their names say it; the full one is taken where it is there. The reader of model
+/// folders looks for the same, in the same order.
+const PRECISIONS: &[&str] = &["", ".fp16", ".bf16"];
+
 /// How files end that hold weights, in whatever form.
 const WEIGHT_ENDINGS: &[&str] =
     &[".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".onnx", ".onnx_data", ".msgpack", ".h5", ".gguf"];
@@ -99,18 +103,18 @@ fn name(path: &str) -> &str {
 
 /// Indexes of shards are left out: one is taken with its weights.
 fn is_configuration(name: &str) -> bool {
-    CONFIGURATION_ENDINGS.iter().any(|ending| name.ends_with(ending)) && !name.ends_with(".index.json")
+    CONFIGURATION_ENDINGS.iter().any(|ending| name.ends_with(ending)) && !name.contains(".safetensors.index.")
 }
 
 /// The weights of a part, as the reader of model folders looks for them: shards with their index before a single file.
 /// A part without weights, such as a tokenizer, has none.
 fn weights<'a>(part: &str, files: &[&'a RemoteFile]) -> Result<Weights<'a>, String> {
     let find = |wanted: &str| files.iter().copied().find(|file| name(&file.path) == wanted);
-    for stem in WEIGHTS {
-        if let Some(index) = find(&format!("{stem}.safetensors.index.json")) {
-            return Ok(Weights { index: Some(index), files: shards(part, stem, files)? });
+    for (precision, stem) in PRECISIONS.iter().flat_map(|precision| WEIGHTS.iter().map(move |stem| (precision, stem))) {
+        if let Some(index) = find(&format!("{stem}.safetensors.index{precision}.json")) {
+            return Ok(Weights { index: Some(index), files: shards(part, (stem, precision), files)? });
         }
-        if let Some(single) = find(&format!("{stem}.safetensors")) {
+        if let Some(single) = find(&format!("{stem}{precision}.safetensors")) {
             return Ok(Weights { index: None, files: vec![single] });
         }
     }
@@ -124,17 +128,17 @@ fn weights<'a>(part: &str, files: &[&'a RemoteFile]) -> Result<Weights<'a>, Stri
         return Ok(Weights::default());
     }
     Err(format!(
-        "The part `{part}` has its weights as {} only. Full .safetensors files are read, not variants such as fp16 and \
-         no other formats. Choose another repository or `--revision`.",
+        "The part `{part}` has its weights as {} only. Files of the format .safetensors are read, whole or in fp16 or \
+         bf16. Choose another repository or `--revision`.",
         others.join(", ")
     ))
 }
 
 /// Every shard of some weights: their names say how many there are.
-fn shards<'a>(part: &str, stem: &str, files: &[&'a RemoteFile]) -> Result<Vec<&'a RemoteFile>, String> {
+fn shards<'a>(part: &str, called: (&str, &str), files: &[&'a RemoteFile]) -> Result<Vec<&'a RemoteFile>, String> {
     let mut found: Vec<(&RemoteFile, usize, usize)> = Vec::new();
     for file in files {
-        if let Some((number, count)) = shard(stem, name(&file.path)) {
+        if let Some((number, count)) = shard(called, name(&file.path)) {
             found.push((file, number, count));
         }
     }
@@ -151,9 +155,11 @@ fn shards<'a>(part: &str, stem: &str, files: &[&'a RemoteFile]) -> Result<Vec<&'
     Ok(found.into_iter().map(|(file, ..)| file).collect())
 }
 
-/// Reads `STEM-00001-of-00003.safetensors`.
-fn shard(stem: &str, name: &str) -> Option<(usize, usize)> {
-    let numbers = name.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(".safetensors")?;
+/// Reads `STEM-00001-of-00003.safetensors`, and of a precision `STEM.fp16-00001-of-00003.safetensors` or
+/// `STEM-00001-of-00003.fp16.safetensors`.
+fn shard((stem, precision): (&str, &str), name: &str) -> Option<(usize, usize)> {
+    let rest = name.strip_prefix(stem)?.strip_suffix(".safetensors")?;
+    let numbers = rest.strip_prefix(precision).or_else(|| rest.strip_suffix(precision))?.strip_prefix('-')?;
     let (number, count) = numbers.split_once("-of-")?;
     Some((number.parse().ok()?, count.parse().ok()?))
 }
@@ -235,10 +241,28 @@ mod tests {
     }
 
     #[test]
+    fn half_precision_is_taken_where_there_is_nothing_else() {
+        let single = "unet/diffusion_pytorch_model.fp16.safetensors";
+        let (_, weights) = chosen(&["tokenizer/vocab.json", "unet/config.json", single]).unwrap();
+        assert_eq!(weights, [single]);
+        let index = "unet/diffusion_pytorch_model.safetensors.index.fp16.json";
+        for shards in [
+            ["fp16-00001-of-00002", "fp16-00002-of-00002"]
+                .map(|end| format!("unet/diffusion_pytorch_model.{end}.safetensors")),
+            ["00001-of-00002", "00002-of-00002"]
+                .map(|end| format!("unet/diffusion_pytorch_model-{end}.fp16.safetensors")),
+        ] {
+            let (configuration, weights) =
+                chosen(&["tokenizer/vocab.json", "unet/config.json", index, &shards[0], &shards[1]]).unwrap();
+            assert_eq!(configuration, [index, "unet/config.json", "tokenizer/vocab.json"]);
+            assert_eq!(weights, shards);
+        }
+    }
+
+    #[test]
     fn weights_that_are_not_read_are_said() {
-        let only_half =
-            chosen(&["tokenizer/vocab.json", "unet/config.json", "unet/diffusion_pytorch_model.fp16.safetensors"]);
-        assert!(only_half.unwrap_err().contains("variants such as fp16"));
+        let only_fp8 = chosen(&["tokenizer/vocab.json", "unet/diffusion_pytorch_model.fp8.safetensors"]);
+        assert!(only_fp8.unwrap_err().contains("in fp16 or bf16"));
         assert!(chosen(&["tokenizer/vocab.json", "unet/pytorch_model.bin"]).unwrap_err().contains("pytorch_model.bin"));
         assert!(chosen(&["unet/model.safetensors"]).unwrap_err().contains("`tokenizer`"));
     }

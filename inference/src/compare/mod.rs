@@ -143,20 +143,46 @@ fn on(
     scorer: &Scorer,
     sink: &mut dyn Sink,
 ) -> Result<Compared> {
-    let facts = facts(folder)?;
-    let mut comparison = Comparison {
-        model: folder.display().to_string(),
-        mismatch: belongs(report, &facts).err().map(|error| error.to_string()),
+    if let Err(mismatch) = belongs(report, &facts(folder)?) {
+        let comparison = Comparison { mismatch: Some(mismatch.to_string()), ..begun(spec, report) };
+        let comparison = Comparison { model: folder.display().to_string(), ..comparison };
+        return Ok(Compared { comparison, sheet: None });
+    }
+    let model = Model::load(folder, &spec.device, spec.precision)?;
+    let mut compared = compare_on(&model, spec, report, scorer, sink)?;
+    compared.comparison.model = folder.display().to_string();
+    Ok(compared)
+}
+
+fn begun(spec: &ComparisonSpec, report: &LoraReport) -> Comparison {
+    Comparison {
+        model: String::new(),
+        mismatch: None,
         matched_share: report.matched_share,
         by_clip: spec.clip.is_some(),
         strengths: Vec::new(),
         safe_range: None,
-    };
+    }
+}
+
+/// Compares on a model that is loaded already, whose folder the comparison does not name. The models, the device and the
+/// precision of the specification do not count.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_on(
+    model: &Model,
+    spec: &ComparisonSpec,
+    report: &LoraReport,
+    scorer: &Scorer,
+    sink: &mut dyn Sink,
+) -> Result<Compared> {
+    let mut comparison = begun(spec, report);
+    comparison.mismatch = belongs(report, model.facts()).err().map(|error| error.to_string());
     if comparison.mismatch.is_some() {
         return Ok(Compared { comparison, sheet: None });
     }
-    let model = Model::load(folder, &spec.device, spec.precision)?;
-    let mut grid = Grid { spec, model: &model, sink, done: 0 };
+    let mut grid = Grid { spec, model, sink, done: 0 };
     let without = grid.draw(None)?;
     let mut rows = vec![row("without".to_owned(), &without)];
     let base = Unadapted::of(spec, scorer, &without)?;

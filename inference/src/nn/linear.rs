@@ -5,7 +5,10 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-use super::norm::in_precision_of;
+use super::{
+    norm::in_precision_of,
+    processor::{self, Input, Projection},
+};
 
 /// `y = x Wᵀ + b + Σ scale · (x Aᵀ) Bᵀ`.
 #[derive(Module, Debug)]
@@ -27,14 +30,6 @@ pub struct LowRank<B: Backend> {
     pub b: Param<Tensor<B, 2>>,
     /// strength · alpha / rank.
     pub scale: f64,
-}
-
-impl<B: Backend> LowRank<B> {
-    /// `[rows, in]` → `[rows, rank]`, scaled, in the pair's precision, which may be another than the layer's.
-    fn down(&self, input: Tensor<B, 2>) -> Tensor<B, 2> {
-        let a = self.a.val();
-        in_precision_of(input, &a).matmul(a.transpose()).mul_scalar(self.scale)
-    }
 }
 
 impl<B: Backend> Linear<B> {
@@ -89,19 +84,16 @@ impl<B: Backend> Linear<B> {
         let (inputs, outputs) = self.features();
         let rows = dims.iter().product::<usize>() / inputs;
         let flat = input.reshape([rows, inputs]);
-        let low: Vec<Tensor<B, 2>> = self.adapters.iter().map(|adapter| adapter.down(flat.clone())).collect();
+        let pair = self.pair(std::slice::from_ref(&flat));
         let mut start = 0;
         widths.map(|width| {
             let part = |matrix: Tensor<B, 2>| if width == outputs { matrix } else { matrix.narrow(0, start, width) };
-            let mut output = flat.clone().matmul(part(self.weight.val()).transpose());
-            if let Some(bias) = &self.bias {
-                output = output + bias.val().narrow(0, start, width).unsqueeze();
-            }
-            for (adapter, low) in self.adapters.iter().zip(&low) {
-                let high = low.clone().matmul(part(adapter.b.val()).transpose());
-                let high = in_precision_of(high, &output);
-                output = output + high;
-            }
+            let output = project(Projected {
+                pieces: vec![flat.clone()],
+                weight: part(self.weight.val()),
+                bias: self.bias.as_ref().map(|bias| bias.val().narrow(0, start, width)),
+                pair: pair.clone().map(|pair| Pair { b: part(pair.b), ..pair }),
+            });
             start += width;
             dims[D - 1] = width;
             output.reshape(dims)
@@ -114,33 +106,90 @@ impl<B: Backend> Linear<B> {
         let (inputs, outputs) = self.features();
         let mut dims = pieces.first().map(Tensor::dims).unwrap_or([0; D]);
         let rows = dims[..D - 1].iter().product::<usize>();
-        let mut start = 0;
-        let pieces: Vec<(usize, usize, Tensor<B, 2>)> = pieces
-            .into_iter()
-            .map(|piece| {
-                let width = piece.dims()[D - 1];
-                start += width;
-                (start - width, width, piece.reshape([rows, width]))
-            })
-            .collect();
-        debug_assert_eq!(start, inputs, "the pieces make up the input");
-        let times = |matrix: &Tensor<B, 2>| {
-            let products = pieces.iter().map(|(start, width, piece)| {
-                let piece = in_precision_of(piece.clone(), matrix);
-                piece.matmul(matrix.clone().narrow(1, *start, *width).transpose())
-            });
-            products.reduce(|sum, product| sum + product)
+        debug_assert_eq!(
+            pieces.iter().map(|piece| piece.dims()[D - 1]).sum::<usize>(),
+            inputs,
+            "the pieces are the input"
+        );
+        let flat = |piece: Tensor<B, D>| {
+            let width = piece.dims()[D - 1];
+            piece.reshape([rows, width])
         };
-        let mut output = times(&self.weight.val()).expect("invariant: there is a piece");
-        if let Some(bias) = &self.bias {
-            output = output + bias.val().unsqueeze();
-        }
-        for adapter in &self.adapters {
-            let low = times(&adapter.a.val()).expect("invariant: there is a piece").mul_scalar(adapter.scale);
-            let high = in_precision_of(low.matmul(adapter.b.val().transpose()), &output);
-            output = output + high;
-        }
+        let pieces: Vec<Tensor<B, 2>> = pieces.into_iter().map(flat).collect();
+        let pair = self.pair(&pieces);
+        let bias = self.bias.as_ref().map(Param::val);
+        let output = project(Projected { pieces, weight: self.weight.val(), bias, pair });
         dims[D - 1] = outputs;
         output.reshape(dims)
     }
+
+    /// What all adapters together add for an input that comes in pieces, as one pair of their ranks' sum.
+    fn pair(&self, pieces: &[Tensor<B, 2>]) -> Option<Pair<B>> {
+        let (a, b, scale) = match self.adapters.as_slice() {
+            [] => return None,
+            [LowRank { a, b, scale }] => (a.val(), b.val(), *scale),
+            several => (
+                Tensor::cat(several.iter().map(|one| one.a.val().mul_scalar(one.scale)).collect(), 0),
+                Tensor::cat(several.iter().map(|one| one.b.val()).collect(), 1),
+                1.0,
+            ),
+        };
+        let low = project(Projected { pieces: pieces.to_vec(), weight: a, bias: None, pair: None });
+        Some(Pair { low, b, scale })
+    }
+}
+
+/// What a low-rank pair adds to an output: `scale · low · Bᵀ`.
+#[derive(Clone)]
+struct Pair<B: Backend> {
+    /// `[rows, rank]`, in the pair's precision, which may be another than the layer's.
+    low: Tensor<B, 2>,
+    /// `[out, rank]`.
+    b: Tensor<B, 2>,
+    scale: f64,
+}
+
+/// What an output of a linear layer is computed from.
+struct Projected<B: Backend> {
+    /// `[rows, width]`, whose widths make up the weight's `in`.
+    pieces: Vec<Tensor<B, 2>>,
+    /// `[out, in]`.
+    weight: Tensor<B, 2>,
+    /// `[out]`.
+    bias: Option<Tensor<B, 1>>,
+    pair: Option<Pair<B>>,
+}
+
+/// `[rows, out]`, at once on the processor.
+fn project<B: Backend>(from: Projected<B>) -> Tensor<B, 2> {
+    let operation = Projection {
+        pieces: from.pieces.len(),
+        has_bias: from.bias.is_some(),
+        pair: from.pair.as_ref().map(|pair| pair.scale as f32),
+    };
+    let mut inputs: Vec<Input<B>> = from.pieces.iter().map(|piece| piece.clone().into()).collect();
+    inputs.push(from.weight.clone().into());
+    inputs.extend(from.bias.iter().map(|bias| bias.clone().into()));
+    inputs.extend(from.pair.iter().flat_map(|pair| [pair.low.clone().into(), pair.b.clone().into()]));
+    processor::run_of_many(&operation, inputs).unwrap_or_else(|| composed(from))
+}
+
+/// The same of burn's operations.
+fn composed<B: Backend>(from: Projected<B>) -> Tensor<B, 2> {
+    let mut start = 0;
+    let products = from.pieces.into_iter().map(|piece| {
+        let width = piece.dims()[1];
+        let piece = in_precision_of(piece, &from.weight);
+        start += width;
+        piece.matmul(from.weight.clone().narrow(1, start - width, width).transpose())
+    });
+    let mut output = products.reduce(|sum, product| sum + product).expect("invariant: there is a piece");
+    if let Some(bias) = from.bias {
+        output = output + bias.unsqueeze();
+    }
+    if let Some(Pair { low, b, scale }) = from.pair {
+        let high = low.mul_scalar(scale).matmul(b.transpose());
+        output = output.clone() + in_precision_of(high, &output);
+    }
+    output
 }

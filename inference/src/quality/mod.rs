@@ -3,6 +3,7 @@
 mod blurhash;
 mod contact_sheet;
 mod lint;
+mod look;
 mod perceptual_hash;
 mod sharpness;
 mod style;
@@ -10,6 +11,7 @@ mod style;
 pub use blurhash::blurhash;
 pub use contact_sheet::{Row, contact_sheet};
 pub use lint::{LintFinding, LintKind, PictureFacts, lint, lint_facts};
+pub use look::{LOOK_LENGTH, look};
 pub use perceptual_hash::{hamming_distance, perceptual_hash};
 pub use sharpness::{BLURRED_BELOW, sharpness};
 pub(crate) use style::lab;

@@ -6,4 +6,5 @@ mod config;
 pub mod decoder;
 pub mod mistral;
 pub mod qwen3;
+pub mod sentence;
 pub mod tokenizer;

@@ -27,19 +27,24 @@ struct ShardIndex {
     weight_map: std::collections::BTreeMap<String, String>,
 }
 
+/// How weights are called, and the precisions that they come in as their names say it. The full one is taken where it is
+/// there.
+const NAMES: [&str; 2] = ["diffusion_pytorch_model", "model"];
+const PRECISIONS: [&str; 3] = ["", ".fp16", ".bf16"];
+
 /// The weight files of a component: one, or the shards that its index names.
 ///
 /// # Errors
 /// When there are none, or a shard is missing.
 pub fn weight_files(component: &Path) -> Result<Vec<PathBuf>> {
-    for name in ["diffusion_pytorch_model", "model"] {
-        let index = component.join(format!("{name}.safetensors.index.json"));
+    for (precision, name) in PRECISIONS.iter().flat_map(|precision| NAMES.map(|name| (precision, name))) {
+        let index = component.join(format!("{name}.safetensors.index{precision}.json"));
         if index.exists() {
             let index: ShardIndex = read_json(&index)?;
             let shards: std::collections::BTreeSet<String> = index.weight_map.into_values().collect();
             return shards.into_iter().map(|shard| present(component.join(shard))).collect();
         }
-        let single = component.join(format!("{name}.safetensors"));
+        let single = component.join(format!("{name}{precision}.safetensors"));
         if single.exists() {
             return Ok(vec![single]);
         }

@@ -11,7 +11,7 @@ use std::{
 use burn::{
     module::ParamId,
     store::{ModuleSnapshot, TensorSnapshot},
-    tensor::{DType, Element, Shape, TensorData, backend::Backend},
+    tensor::{AllocationProperty, Bytes, DType, Element, Shape, TensorData, backend::Backend},
 };
 use half::{bf16, f16};
 use memmap2::Mmap;
@@ -123,7 +123,7 @@ fn read(
     precision: DType,
     snapshots: &mut Vec<TensorSnapshot>,
 ) -> Result<()> {
-    let map = Rc::new(map(file)?);
+    let map = bytes::Bytes::from_owner(map(file)?);
     let damaged =
         |error| Error::Weights(format!("`{}` is no intact safetensors file: {error}. Fetch it again.", file.display()));
     let tensors = SafeTensors::deserialize(&map).map_err(damaged)?;
@@ -140,16 +140,9 @@ fn read(
         let start = view.data().as_ptr() as usize - base;
         let range = start..start + view.data().len();
         let shape = view.shape().to_vec();
-        let source = Rc::clone(&map);
+        let source = map.slice(range);
         let data_shape = shape.clone();
-        let data = move || {
-            let bytes = &source[range.clone()];
-            let as_it_is = dtype == Dtype::BF16 && precision == DType::BF16;
-            Ok(match as_it_is {
-                true => TensorData::from_bytes_vec(bytes.to_vec(), data_shape.clone(), precision),
-                false => TensorData::new(floats(bytes, dtype), data_shape.clone()).convert_dtype(precision),
-            })
-        };
+        let data = move || Ok(data_of(&source, dtype, data_shape.clone(), precision));
         let path = name.split('.').map(str::to_owned).collect();
         let snapshot = TensorSnapshot::from_closure(
             Rc::new(data),
@@ -162,6 +155,21 @@ fn read(
         snapshots.push(snapshot);
     }
     Ok(())
+}
+
+/// The numbers of a tensor. Those that are stored in the precision that is wanted stay where they are in the mapped file:
+/// nothing is read before it is used, and nothing is in memory twice.
+fn data_of(stored: &bytes::Bytes, dtype: Dtype, shape: Vec<usize>, precision: DType) -> TensorData {
+    let same = match dtype {
+        Dtype::F32 => precision == DType::F32,
+        Dtype::F16 => precision == DType::F16,
+        _ => precision == DType::BF16,
+    };
+    if same && cfg!(target_endian = "little") && stored.as_ptr().addr().is_multiple_of(precision.size()) {
+        let mapped = Bytes::from_shared(stored.clone(), AllocationProperty::File);
+        return TensorData::from_bytes(mapped, shape, precision);
+    }
+    TensorData::new(floats(stored, dtype), shape).convert_dtype(precision)
 }
 
 /// Maps a file into memory.

@@ -17,6 +17,16 @@ impl<'a> Matrix<'a> {
         Self { values, rows, columns, strides: (stride, 1) }
     }
 
+    /// Its rows.
+    pub fn rows(self) -> usize {
+        self.rows
+    }
+
+    /// Its columns.
+    pub fn columns(self) -> usize {
+        self.columns
+    }
+
     /// Rows for columns.
     pub fn transposed(self) -> Self {
         Self { rows: self.columns, columns: self.rows, strides: (self.strides.1, self.strides.0), ..self }

@@ -12,6 +12,7 @@ mod group_norm;
 mod lanes;
 mod layer_norm;
 mod matrix;
+mod projection;
 mod rms_norm;
 mod rotation;
 mod tracked;
@@ -22,6 +23,7 @@ pub use self::{
     convolution::Convolution,
     group_norm::GroupNormalisation,
     layer_norm::{GatedSum, ScaledLayerNorm},
+    projection::Projection,
     rms_norm::RmsNormalisation,
     rotation::{Pairs, Turn},
 };
@@ -137,6 +139,27 @@ pub fn run<B: Backend, O: Operation<N>, const D: usize, const N: usize>(
         }
     };
     Some(Tensor::from_primitive(TensorPrimitive::Float(output)))
+}
+
+/// As [`run`], of as many inputs as come, 2 to 6; `None` for another number as well.
+pub fn run_of_many<B: Backend, O, const D: usize>(operation: &O, inputs: Vec<Input<B>>) -> Option<Tensor<B, D>>
+where
+    O: Operation<2> + Operation<3> + Operation<4> + Operation<5> + Operation<6>,
+{
+    fn of<B: Backend, O: Operation<N>, const D: usize, const N: usize>(
+        operation: &O,
+        inputs: Vec<Input<B>>,
+    ) -> Option<Tensor<B, D>> {
+        run(operation, <[Input<B>; N]>::try_from(inputs).ok()?)
+    }
+    match inputs.len() {
+        2 => of::<B, O, D, 2>(operation, inputs),
+        3 => of::<B, O, D, 3>(operation, inputs),
+        4 => of::<B, O, D, 4>(operation, inputs),
+        5 => of::<B, O, D, 5>(operation, inputs),
+        6 => of::<B, O, D, 6>(operation, inputs),
+        _ => None,
+    }
 }
 
 /// The value, if it is of the other type, too: generic code finds out here what its backend is.

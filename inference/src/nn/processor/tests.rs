@@ -255,3 +255,60 @@ fn convolutions_agree() {
         );
     }
 }
+
+#[test]
+fn projections_agree() {
+    // Pieces of the input, outputs, rank of the pair (0 is none), and whether there is a bias.
+    let cases: [(usize, &[usize], usize, usize, bool); 6] = [
+        (1, &[3], 5, 0, false),
+        (7, &[16], 24, 0, true),
+        (9, &[12], 8, 2, false),
+        (5, &[8, 3], 6, 0, true),
+        (300, &[96, 160], 130, 4, true),
+        (2, &[4, 5], 3, 1, false),
+    ];
+    for (rows, widths, outputs, rank, biased) in cases {
+        let what = format!("projection of {rows} × {widths:?} to {outputs}, rank {rank}, bias {biased}");
+        let inputs: usize = widths.iter().sum();
+        let shapes: [&[usize]; 5] =
+            [&[rows, inputs], &[outputs, inputs], &[outputs], &[rank.max(1), inputs], &[outputs, rank.max(1)]];
+        // What a case does not use has a gradient of zeros through this sum.
+        let unused = |leaves: &[Tensor<B, 1>; 5]| {
+            leaves.iter().map(|leaf| leaf.clone().sum()).reduce(|a, b| a + b).expect("five").mul_scalar(1e-3)
+        };
+        let matrix = |leaf: &Tensor<B, 1>, shape: &[usize]| leaf.clone().reshape([shape[0], shape[1]]);
+        let pieces = |input: Tensor<B, 2>| {
+            let mut start = 0;
+            widths
+                .iter()
+                .map(|width| {
+                    start += width;
+                    input.clone().narrow(1, start - width, *width)
+                })
+                .collect::<Vec<_>>()
+        };
+        let ours = |leaves: &[Tensor<B, 1>; 5]| {
+            let operation = Projection { pieces: widths.len(), has_bias: biased, pair: (rank > 0).then_some(0.7) };
+            let [x, w, a, b] = [0, 1, 3, 4].map(|index| matrix(&leaves[index], shapes[index]));
+            let low = x.clone().matmul(a.transpose());
+            let mut all: Vec<Input<B>> = pieces(x).into_iter().map(Input::from).collect();
+            all.push(w.into());
+            all.extend(biased.then(|| leaves[2].clone().into()));
+            all.extend((rank > 0).then(|| [low.into(), b.into()]).into_iter().flatten());
+            let result: Tensor<B, 2> = run_of_many(&operation, all).expect("it computes here");
+            result + unused(leaves).unsqueeze()
+        };
+        let composed = |leaves: &[Tensor<B, 1>; 5]| {
+            let [x, w, a, b] = [0, 1, 3, 4].map(|index| matrix(&leaves[index], shapes[index]));
+            let mut result = x.clone().matmul(w.transpose());
+            if biased {
+                result = result + leaves[2].clone().unsqueeze();
+            }
+            if rank > 0 {
+                result = result + x.matmul(a.transpose()).matmul(b.transpose()).mul_scalar(0.7);
+            }
+            result + unused(leaves).unsqueeze()
+        };
+        agree(&what, shapes.map(numbers), shapes, ours, composed);
+    }
+}
