@@ -270,6 +270,9 @@ fn document(lora: CatalogLora) -> Result<LoraDocument, String> {
         rating_count: lora.rating_count,
         downloads: lora.downloads,
         published_at_millis: created.unix_timestamp() * 1000,
+        safe_strengths: None,
+        looks: Vec::new(),
+        meaning: None,
     })
 }
 

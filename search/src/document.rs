@@ -42,6 +42,14 @@ pub struct LoraDocument {
     pub downloads: u64,
     /// When it was published, in milliseconds since 1970 UTC.
     pub published_at_millis: i64,
+    /// The lowest and the highest strength that were measured to be safe; none where nothing was measured, or none is.
+    pub safe_strengths: Option<(f64, f64)>,
+    /// How its previews look, a vector each, all of one describer and one length.
+    #[serde(skip)]
+    pub looks: Vec<Vec<f32>>,
+    /// What its words mean, as a sentence encoder says; none without one.
+    #[serde(skip)]
+    pub meaning: Option<Vec<f32>>,
 }
 
 impl LoraDocument {

@@ -31,6 +31,10 @@ impl LoraIndex for ElsewhereIndex {
         elsewhere()
     }
 
+    async fn related(&self, _: Uuid, _: &Viewer, _: usize) -> Result<Vec<Uuid>, SearchError> {
+        elsewhere()
+    }
+
     async fn count(&self) -> Result<u64, SearchError> {
         elsewhere()
     }

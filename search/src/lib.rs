@@ -22,7 +22,8 @@ pub use embedded::EmbeddedIndex;
 pub use error::SearchError;
 pub use meilisearch::MeilisearchIndex;
 pub use query::{
-    Facets, Highlight, HighlightField, Hit, Hits, LoraFilter, LoraQuery, LoraSort, Suggestion, SuggestionKind, Viewer,
+    Facets, Highlight, HighlightField, Hit, Hits, LoraFilter, LoraQuery, LoraSort, MOST_ALIKE, Suggestion,
+    SuggestionKind, Viewer,
 };
 
 /// An index of LoRAs. Every engine passes [`conformance`].
@@ -53,6 +54,13 @@ pub trait LoraIndex: Send + Sync {
     /// # Errors
     /// [`SearchError::Unavailable`] if the engine fails.
     async fn suggest(&self, prefix: &str, viewer: &Viewer, most: usize) -> Result<Vec<Suggestion>, SearchError>;
+
+    /// LoRAs that are like another one, in its tags and in how its previews look: the most alike first, without the LoRA
+    /// itself, of what the viewer may see. Of a LoRA that the viewer may not see nothing is found.
+    ///
+    /// # Errors
+    /// [`SearchError::Unavailable`] if the engine fails.
+    async fn related(&self, id: Uuid, viewer: &Viewer, most: usize) -> Result<Vec<Uuid>, SearchError>;
 
     /// How many LoRAs the index holds.
     ///

@@ -5,11 +5,27 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// LoRAs in a list of those that look like a picture, at most.
+pub const MOST_ALIKE: usize = 200;
+
+/// How alike the directions of two vectors of one length are, -1 to 1; 0 where one has none.
+pub(crate) fn cosine(one: &[f32], other: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let lengths = dot(one, one).sqrt() * dot(other, other).sqrt();
+    if lengths > 0.0 { (dot(one, other) / lengths).clamp(-1.0, 1.0) } else { 0.0 }
+}
+
 /// What somebody looks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoraQuery {
     /// Words; those in double quotes belong together. Without any, everything that passes the filter.
     pub text: Option<String>,
+    /// What the words mean, by the encoder that made [`LoraDocument::meaning`](crate::LoraDocument::meaning): what means the
+    /// same is found beside what has the words. It counts in lists by relevance.
+    pub meaning: Option<Vec<f32>>,
+    /// How a picture looks, by the describer that made [`LoraDocument::looks`](crate::LoraDocument::looks). The LoRAs come
+    /// first whose previews look most like it, [`MOST_ALIKE`] of them at most; neither words nor the sort count then.
+    pub look: Option<Vec<f32>>,
     /// What a LoRA must be like.
     pub filter: LoraFilter,
     /// Who looks.
@@ -41,6 +57,8 @@ pub struct LoraFilter {
     pub rating_at_least: Option<f64>,
     /// It was published after this time, in milliseconds since 1970 UTC.
     pub published_after_millis: Option<i64>,
+    /// This strength is among its [safe](crate::LoraDocument::safe_strengths) ones.
+    pub safe_at: Option<f64>,
 }
 
 /// Who looks, and therefore what is found.

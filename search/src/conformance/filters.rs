@@ -16,7 +16,12 @@ fn catalogue() -> Vec<LoraDocument> {
         LoraDocument { tags: tags(&["ink wash", "moody"]), rating_score: 4.5, ..lora(1, "Fox one") },
         LoraDocument { tags: tags(&["Ink Wash"]), license: "cc0-1.0".to_owned(), ..lora(2, "Fox two") },
         LoraDocument { base_models: vec![id(701), id(702)], creator_id: id(901), ..lora(3, "Fox three") },
-        LoraDocument { published_at_millis: 1_800_000_000_000, team_id: id(801), ..lora(4, "Fox four") },
+        LoraDocument {
+            published_at_millis: 1_800_000_000_000,
+            team_id: id(801),
+            safe_strengths: Some((0.5, 1.25)),
+            ..lora(4, "Fox four")
+        },
         LoraDocument { public: false, team_id: id(801), tags: tags(&["secret"]), ..lora(5, "Fox five") },
         LoraDocument { public: false, team_id: id(802), ..lora(6, "Foxglove six") },
     ]
@@ -49,6 +54,14 @@ async fn filters(index: &dyn LoraIndex) {
     assert_eq!(passing(index, LoraFilter { rating_at_least: Some(f64::NAN), ..none() }).await, Vec::<u128>::new());
     let published_after_millis = Some(1_700_000_000_000);
     assert_eq!(passing(index, LoraFilter { published_after_millis, ..none() }).await, [4]);
+    for (strength, passes) in [(0.4, false), (0.5, true), (1.0, true), (1.25, true), (1.26, false), (f64::NAN, false)] {
+        let expected: &[u128] = if passes { &[4] } else { &[] };
+        assert_eq!(
+            passing(index, LoraFilter { safe_at: Some(strength), ..none() }).await,
+            expected,
+            "safe at {strength}"
+        );
+    }
     let filter = LoraFilter { tags: tags(&["ink wash"]), rating_at_least: Some(4.0), ..none() };
     assert_eq!(passing(index, filter).await, [1], "all at once");
 }

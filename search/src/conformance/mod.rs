@@ -12,6 +12,7 @@ mod changes;
 mod filters;
 mod input;
 mod order;
+mod vectors;
 mod words;
 
 /// How soon a change is found, usually: another program on the machine may hold one up.
@@ -27,6 +28,7 @@ pub async fn run(index: &dyn LoraIndex) {
     order::run(index).await;
     changes::run(index).await;
     input::run(index).await;
+    vectors::run(index).await;
 }
 
 /// An id that says its number.
@@ -55,6 +57,9 @@ pub(crate) fn lora(number: u128, name: &str) -> LoraDocument {
         rating_count: 1,
         downloads: 10,
         published_at_millis: 1_700_000_000_000,
+        safe_strengths: None,
+        looks: Vec::new(),
+        meaning: None,
     }
 }
 

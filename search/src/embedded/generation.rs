@@ -13,6 +13,7 @@ use super::{
     search::Engine,
     states::States,
     storage::Storage,
+    vectors::Vectors,
     writer::{Change, Writer},
 };
 use crate::{SearchError, words::synonyms::Synonyms};
@@ -34,10 +35,12 @@ impl Generation {
         fields: Fields,
         synonyms: Arc<Synonyms>,
         states: Arc<States>,
+        vectors: Vectors,
     ) -> Result<Self, SearchError> {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed)?;
-        let writer = Writer::start(index, tantivy::IndexReader::clone(&reader), fields.clone())?;
-        Ok(Self { number, engine: Arc::new(Engine { reader, fields, synonyms, states }), writer })
+        let vectors = Arc::new(vectors);
+        let writer = Writer::start(index, tantivy::IndexReader::clone(&reader), fields.clone(), Arc::clone(&vectors))?;
+        Ok(Self { number, engine: Arc::new(Engine { reader, fields, synonyms, states, vectors }), writer })
     }
 }
 

@@ -272,5 +272,15 @@ pub(super) fn restrictions(fields: &Fields, filter: &LoraFilter, viewer: &Viewer
         let term = Term::from_field_i64(fields.published, time);
         queries.push(Box::new(RangeQuery::new(Bound::Excluded(term), Bound::Unbounded)));
     }
+    if let Some(strength) = filter.safe_at.filter(|strength| strength.is_nan()) {
+        tracing::debug!(strength, "no strength is not a number");
+        queries.push(Box::new(EmptyQuery));
+    }
+    if let Some(strength) = filter.safe_at {
+        let term = |field| Term::from_field_f64(field, strength);
+        let (from, to) = (Bound::Included(term(fields.safe_high)), Bound::Included(term(fields.safe_low)));
+        queries.push(Box::new(RangeQuery::new(Bound::Unbounded, to)));
+        queries.push(Box::new(RangeQuery::new(from, Bound::Unbounded)));
+    }
     queries.into_iter().map(|query| Box::new(ConstScoreQuery::new(query, 0.0)) as Box<dyn Query>).collect()
 }

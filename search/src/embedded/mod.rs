@@ -14,16 +14,20 @@ use uuid::Uuid;
 
 use crate::{Hits, LoraDocument, LoraIndex, LoraQuery, SearchError, Suggestion, Viewer, words::synonyms::Synonyms};
 
+mod alike;
 mod completion;
 mod generation;
+mod hybrid;
 mod matching;
 mod position;
 mod ranking;
+mod related;
 mod schema;
 mod search;
 mod states;
 mod storage;
 mod suggestion;
+mod vectors;
 mod writer;
 
 use generation::{Generation, Generations, retire};
@@ -31,6 +35,7 @@ use schema::Fields;
 use search::Engine;
 use states::States;
 use storage::Storage;
+use vectors::Vectors;
 use writer::Change;
 
 /// An index on disk.
@@ -56,7 +61,8 @@ impl EmbeddedIndex {
         let (number, index) = storage.open(&fields)?;
         let synonyms = Arc::new(Synonyms::open(storage.synonyms())?);
         let states = Arc::new(States::default());
-        let current = Generation::start(number, index, fields, synonyms.clone(), states.clone())?;
+        let vectors = Vectors::open(&storage.vectors(number))?;
+        let current = Generation::start(number, index, fields, synonyms.clone(), states.clone(), vectors)?;
         let incomplete = AtomicBool::new(storage.is_incomplete()?);
         Ok(Self { generations: Generations::new(Arc::new(current)), storage, synonyms, states, incomplete })
     }
@@ -110,6 +116,11 @@ impl LoraIndex for EmbeddedIndex {
         self.beside(move |engine| suggestion::suggest(engine, &prefix, &viewer, most)).await
     }
 
+    async fn related(&self, id: Uuid, viewer: &Viewer, most: usize) -> Result<Vec<Uuid>, SearchError> {
+        let viewer = viewer.clone();
+        self.beside(move |engine| engine.related(id, &viewer, most)).await
+    }
+
     async fn count(&self) -> Result<u64, SearchError> {
         self.beside(|engine| {
             let term = engine.fields.audience_terms(&Viewer::Everything).remove(0);
@@ -134,7 +145,8 @@ impl LoraIndex for EmbeddedIndex {
         let next = blocking(move || {
             let fields = Fields::new();
             let (number, index) = storage.create(&fields)?;
-            Generation::start(number, index, fields, synonyms, states)
+            let vectors = Vectors::open(&storage.vectors(number))?;
+            Generation::start(number, index, fields, synonyms, states, vectors)
         });
         let unfinished = self.generations.begin(Arc::new(next.await?));
         self.retire(unfinished);

@@ -13,6 +13,8 @@ pub(super) struct Position {
     pub(super) strictness: Strictness,
     /// Which state of the index a list by relevance was made from; what words count for changes with every change.
     pub(super) state: u64,
+    /// Whether it is behind what was found by meaning and words together, among what was found by words alone.
+    pub(super) is_behind_both: bool,
     /// What it was sorted by.
     pub(super) score: f64,
     pub(super) id: Uuid,
@@ -22,6 +24,7 @@ impl Position {
     pub(super) fn write(&self) -> String {
         let sort = self.sort.name();
         let strictness = Strictness::FALLING.iter().position(|s| *s == self.strictness).unwrap_or_default();
+        let strictness = strictness + if self.is_behind_both { Strictness::FALLING.len() } else { 0 };
         format!("{sort}.{strictness}.{:016x}.{:016x}.{}", self.state, self.score.to_bits(), self.id.simple())
     }
 
@@ -31,9 +34,14 @@ impl Position {
 
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
+        let sort = LoraSort::named(parts.next()?)?;
+        let strictness: usize = parts.next()?.parse().ok()?;
+        let is_behind_both = strictness >= Strictness::FALLING.len();
+        let strictness = strictness - if is_behind_both { Strictness::FALLING.len() } else { 0 };
         let position = Self {
-            sort: LoraSort::named(parts.next()?)?,
-            strictness: *Strictness::FALLING.get(parts.next()?.parse::<usize>().ok()?)?,
+            sort,
+            strictness: *Strictness::FALLING.get(strictness)?,
+            is_behind_both,
             state: u64::from_str_radix(parts.next()?, 16).ok()?,
             score: f64::from_bits(u64::from_str_radix(parts.next()?, 16).ok()?),
             id: Uuid::try_parse(parts.next()?).ok()?,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Number of the layout below; an index with another one is built anew.
-pub(super) const FORMAT: &str = "1";
+pub(super) const FORMAT: &str = "2";
 
 /// Names of the fields that are read column by column.
 pub(super) mod column {
@@ -66,6 +66,8 @@ pub(super) struct Fields {
     pub(super) license: Field,
     pub(super) base_model: Field,
     pub(super) rating: Field,
+    pub(super) safe_low: Field,
+    pub(super) safe_high: Field,
     downloads: Field,
     pub(super) published: Field,
     trending: Field,
@@ -108,6 +110,8 @@ impl Fields {
             license: builder.add_text_field(column::LICENSE, STRING | FAST),
             base_model: builder.add_text_field(column::BASE_MODEL, STRING | FAST),
             rating: builder.add_f64_field(column::RATING, FAST | INDEXED),
+            safe_low: builder.add_f64_field("safe_low", FAST | INDEXED),
+            safe_high: builder.add_f64_field("safe_high", FAST | INDEXED),
             downloads: builder.add_u64_field(column::DOWNLOADS, value()),
             published: builder.add_i64_field(column::PUBLISHED, FAST | INDEXED),
             trending: builder.add_f64_field(column::TRENDING, value()),
@@ -139,6 +143,10 @@ impl Fields {
             document.add_text(self.base_model, base_model.to_string());
         }
         document.add_f64(self.rating, lora.rating_score);
+        if let Some((low, high)) = lora.safe_strengths {
+            document.add_f64(self.safe_low, low);
+            document.add_f64(self.safe_high, high);
+        }
         document.add_u64(self.downloads, lora.downloads);
         document.add_i64(self.published, lora.published_at_millis);
         document.add_f64(self.trending, lora.trending());

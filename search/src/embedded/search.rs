@@ -17,6 +17,7 @@ use super::{
     ranking::{Key, Ranked, Ranking},
     schema::Fields,
     states::{self, States},
+    vectors::Vectors,
 };
 use crate::{
     Facets, Hit, Hits, LoraDocument, LoraQuery, LoraSort, SearchError,
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// Hits on a page at most.
-const MOST_HITS: usize = 1000;
+pub(super) const MOST_HITS: usize = 1000;
 
 /// What searches.
 pub(super) struct Engine {
@@ -36,13 +37,14 @@ pub(super) struct Engine {
     pub(super) fields: Fields,
     pub(super) synonyms: Arc<Synonyms>,
     pub(super) states: Arc<States>,
+    pub(super) vectors: Arc<Vectors>,
 }
 
 /// What was found and where.
 pub(super) struct Found {
-    searcher: Searcher,
-    ranked: Ranked,
-    strictness: Strictness,
+    pub(super) searcher: Searcher,
+    pub(super) ranked: Ranked,
+    pub(super) strictness: Strictness,
     pub(super) marks: Marks,
 }
 
@@ -54,7 +56,13 @@ impl Engine {
             LoraSort::Relevance if reading.parts.is_empty() => LoraSort::Trending,
             sort => sort,
         };
+        if let Some(look) = &query.look {
+            return self.alike(query, look);
+        }
         let after = query.after.as_deref().map(|text| Position::read(text, sort)).transpose()?;
+        if let (Some(meaning), LoraSort::Relevance) = (&query.meaning, sort) {
+            return self.by_words_and_meaning(query, &reading, meaning, after);
+        }
         let first = query.first.min(MOST_HITS);
         let ranking = Ranking {
             sort,
@@ -80,7 +88,8 @@ impl Engine {
             }
             let lora = (!reading.parts.is_empty()).then(|| self.lora(&found.searcher, *address)).transpose()?;
             let highlights = lora.map(|lora| highlight::highlights(&lora, &found.marks)).unwrap_or_default();
-            let position = Position { sort, strictness: found.strictness, state, score: key.score, id };
+            let position =
+                Position { sort, strictness: found.strictness, is_behind_both: false, state, score: key.score, id };
             hits.push(Hit { id, score: key.score, position: position.write(), highlights });
         }
         let facets = query.facets.then(|| Facets::counted(&found.ranked.counts));
@@ -117,7 +126,7 @@ impl Engine {
         Ok(Found { searcher, ranked, strictness, marks: matching.marks })
     }
 
-    fn is_visible(&self, current: &Searcher, query: &LoraQuery, id: Uuid) -> Result<bool, SearchError> {
+    pub(super) fn is_visible(&self, current: &Searcher, query: &LoraQuery, id: Uuid) -> Result<bool, SearchError> {
         let term = TermQuery::new(self.fields.id_term(id), IndexRecordOption::Basic);
         let mut clauses: Vec<(Occur, Box<dyn tantivy::query::Query>)> = vec![(Occur::Must, Box::new(term))];
         let restrictions = matching::restrictions(&self.fields, &query.filter, &query.viewer);
@@ -125,7 +134,7 @@ impl Engine {
         Ok(current.search(&BooleanQuery::new(clauses), &Count).map_err(failed)? > 0)
     }
 
-    fn lora(&self, searcher: &Searcher, address: DocAddress) -> Result<LoraDocument, SearchError> {
+    pub(super) fn lora(&self, searcher: &Searcher, address: DocAddress) -> Result<LoraDocument, SearchError> {
         let document: TantivyDocument = searcher.doc(address).map_err(failed)?;
         let source = document.get_first(self.fields.source).and_then(|value| value.as_bytes());
         let damaged = || SearchError::Unavailable("a document of the search index cannot be read".to_owned());

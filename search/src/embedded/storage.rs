@@ -74,6 +74,11 @@ impl Storage {
         self.folder.join(format!("index-{number}"))
     }
 
+    /// Where the vectors of an index are.
+    pub(super) fn vectors(&self, number: u64) -> PathBuf {
+        self.index(number).join("vectors")
+    }
+
     /// Numbers of the indexes that there are, whole or not.
     fn numbers(&self) -> io::Result<Vec<u64>> {
         let mut numbers = Vec::new();

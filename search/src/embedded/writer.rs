@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::mpsc::{self, Receiver, Sender},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
     thread::JoinHandle,
 };
 
@@ -10,7 +13,10 @@ use tantivy::{Index, IndexReader, IndexWriter, Searcher, TantivyDocument, schema
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::schema::{Fields, column};
+use super::{
+    schema::{Fields, column},
+    vectors::{VectorChange, Vectors},
+};
 use crate::{LoraDocument, SearchError};
 
 /// Bytes of documents that are held in memory before they go to disk.
@@ -47,7 +53,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(index: Index, reader: IndexReader, fields: Fields) -> Result<Self, SearchError> {
+    pub(super) fn start(
+        index: Index,
+        reader: IndexReader,
+        fields: Fields,
+        vectors: Arc<Vectors>,
+    ) -> Result<Self, SearchError> {
         let writer = index.writer_with_num_threads(1, MEMORY).map_err(|error| match error {
             tantivy::TantivyError::LockFailure(..) => {
                 SearchError::Unavailable("another process uses this search index; end it first".to_owned())
@@ -55,7 +66,8 @@ impl Writer {
             other => failed(&other),
         })?;
         let (changes, arriving) = mpsc::channel();
-        let mut work = Work { index, reader, fields, writer: Some(writer), pending: HashMap::new(), cleared: false };
+        let (writer, pending) = (Some(writer), HashMap::new());
+        let mut work = Work { index, reader, fields, vectors, writer, pending, cleared: false };
         let thread = std::thread::Builder::new().name("search-index".to_owned()).spawn(move || work.run(&arriving))?;
         Ok(Self { changes: Some(changes), thread: Some(thread) })
     }
@@ -84,6 +96,7 @@ struct Work {
     index: Index,
     reader: IndexReader,
     fields: Fields,
+    vectors: Arc<Vectors>,
     /// None after a failure from which it could not be brought back.
     writer: Option<IndexWriter>,
     /// Sequences that are not committed yet.
@@ -130,30 +143,40 @@ impl Work {
         }
         let committed = self.reader.searcher();
         let mut changed = false;
+        let mut vectors = Vec::new();
         for change in changes {
             match change {
                 Change::Upsert(documents) => {
-                    for lora in documents {
+                    for mut lora in documents {
                         let (id, sequence) = (lora.id, lora.sequence);
-                        changed |= self.put(&committed, id, sequence, self.fields.document(lora)?)?;
+                        let (looks, meaning) = (std::mem::take(&mut lora.looks), lora.meaning.take());
+                        if self.put(&committed, id, sequence, self.fields.document(lora)?)? {
+                            vectors.push(VectorChange::Of { id, looks, meaning });
+                            changed = true;
+                        }
                     }
                 }
                 Change::Remove(removals) => {
                     for (id, sequence) in removals {
                         let document = self.fields.tombstone(id, sequence);
-                        changed |= self.put(&committed, id, sequence, document)?;
+                        if self.put(&committed, id, sequence, document)? {
+                            vectors.push(VectorChange::Of { id, looks: Vec::new(), meaning: None });
+                            changed = true;
+                        }
                     }
                 }
                 Change::Clear => {
                     self.writer()?.delete_all_documents().map_err(|error| failed(&error))?;
                     self.pending.clear();
                     self.cleared = true;
+                    vectors.push(VectorChange::Clear);
                     changed = true;
                 }
                 Change::Nothing => changed = true,
             }
         }
         if changed {
+            self.vectors.change(&vectors)?;
             self.writer()?.commit().map_err(|error| failed(&error))?;
             self.reader.reload().map_err(|error| failed(&error))?;
         }

@@ -21,8 +21,8 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::{failed, http::Http, record::Record};
-use crate::SearchError;
+use super::{failed, http::Http, record::Record, vectors::Lengths};
+use crate::{LoraDocument, SearchError};
 
 /// How long a change may take until somebody who waits for it is told that search does not work.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -42,6 +42,7 @@ pub(super) struct Changes {
     index: Index<Http>,
     /// For LoRAs with changes that are waiting: the highest sequence among them, and how many there are.
     waiting: Mutex<HashMap<Uuid, (u64, usize)>>,
+    lengths: Mutex<Lengths>,
 }
 
 #[derive(Deserialize)]
@@ -51,8 +52,30 @@ struct Known {
 }
 
 impl Changes {
-    pub(super) fn new(index: Index<Http>) -> Self {
-        Self { index, waiting: Mutex::default() }
+    pub(super) fn new(index: Index<Http>, lengths: Lengths) -> Self {
+        Self { index, waiting: Mutex::default(), lengths: Mutex::new(lengths) }
+    }
+
+    /// How long the vectors in the index are.
+    pub(super) async fn lengths(&self) -> Lengths {
+        *self.lengths.lock().await
+    }
+
+    /// Notes how long the vectors are of the index that took this one's place.
+    pub(super) async fn take_lengths(&self, lengths: Lengths) {
+        *self.lengths.lock().await = lengths;
+    }
+
+    /// As [`Self::lengths`], after the server was told of spaces that these documents are the first of.
+    pub(super) async fn lengths_with(&self, documents: &[LoraDocument]) -> Result<Lengths, SearchError> {
+        let mut lengths = self.lengths.lock().await;
+        let with = lengths.with(documents);
+        if with != *lengths {
+            let task = self.index.set_embedders(&with.embedders()).await.map_err(failed)?;
+            wait(&self.index.client, task).await?;
+            *lengths = with;
+        }
+        Ok(with)
     }
 
     /// Makes changes, and returns when searches find them.

@@ -26,6 +26,10 @@ pub(super) fn filter(filter: &LoraFilter, viewer: &Viewer) -> String {
         least => format!("rating >= {}", millionths(least)),
     }));
     conditions.extend(filter.published_after_millis.map(|time| format!("published > {time}")));
+    conditions.extend(filter.safe_at.map(|strength| match strength {
+        strength if strength.is_nan() => NOTHING.to_owned(),
+        strength => format!("safe_low <= {0} AND safe_high >= {0}", millionths(strength)),
+    }));
     conditions.join(" AND ")
 }
 

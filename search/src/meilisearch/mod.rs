@@ -34,14 +34,17 @@ mod filter;
 mod http;
 mod position;
 mod record;
+mod related;
 mod searching;
 mod settings;
+mod vectors;
 mod wording;
 
 use changes::{Change, Changes};
 use http::Http;
 use record::{Found, Record};
 use searching::Searching;
+use vectors::Lengths;
 
 /// Name of the document that says how the index is.
 const STATE: &str = "state";
@@ -95,7 +98,7 @@ impl MeilisearchIndex {
         let url = settings.url.trim_end_matches('/');
         let client = Client::new_with_client(url, None::<String>, Http::new(http, settings.key.as_deref()));
         let name = settings.name.clone();
-        let current = Changes::new(client.index(&name));
+        let current = Changes::new(client.index(&name), Lengths::told(&client.index(&name)).await?);
         let (told, next) = (RwLock::new(meanings.clone()), RwLock::new(None));
         let index = Self { client, name, synonyms, told, current, next, incomplete: AtomicBool::new(true) };
         let told = settings::settings(&meanings);
@@ -157,15 +160,6 @@ impl MeilisearchIndex {
         Ok(())
     }
 
-    async fn make(&self, changes: impl Fn() -> Vec<Change>) -> Result<(), SearchError> {
-        let next = self.next.read().await;
-        self.current.make(changes()).await?;
-        match next.as_ref() {
-            Some(next) => next.make(changes()).await,
-            None => Ok(()),
-        }
-    }
-
     /// Tells the server of synonyms that were edited.
     async fn tell_synonyms(&self) -> Result<(), SearchError> {
         let meanings = self.synonyms.meanings();
@@ -189,24 +183,33 @@ impl LoraIndex for MeilisearchIndex {
         if documents.is_empty() {
             return Ok(());
         }
-        let change =
-            |lora: &LoraDocument| Change { id: lora.id, sequence: lora.sequence, record: Record::of(lora.clone()) };
-        self.make(|| documents.iter().map(change).collect()).await
+        let next = self.next.read().await;
+        if let Some(next) = next.as_ref() {
+            put(next, documents.clone()).await?;
+        }
+        put(&self.current, documents).await
     }
 
     async fn remove(&self, removals: Vec<(Uuid, u64)>) -> Result<(), SearchError> {
         if removals.is_empty() {
             return Ok(());
         }
-        let change = |&(id, sequence): &(Uuid, u64)| Change { id, sequence, record: Record::removal(id, sequence) };
-        self.make(|| removals.iter().map(change).collect()).await
+        let changes = || {
+            let change = |&(id, sequence): &(Uuid, u64)| Change { id, sequence, record: Record::removal(id, sequence) };
+            removals.iter().map(change).collect()
+        };
+        let next = self.next.read().await;
+        if let Some(next) = next.as_ref() {
+            next.make(changes()).await?;
+        }
+        self.current.make(changes()).await
     }
 
     async fn search(&self, query: &LoraQuery) -> Result<Hits, SearchError> {
         self.tell_synonyms().await?;
         let reading = Reading::new(query.text.as_deref().unwrap_or_default());
         let index = self.client.index(&self.name);
-        Searching::new(&index, query, &reading).hits().await
+        Searching::new(&index, query, &reading, self.current.lengths().await).hits().await
     }
 
     async fn suggest(&self, prefix: &str, viewer: &Viewer, most: usize) -> Result<Vec<Suggestion>, SearchError> {
@@ -217,8 +220,13 @@ impl LoraIndex for MeilisearchIndex {
         }
         let query = LoraQuery { viewer: viewer.clone(), facets: true, ..LoraQuery::default() };
         let index = self.client.index(&self.name);
-        let (loras, tags) = Searching::new(&index, &query, &reading).best(most).await?;
+        let searching = Searching::new(&index, &query, &reading, Lengths::default());
+        let (loras, tags) = searching.best(most).await?;
         Ok(suggestion::suggestions(&reading, &tags, loras.into_iter().map(Found::named).collect(), most))
+    }
+
+    async fn related(&self, id: Uuid, viewer: &Viewer, most: usize) -> Result<Vec<Uuid>, SearchError> {
+        related::related(&self.client.index(&self.name), self.current.lengths().await, (id, viewer), most).await
     }
 
     async fn count(&self) -> Result<u64, SearchError> {
@@ -242,7 +250,7 @@ impl LoraIndex for MeilisearchIndex {
         let mut next = self.next.write().await;
         let told = settings::settings(&self.synonyms.meanings());
         changes::create(&self.client, &self.next_name(), &told).await?;
-        *next = Some(Changes::new(self.client.index(self.next_name())));
+        *next = Some(Changes::new(self.client.index(self.next_name()), Lengths::default()));
         Ok(())
     }
 
@@ -251,7 +259,9 @@ impl LoraIndex for MeilisearchIndex {
         let mut next = self.next.write().await;
         if next.is_some() {
             changes::swap(&self.client, &self.name, &self.next_name()).await?;
-            *next = None;
+            if let Some(next) = next.take() {
+                self.current.take_lengths(next.lengths().await).await;
+            }
             changes::delete(&self.client, &self.next_name()).await?;
         }
         self.set_complete(true).await
@@ -261,6 +271,14 @@ impl LoraIndex for MeilisearchIndex {
         self.set_complete(!self.needs_rebuild()).await?;
         self.count().await.map(|_| ())
     }
+}
+
+/// Puts documents into an index.
+async fn put(index: &Changes, documents: Vec<LoraDocument>) -> Result<(), SearchError> {
+    let lengths = index.lengths_with(&documents).await?;
+    let change =
+        |lora: LoraDocument| Change { id: lora.id, sequence: lora.sequence, record: Record::of(lora, lengths) };
+    index.make(documents.into_iter().map(change).collect()).await
 }
 
 fn failed(error: Error) -> SearchError {

@@ -4,6 +4,10 @@ use meilisearch_sdk::search::MatchRange;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::{
+    vectors::{Lengths, Space},
+    wording::plain as plain_word,
+};
 use crate::{
     HighlightField, LoraDocument, Viewer,
     words::{
@@ -29,6 +33,8 @@ pub(super) struct Record {
     audience: Vec<String>,
     #[serde(flatten)]
     lora: Option<Content>,
+    #[serde(rename = "_vectors")]
+    vectors: RecordVectors,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,7 +46,7 @@ struct Content {
     prompts: Vec<String>,
     creator_name: String,
     creator_handle: String,
-    /// Its words without accents, and their stems.
+    /// Its words without accents, and their stems; see [`plain_word`].
     plain: Vec<String>,
     creator_id: Uuid,
     team: Uuid,
@@ -52,19 +58,36 @@ struct Content {
     published: i64,
     trending: i64,
     prominence: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safe_low: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safe_high: Option<i64>,
+}
+
+/// The vectors of a LoRA, by the names of their spaces. Where it has none, it says so: the engine asks.
+#[derive(Debug, Default, Serialize)]
+struct RecordVectors {
+    looks: Option<Vec<Vec<f32>>>,
+    meanings: Option<Vec<Vec<f32>>>,
 }
 
 impl Record {
-    pub(super) fn of(lora: LoraDocument) -> Self {
+    /// `lengths` says how long the vectors of each space are; others are left out.
+    pub(super) fn of(mut lora: LoraDocument, lengths: Lengths) -> Self {
+        let vectors = RecordVectors {
+            looks: lengths.fitting(Space::Looks, std::mem::take(&mut lora.looks)),
+            meanings: lengths.fitting(Space::Meanings, lora.meaning.take().into_iter().collect()),
+        };
         let rating = if lora.rating_score.is_finite() { lora.rating_score } else { 0.0 };
         let lora = LoraDocument { rating_score: rating, ..lora };
         let audience = lora.public.then(|| "public".to_owned()).into_iter().chain([team_audience(lora.team_id)]);
         let (audience, sequence, id) = (audience.collect(), lora.sequence, lora.id.to_string());
-        Self { id, sequence, live: true, audience, lora: Some(Content::of(lora)) }
+        Self { id, sequence, live: true, audience, lora: Some(Content::of(lora)), vectors }
     }
 
     pub(super) fn removal(id: Uuid, sequence: u64) -> Self {
-        Self { id: id.to_string(), sequence, live: false, audience: Vec::new(), lora: None }
+        let vectors = RecordVectors::default();
+        Self { id: id.to_string(), sequence, live: false, audience: Vec::new(), lora: None, vectors }
     }
 }
 
@@ -75,6 +98,8 @@ impl Content {
             rating: millionths(lora.rating_score),
             trending: millionths(lora.trending()),
             prominence: millionths(lora.prominence()),
+            safe_low: lora.safe_strengths.map(|(low, _)| millionths(low)),
+            safe_high: lora.safe_strengths.map(|(_, high)| millionths(high)),
             tag_values: lora.tags.iter().map(|tag| encoded(&words::whole_value(tag))).collect(),
             license: encoded(&words::whole_value(&lora.license)),
             name: lora.name,
@@ -102,7 +127,8 @@ fn plain(lora: &LoraDocument) -> Vec<String> {
         let words: Vec<String> = analysis::words(text, left).into_iter().map(|word| word.text).collect();
         left -= words.len();
         let stems: Vec<String> = words.iter().map(|word| analysis::stem(word)).collect();
-        let (words, stems) = (words.join(" "), stems.join(" "));
+        let written = |words: &[String]| words.iter().map(|word| plain_word(word)).collect::<Vec<_>>().join(" ");
+        let (words, stems) = (written(&words), written(&stems));
         if stems != words {
             plain.push(stems);
         }
@@ -121,7 +147,7 @@ pub(super) struct Found {
     pub(super) name: String,
     description: String,
     trigger_words: Vec<String>,
-    tags: Vec<String>,
+    pub(super) tags: Vec<String>,
     prompts: Vec<String>,
     creator_name: String,
     creator_handle: String,

@@ -14,10 +14,11 @@ use super::{
     http::Http,
     position::{Key, Position},
     record::{self, Found},
+    vectors::{Lengths, Space, nearest, one_of},
     wording::{Form, Wording, ways},
 };
 use crate::{
-    Facets, Hit, Hits, LoraQuery, LoraSort, SearchError,
+    Facets, Hit, Hits, LoraQuery, LoraSort, MOST_ALIKE, SearchError,
     words::{highlight::highlights_where, reading::Reading},
 };
 
@@ -26,6 +27,10 @@ const MOST_HITS: usize = 1000;
 /// How many hits before the last one of an earlier page are looked through for it first: as many as may have been
 /// taken away from before it in the meantime.
 const SLACK: usize = 20;
+/// What lies further from the words than this is not meant: a cosine of 0.3, brought into 0 to 1.
+const LEAST_SCORE: f64 = 0.65;
+/// How much the meaning counts beside the words.
+const SEMANTIC_SHARE: f32 = 0.5;
 /// What is counted.
 const FACETS: &[&str] = &["tag_values", "license", "base_models"];
 /// Steps of relevance that a score tells apart.
@@ -43,6 +48,7 @@ pub(super) struct Searching<'a> {
     reading: &'a Reading,
     filter: String,
     sort: LoraSort,
+    lengths: Lengths,
 }
 
 /// A piece of the list that the engine makes.
@@ -64,16 +70,19 @@ struct Page {
 }
 
 impl<'a> Searching<'a> {
-    pub(super) fn new(index: &'a Index<Http>, query: &'a LoraQuery, reading: &'a Reading) -> Self {
+    pub(super) fn new(index: &'a Index<Http>, query: &'a LoraQuery, reading: &'a Reading, lengths: Lengths) -> Self {
         let sort = match query.sort {
             LoraSort::Relevance if reading.parts.is_empty() => LoraSort::Trending,
             sort => sort,
         };
-        Self { index, query, reading, filter: filter(&query.filter, &query.viewer), sort }
+        Self { index, query, reading, filter: filter(&query.filter, &query.viewer), sort, lengths }
     }
 
     /// Finds a page.
     pub(super) async fn hits(&self) -> Result<Hits, SearchError> {
+        if let Some(look) = &self.query.look {
+            return self.alike(look).await;
+        }
         let after =
             self.query.after.as_deref().map(|text| Position::read(text, self.sort, self.reading)).transpose()?;
         let first = self.query.first.min(MOST_HITS);
@@ -89,6 +98,39 @@ impl<'a> Searching<'a> {
             total: page.total as u64,
             facets: self.query.facets.then(|| Facets::counted(&page.counts)),
         })
+    }
+
+    /// The LoRAs whose previews look most like a picture.
+    async fn alike(&self, look: &[f32]) -> Result<Hits, SearchError> {
+        let (sort, wording) = (LoraSort::Relevance, Wording::typed(self.reading));
+        let after = self.query.after.as_deref().map(|text| Position::read(text, sort, self.reading)).transpose()?;
+        let near = nearest(self.index, self.lengths, (Space::Looks, look), &self.filter, MOST_ALIKE).await?;
+        let ids: Vec<Uuid> = near.iter().map(|(found, _)| found.id).collect();
+        let keys = near.iter().map(|(found, cosine)| Key { score: *cosine, prominence: 0, id: found.id });
+        let mut behind = keys.filter(|key| after.as_ref().is_none_or(|after| *key < after.key));
+        let page: Vec<Key> = behind.by_ref().take(self.query.first.min(MOST_ALIKE)).collect();
+        let has_next = behind.next().is_some();
+        let hits = page.into_iter().map(|key| {
+            let position = Position { sort, wording: wording.clone(), count: 0, key };
+            Hit { id: key.id, score: key.score, position: position.write(), highlights: Vec::new() }
+        });
+        let hits = hits.collect();
+        let facets = if self.query.facets { Some(self.facets_of(&ids).await?) } else { None };
+        Ok(Hits { hits, has_next, total: ids.len() as u64, facets })
+    }
+
+    async fn facets_of(&self, ids: &[Uuid]) -> Result<Facets, SearchError> {
+        let condition = format!("{} AND {}", self.filter, one_of(ids));
+        let mut query = SearchQuery::new(self.index);
+        query.with_filter(&condition).with_limit(1).with_facets(Selectors::Some(FACETS));
+        let answer = query.execute::<Found>().await.map_err(failed)?;
+        Ok(Facets::counted(&counts(&answer)))
+    }
+
+    /// The vector of what the words mean, in lists that it counts in.
+    fn meaning(&self) -> Option<&[f32]> {
+        let fits = |meaning: &&Vec<f32>| Some(meaning.len()) == self.lengths.of(Space::Meanings);
+        self.query.meaning.as_ref().filter(|_| self.sort == LoraSort::Relevance).filter(fits).map(Vec::as_slice)
     }
 
     /// The best of what is found, as it was written, with how often each tag occurs.
@@ -194,6 +236,9 @@ impl<'a> Searching<'a> {
             .with_attributes_to_retrieve(Selectors::Some(Found::ALL))
             .with_show_ranking_score(true)
             .with_show_matches_position(!text.is_empty());
+        if let Some(meaning) = self.meaning() {
+            query.with_vector(meaning).with_hybrid(Space::Meanings.name(), SEMANTIC_SHARE);
+        }
         if !piece.sorts.is_empty() {
             query.with_sort(piece.sorts);
         }
@@ -202,6 +247,9 @@ impl<'a> Searching<'a> {
         }
         let mut answer = query.execute::<Found>().await.map_err(failed)?;
         answer.hits.truncate(piece.limit);
+        if self.meaning().is_some() {
+            leave_out_what_is_not_meant(&mut answer, piece.offset);
+        }
         Ok(answer)
     }
 
@@ -269,6 +317,16 @@ impl<'a> Searching<'a> {
         });
         let position = Position { sort: self.sort, wording: wording.clone(), count, key };
         Hit { id: found.id, score, position: position.write(), highlights }
+    }
+}
+
+/// By meaning the engine finds everything, however far away. The list ends with what is near.
+fn leave_out_what_is_not_meant(answer: &mut Answer, offset: usize) {
+    let came = answer.hits.len();
+    let has_words = |hit: &SearchResult<Found>| hit.matches_position.as_ref().is_some_and(|places| !places.is_empty());
+    answer.hits.retain(|hit| has_words(hit) || hit.ranking_score.is_some_and(|score| score >= LEAST_SCORE));
+    if answer.hits.len() < came {
+        answer.estimated_total_hits = Some(offset + answer.hits.len());
     }
 }
 

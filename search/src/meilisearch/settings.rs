@@ -9,7 +9,7 @@ use meilisearch_sdk::settings::{
 use crate::{Facets, words::synonyms::Meanings};
 
 /// Number of the layout below and of the records; an index with another one is built anew.
-pub(super) const LAYOUT: u32 = 1;
+pub(super) const LAYOUT: u32 = 2;
 
 /// Hits that can be paged through.
 const MOST_HITS: usize = 10_000_000;
@@ -32,6 +32,8 @@ pub(super) fn settings(meanings: &Meanings) -> Settings {
         "downloads",
         "published",
         "trending",
+        "safe_low",
+        "safe_high",
         "id",
     ];
     let rules = ["sort", "words", "typo", "proximity", "attribute", "exactness", "prominence:desc", "id:desc"];

@@ -10,14 +10,14 @@ use crate::words::{
 pub(super) enum Form {
     /// As it was typed.
     Typed,
-    /// By its stem: the engine knows no grammar.
-    Stem,
+    /// As it stands in the record without grammar: words by their stems, scripts without spaces character by character.
+    Plain,
     /// Not at all: nothing has it.
     Left,
 }
 
 impl Form {
-    const ALL: [Self; 3] = [Self::Typed, Self::Stem, Self::Left];
+    const ALL: [Self; 3] = [Self::Typed, Self::Plain, Self::Left];
 }
 
 /// How what was typed is asked for.
@@ -69,22 +69,40 @@ impl Wording {
 
 /// The ways to ask for a part alone, with the text that does it.
 pub(super) fn ways(part: &Part) -> Vec<(Form, String)> {
-    let stem = match part {
+    let has_plain = match part {
         Part::Word { text, .. } => analysis::stem(text) != *text,
-        Part::Phrase(_) => false,
+        Part::Phrase(words) => is_without_spaces(words),
     };
-    let forms = if stem { &Form::ALL[..2] } else { &Form::ALL[..1] };
+    let forms = if has_plain { &Form::ALL[..2] } else { &Form::ALL[..1] };
     forms.iter().map(|form| (*form, written(part, *form))).collect()
+}
+
+/// A word of a record without grammar. A character of a script without spaces stands there by its number: what the engine
+/// makes of the character itself depends on the language that it takes a text for.
+pub(super) fn plain(word: &str) -> String {
+    if word.starts_with(analysis::stands_alone) {
+        return word.chars().map(|character| format!("u{:x}", u32::from(character))).collect();
+    }
+    word.to_owned()
+}
+
+/// Whether each is a character of a script that puts no spaces between words.
+fn is_without_spaces(words: &[String]) -> bool {
+    words.iter().all(|word| word.starts_with(analysis::stands_alone))
 }
 
 fn written(part: &Part, form: Form) -> String {
     match part {
-        Part::Word { text, .. } if form == Form::Stem => format!("{} ", analysis::stem(text)),
+        Part::Word { text, .. } if form == Form::Plain => format!("{} ", analysis::stem(text)),
         Part::Word { text, unfinished: true } => text.clone(),
         Part::Word { text, unfinished: false } => format!("{text} "),
-        // Characters of a script without spaces are parted by the engine itself.
-        Part::Phrase(words) if words.iter().all(|word| word.starts_with(analysis::stands_alone)) => {
+        // The engine parts such a script itself, if it has been built with a dictionary for it.
+        Part::Phrase(words) if form == Form::Typed && is_without_spaces(words) => {
             format!("\"{}\" ", words.concat())
+        }
+        Part::Phrase(words) if form == Form::Plain => {
+            let words: Vec<String> = words.iter().map(|word| plain(word)).collect();
+            format!("\"{}\" ", words.join(" "))
         }
         Part::Phrase(words) => format!("\"{}\" ", words.join(" ")),
     }

@@ -1,0 +1,121 @@
+//! LoRAs that are like another one.
+
+use std::collections::HashMap;
+
+use tantivy::{
+    Searcher, Term,
+    query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery, TermSetQuery},
+    schema::IndexRecordOption,
+};
+use uuid::Uuid;
+
+use super::{
+    alike::{Passing, ids_of},
+    failed, matching,
+    ranking::{Key, Ranking},
+    search::Engine,
+    vectors::Space,
+};
+use crate::{LoraFilter, LoraSort, SearchError, Viewer, words::whole_value};
+
+/// LoRAs that are looked at more closely, of those with the same tags and of those that look alike.
+const LOOKED_AT: usize = 200;
+
+/// What looking exactly alike counts, where having all the tags counts 1.
+const LOOKS_COUNT: f64 = 1.0;
+
+/// Previews of nothing in common still have some likeness; what is below this counts nothing.
+const UNLIKE: f64 = 0.5;
+
+impl Engine {
+    pub(super) fn related(&self, id: Uuid, viewer: &Viewer, most: usize) -> Result<Vec<Uuid>, SearchError> {
+        let searcher = self.reader.searcher();
+        let everything = LoraFilter::default();
+        let passing = Passing { filter: &everything, viewer };
+        let source = self.those(&searcher, passing, Some(&[id]), false)?;
+        let Some((_, address)) = source.top.first() else { return Ok(Vec::new()) };
+        let tags = self.tags(&searcher, &self.lora(&searcher, *address)?.tags)?;
+        let mut scores: HashMap<Uuid, f64> = HashMap::new();
+        self.add_tagged(&searcher, passing, &tags, None, &mut scores)?;
+        for look in self.vectors.of(Space::Looks, id)? {
+            let near = self.nearest(&searcher, passing, Space::Looks, &look, LOOKED_AT)?;
+            let unknown: Vec<Uuid> =
+                near.iter().map(|key| Uuid::from_u128(key.id)).filter(|id| !scores.contains_key(id)).collect();
+            self.add_tagged(&searcher, passing, &tags, Some(&unknown), &mut scores)?;
+        }
+        self.add_likeness(id, &mut scores)?;
+        scores.remove(&id);
+        let mut found: Vec<Key> = scores.into_iter().map(|(id, score)| Key { score, id: id.as_u128() }).collect();
+        found.retain(|key| key.score > 0.0);
+        found.sort_by(|a, b| b.cmp(a));
+        Ok(found.into_iter().take(most).map(|key| Uuid::from_u128(key.id)).collect())
+    }
+
+    /// Tags with what each counts: the rarer, the more, and 1 together.
+    fn tags(&self, searcher: &Searcher, tags: &[String]) -> Result<Vec<(Term, f32)>, SearchError> {
+        let loras = searcher.num_docs() as f32;
+        let mut weighed = Vec::with_capacity(tags.len());
+        for tag in tags {
+            let term = Term::from_field_text(self.fields.tag, &whole_value(tag));
+            let with = searcher.doc_freq(&term).map_err(failed)? as f32;
+            weighed.push((term, (1.0 + loras / with.max(1.0)).ln()));
+        }
+        let sum: f32 = weighed.iter().map(|(_, weight)| weight).sum();
+        weighed.iter_mut().for_each(|(_, weight)| *weight /= sum);
+        Ok(weighed)
+    }
+
+    /// Adds the share of the tags that LoRAs have: of those named, or of those with the largest shares.
+    fn add_tagged(
+        &self,
+        searcher: &Searcher,
+        passing: Passing<'_>,
+        tags: &[(Term, f32)],
+        of: Option<&[Uuid]>,
+        scores: &mut HashMap<Uuid, f64>,
+    ) -> Result<(), SearchError> {
+        if let Some(ids) = of {
+            let seen = ids_of(&self.those(searcher, passing, Some(ids), false)?);
+            scores.extend(seen.into_iter().map(|id| (id, 0.0)));
+        }
+        let shared: Vec<(Occur, Box<dyn Query>)> = tags
+            .iter()
+            .map(|(term, weight)| {
+                let has = TermQuery::new(term.clone(), IndexRecordOption::Basic);
+                let one = tantivy::query::ConstScoreQuery::new(Box::new(has), 1.0);
+                (Occur::Should, Box::new(BoostQuery::new(Box::new(one), *weight)) as Box<dyn Query>)
+            })
+            .collect();
+        let mut clauses: Vec<(Occur, Box<dyn Query>)> = vec![(Occur::Must, Box::new(BooleanQuery::new(shared)))];
+        if let Some(ids) = of {
+            let terms = ids.iter().map(|id| self.fields.id_term(*id));
+            let those = tantivy::query::ConstScoreQuery::new(Box::new(TermSetQuery::new(terms)), 0.0);
+            clauses.push((Occur::Must, Box::new(those)));
+        }
+        let restrictions = matching::restrictions(&self.fields, passing.filter, passing.viewer);
+        clauses.extend(restrictions.into_iter().map(|query| (Occur::Must, query)));
+        let ranking = Ranking { sort: LoraSort::Relevance, most: LOOKED_AT, after: None, facets: false };
+        let found = searcher.search(&BooleanQuery::new(clauses), &ranking).map_err(failed)?;
+        for (key, _) in found.top {
+            scores.insert(Uuid::from_u128(key.id), key.score);
+        }
+        Ok(())
+    }
+
+    /// Adds how alike the previews are, of the pair that is most alike.
+    fn add_likeness(&self, id: Uuid, scores: &mut HashMap<Uuid, f64>) -> Result<(), SearchError> {
+        let others: Vec<Uuid> = scores.keys().copied().collect();
+        let mut nearest: HashMap<Uuid, f32> = HashMap::new();
+        for look in self.vectors.of(Space::Looks, id)? {
+            for (other, cosine) in self.vectors.likeness(Space::Looks, &look, &others)? {
+                let known = nearest.entry(other).or_insert(cosine);
+                *known = known.max(cosine);
+            }
+        }
+        for (other, cosine) in nearest {
+            let likeness = ((f64::from(cosine) - UNLIKE) / (1.0 - UNLIKE)).max(0.0);
+            *scores.entry(other).or_default() += LOOKS_COUNT * likeness;
+        }
+        Ok(())
+    }
+}
