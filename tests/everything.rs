@@ -182,6 +182,8 @@ async fn what_workers_write(house: &House, all: &mut Everything) {
         steps: 4,
         guidance: 1.0,
         base_model_id: all.uuid(Noun::BaseModel),
+        look: None,
+        describer: None,
         position: 0,
         created_at: now,
     };

@@ -19,6 +19,7 @@ mod job;
 mod limits;
 mod lora;
 mod main_job;
+mod marketplace;
 mod models;
 mod schema;
 mod social;

@@ -72,6 +72,7 @@ async fn a_lora_is_trained_published_found_and_used(engine: Engine) {
     assert_eq!(page["lora"]["ratingCount"], 1);
     assert_eq!(page["comments"]["edges"][0]["node"]["body"], "Lovely.");
     check_pictures(&house, &follower, &version).await;
+    check_reproduction(&house, &follower, &version).await;
     house.close().await;
 }
 
@@ -189,6 +190,47 @@ async fn check_pictures(house: &House, person: &Person, version: &Value) {
         rows.push(Picture::decode(&bytes).unwrap());
     }
     assert_ne!(rows[0], rows[1], "the LoRA changes the picture");
+}
+
+/// Generates one picture and gives it.
+async fn one_picture(house: &House, person: &Person, operation: &str, input: Value) -> (Value, Picture) {
+    let fields = "generation { id job { id } }";
+    let generation = house.done(person, operation, input, fields).await["generation"].clone();
+    let seen = events(house, person, &generation["job"]["id"]).await;
+    assert_eq!(kinds(&seen).last(), Some(&"JobSucceeded"), "{seen:?}");
+    let query = "query ($id: ID!) { generation(id: $id) { assets { id url } } }";
+    let made = house.data_of(Some(&person.token), query, json!({ "id": generation["id"] })).await;
+    let assets = made["generation"]["assets"].as_array().unwrap().clone();
+    let bytes = house.fetch(assets.last().unwrap()["url"].as_str().unwrap()).await;
+    (assets.last().unwrap()["id"].clone(), Picture::decode(&bytes).unwrap())
+}
+
+/// The largest difference of two pictures of one size, of 255.
+fn difference(one: &Picture, other: &Picture) -> u8 {
+    one.rgb.iter().zip(&other.rgb).map(|(one, other)| one.abs_diff(*other)).max().unwrap()
+}
+
+/// A picture of several, and one of the gallery, become the same picture again; so does one with a merged LoRA, nearly.
+async fn check_reproduction(house: &House, person: &Person, version: &Value) {
+    let wish = |count: u32, merge: bool| {
+        json!({
+            "prompt": "feltpaper, a house beside a tree", "loras": [{ "versionId": version, "strength": 0.8 }], "seed": 41,
+            "steps": 3, "count": count, "guidance": 3.0, "mergeLoras": merge,
+        })
+    };
+    let (asset, original) = one_picture(house, person, "generatePictures", wish(3, false)).await;
+    let (_, again) = one_picture(house, person, "reproduceAsset", json!({ "id": asset })).await;
+    // Sums of more rows at a time may be rounded otherwise.
+    assert!(difference(&again, &original) <= 1, "{} apart", difference(&again, &original));
+    let (_, apart) = one_picture(house, person, "generatePictures", wish(1, false)).await;
+    let (_, merged) = one_picture(house, person, "generatePictures", wish(1, true)).await;
+    assert!(difference(&apart, &merged) <= 2 && difference(&apart, &original) > 20);
+    let query = "query ($id: ID!) { node(id: $id) { ... on LoraVersion { previews { id url } } } }";
+    let version = house.data_of(Some(&person.token), query, json!({ "id": version })).await;
+    let preview = &version["node"]["previews"][1];
+    let shown = Picture::decode(&house.fetch(preview["url"].as_str().unwrap()).await).unwrap();
+    let (_, again) = one_picture(house, person, "reproduceAsset", json!({ "id": preview["id"] })).await;
+    assert!(again == shown, "{} apart", difference(&again, &shown));
 }
 
 async fn a_training_is_cancelled_and_tried_again(engine: Engine) {

@@ -95,6 +95,8 @@ fn mutations(all: &Everything) -> Vec<(&'static str, Value)> {
         ("rateLora", json!({ "loraId": lora, "stars": 1 })),
         ("removeMember", id(Noun::Membership)),
         ("removePicture", id(Noun::DatasetPicture)),
+        ("reproduceAsset", id(Noun::Asset)),
+        ("reproduceAsset", id(Noun::Preview)),
         ("retryJob", id(Noun::Job)),
         ("revokeInvitation", id(Noun::Invitation)),
         ("setCaptions", json!({ "datasetId": dataset, "captions": captions })),

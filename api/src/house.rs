@@ -94,7 +94,7 @@ pub async fn open(settings: &HouseSettings, public_url: String, search: SearchUs
         blobs: Blobs::open(&blob_settings(settings))?,
         search: index,
         events,
-        inspector: Arc::new(ModelInspector),
+        inspector: Arc::new(inspector(settings, search).await?),
         // Hashing a password takes 19 MiB and most of a core: more at once would starve the rest.
         password_slots: Semaphore::new(2),
         settings: Settings {
@@ -106,6 +106,7 @@ pub async fn open(settings: &HouseSettings, public_url: String, search: SearchUs
             initial_credits: INITIAL_CREDITS,
             credits_per_picture: CREDITS_PER_PICTURE,
             credits_per_epoch: CREDITS_PER_EPOCH,
+            measures_compatibility: settings.measure_compatibility,
             largest_picture: LARGEST_PICTURE,
             largest_lora: LARGEST_LORA,
         },
@@ -122,6 +123,17 @@ pub async fn provide_starter(ctx: &Context) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || starter::unpack(&folder)).await??;
     base_model::register(ctx, STARTER, "Atelier starter", STARTER, "Apache-2.0").await?;
     Ok(())
+}
+
+/// What looks into files. A process that searches knows what words mean, if it has an encoder for that.
+async fn inspector(settings: &HouseSettings, search: SearchUse) -> anyhow::Result<ModelInspector> {
+    match &settings.sentence_encoder {
+        Some(folder) if search == SearchUse::Keep => {
+            let folder = folder.clone();
+            tokio::task::spawn_blocking(move || ModelInspector::with_sentence_encoder(&folder)).await?
+        }
+        _ => Ok(ModelInspector::default()),
+    }
 }
 
 /// How mail leaves.

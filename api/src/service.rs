@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// What a worker takes unless it is told otherwise.
-pub const EVERY_JOB: [JobKind; 3] = [JobKind::Train, JobKind::Preview, JobKind::Generate];
+pub const EVERY_JOB: [JobKind; 4] = [JobKind::Train, JobKind::Preview, JobKind::Generate, JobKind::Compare];
 
 /// The service while it runs.
 pub struct Service {

@@ -84,6 +84,8 @@ pub struct Settings {
     pub credits_per_picture: i64,
     /// Credits that an epoch costs.
     pub credits_per_epoch: i64,
+    /// Whether published versions are measured on the base models that could take them.
+    pub measures_compatibility: bool,
     /// The largest picture that may be sent, in bytes.
     pub largest_picture: i64,
     /// The largest LoRA that may be sent, in bytes.

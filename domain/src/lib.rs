@@ -27,6 +27,7 @@ pub mod policy;
 pub mod ports;
 pub mod preview;
 pub mod random;
+pub mod seed;
 pub mod social;
 pub mod team;
 #[cfg(test)]

@@ -74,6 +74,7 @@ impl TestHouse {
                 initial_credits: 1_000,
                 credits_per_picture: 1,
                 credits_per_epoch: 10,
+                measures_compatibility: false,
                 largest_picture: 1_000_000,
                 largest_lora: 1_000_000,
             },
@@ -148,6 +149,18 @@ impl Random for SeededRandom {
 struct HeaderInspector;
 
 impl Inspector for HeaderInspector {
+    fn describer(&self) -> &str {
+        "header"
+    }
+
+    fn meanings(&self, _texts: &[String]) -> Option<Vec<Vec<f32>>> {
+        None
+    }
+
+    fn look(&self, picture: &[u8]) -> Result<Vec<f32>, Rejected> {
+        Ok(Sha256::digest(picture).iter().map(|byte| f32::from(*byte)).collect())
+    }
+
     fn picture(&self, file: &Path) -> Result<InspectedPicture, Rejected> {
         let bytes = std::fs::read(file).map_err(|error| Rejected(error.to_string()))?;
         let text = String::from_utf8_lossy(&bytes);

@@ -44,6 +44,8 @@ pub enum JobKind {
     Preview,
     /// Renders pictures.
     Generate,
+    /// Measures what a version does to a base model.
+    Compare,
 }
 
 /// Where a job stands.

@@ -12,6 +12,7 @@ pub mod base_model_default;
 pub mod base_model_team;
 pub mod blob;
 pub mod comment;
+pub mod compatibility;
 pub mod dataset;
 pub mod dataset_picture;
 pub mod follow;

@@ -39,6 +39,12 @@ pub struct Model {
     pub guidance: f64,
     /// The base model.
     pub base_model_id: Uuid,
+    /// How it looks: numbers of 32 bits, the lowest byte first; none where nobody described it.
+    #[sea_orm(column_type = "Blob", nullable)]
+    pub look: Option<Vec<u8>>,
+    /// What described it; looks of different describers say nothing beside each other.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub describer: Option<String>,
     /// Order in the gallery.
     pub position: i32,
     /// When.

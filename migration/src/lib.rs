@@ -15,6 +15,8 @@ mod m20261124_000007_studio;
 mod m20261124_000008_social;
 mod m20261125_000009_generation_pictures;
 mod m20261126_000010_base_models_for_teams;
+mod m20261126_000031_merged_loras;
+mod m20261126_000032_looks_and_compatibility;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -33,6 +35,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000008_social::Migration),
             Box::new(m20261125_000009_generation_pictures::Migration),
             Box::new(m20261126_000010_base_models_for_teams::Migration),
+            Box::new(m20261126_000031_merged_loras::Migration),
+            Box::new(m20261126_000032_looks_and_compatibility::Migration),
         ]
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use atelier_domain::ports::inspector::{
     InspectedLora, InspectedModel, InspectedPicture, Inspector, LintFinding, LintedPicture, LoraLayout, Rejected,
 };
 use atelier_inference::{
-    Error, Layout, Picture,
+    Error, Layout, Picture, SentenceEncoder,
     lora::{Base, fits},
     quality,
 };
@@ -14,11 +15,49 @@ use atelier_inference::{
 /// The longer edge of a thumbnail, in pixels.
 const THUMBNAIL_EDGE: u32 = 256;
 
+/// What describes looks: colour and texture. Another number where their vectors change.
+pub const DESCRIBER: &str = "colour-texture-1";
+
 /// Looks into pictures, LoRAs and model folders.
-#[derive(Debug, Default)]
-pub struct ModelInspector;
+#[derive(Default)]
+pub struct ModelInspector {
+    sentences: Option<SentenceEncoder>,
+}
+
+impl ModelInspector {
+    /// With a sentence encoder, so that search knows what words mean.
+    ///
+    /// # Errors
+    /// When the folder holds no encoder that is understood.
+    pub fn with_sentence_encoder(folder: &Path) -> anyhow::Result<Self> {
+        let encoder = SentenceEncoder::load(folder);
+        let encoder =
+            encoder.with_context(|| format!("The sentence encoder in `{}` cannot be used.", folder.display()))?;
+        Ok(Self { sentences: Some(encoder) })
+    }
+}
 
 impl Inspector for ModelInspector {
+    fn describer(&self) -> &str {
+        DESCRIBER
+    }
+
+    fn meanings(&self, texts: &[String]) -> Option<Vec<Vec<f32>>> {
+        let encoder = self.sentences.as_ref()?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        match encoder.encode(&texts) {
+            Ok(meanings) => Some(meanings),
+            Err(error) => {
+                tracing::warn!(%error, "search goes without meanings");
+                None
+            }
+        }
+    }
+
+    fn look(&self, picture: &[u8]) -> Result<Vec<f32>, Rejected> {
+        Ok(quality::look(&Picture::decode(picture).map_err(rejected)?))
+    }
+
     fn picture(&self, file: &Path) -> Result<InspectedPicture, Rejected> {
         let bytes = std::fs::read(file).map_err(|error| Rejected(format!("The file cannot be read: {error}.")))?;
         let picture = Picture::decode(&bytes).map_err(rejected)?;

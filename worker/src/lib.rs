@@ -7,9 +7,11 @@ mod handlers;
 mod inspector;
 mod presence;
 mod runner;
+mod seeded_lora;
 mod sink;
 
 pub use atelier_inference as inference;
 pub use device::Device;
 pub use inspector::ModelInspector;
 pub use runner::{Worker, WorkerSettings};
+pub use seeded_lora::SeededLoras;

@@ -169,5 +169,6 @@ fn kind_name(kind: JobKind) -> &'static str {
         JobKind::Train => "train",
         JobKind::Preview => "preview",
         JobKind::Generate => "generate",
+        JobKind::Compare => "compare",
     }
 }

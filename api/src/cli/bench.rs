@@ -7,6 +7,8 @@ use atelier_worker::inference::bench::{self, Architecture, BenchReport, BenchSpe
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
+mod marketplace;
+
 use super::say;
 use crate::{
     config::{
@@ -29,6 +31,8 @@ enum BenchCommand {
     Inference(Inference),
     /// How well and how fast LoRAs are found in a synthetic catalogue
     Search(Search),
+    /// How fast the marketplace's page is answered while people arrive
+    Marketplace(marketplace::Marketplace),
 }
 
 /// How well and how fast LoRAs are found in a synthetic catalogue whose right answers are known.
@@ -116,6 +120,7 @@ impl Bench {
         match self.command {
             BenchCommand::Inference(inference) => inference.run(),
             BenchCommand::Search(search) => super::block_on(search.run()),
+            BenchCommand::Marketplace(marketplace) => super::block_on(marketplace.run()),
         }
     }
 }

@@ -9,6 +9,7 @@ mod models;
 mod parity;
 mod schema;
 mod score;
+mod seed;
 mod serve;
 mod upscale;
 mod worker;
@@ -54,6 +55,8 @@ enum Command {
     Score(score::Score),
     /// Make a picture larger, by Real-ESRGAN's network or without weights
     Upscale(upscale::Upscale),
+    /// Fill an empty installation with made-up LoRAs, people and ratings, to try things out and to measure
+    Seed(seed::Seed),
     /// Copy the live SQLite database into a new file
     Backup(maintenance::Backup),
     /// Check that every balance is the sum of its entries and every operation balances
@@ -101,6 +104,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Compare(compare) => compare.run(),
         Command::Score(score) => score.run(),
         Command::Upscale(upscale) => upscale.run(),
+        Command::Seed(seed) => block_on(seed.run()).map(done),
         Command::Backup(backup) => block_on(backup.run()).map(done),
         Command::Ledger(ledger) => block_on(ledger.run()),
         Command::Reindex(reindex) => block_on(reindex.run()).map(done),

@@ -76,6 +76,21 @@ pub struct HouseSettings {
     )]
     pub lease_seconds: u64,
 
+    /// Folder of a sentence encoder in the layout of the MiniLM models: words then find what means the same as well
+    #[arg(long, env = "ATELIER_SENTENCE_ENCODER", value_name = "DIR")]
+    pub sentence_encoder: Option<PathBuf>,
+
+    /// Whether a worker measures what published LoRAs do to the base models that could take them
+    #[arg(
+        long,
+        env = "ATELIER_MEASURE_COMPATIBILITY",
+        value_name = "on|off",
+        action = ArgAction::Set,
+        default_value = "on",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub measure_compatibility: bool,
+
     /// The log
     #[command(flatten)]
     pub log: LogSettings,

@@ -50,7 +50,7 @@ pub(super) fn check_length(field: &'static str, password: &str) -> Result<(), In
 ///
 /// # Errors
 /// When the machine has no memory or no threads left.
-pub(super) async fn hash(ctx: &Context, password: &str) -> anyhow::Result<String> {
+pub(crate) async fn hash(ctx: &Context, password: &str) -> anyhow::Result<String> {
     let mut salt = [0; 16];
     ctx.random.fill(&mut salt);
     work(ctx, password, move |password| Ok(digest(password, &salt)?.to_string())).await

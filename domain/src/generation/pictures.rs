@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use atelier_entities::{
-    base_model, generation_picture,
+    base_model, generation, generation_picture,
     kinds::{GenerationPictureRole, UploadPurpose, UploadState},
 };
 use sea_orm::{
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     assets, by_ids,
-    start::{PictureSource, StartGeneration, StartGenerationError, WantedStart},
+    start::{PictureSource, StartGeneration, StartGenerationError},
 };
 use crate::{
     actor::Actor,
@@ -34,12 +34,35 @@ pub(super) struct Given {
     sha256: String,
 }
 
+/// The pictures of a generation, and how much of the one that it begins as is drawn anew.
+pub(super) struct GivenPictures {
+    pub(super) pictures: Vec<Given>,
+    pub(super) strength: Option<f64>,
+}
+
+impl GivenPictures {
+    fn has(&self, role: GenerationPictureRole) -> bool {
+        self.pictures.iter().any(|given| given.role == role)
+    }
+
+    /// Those that another generation was given. Ask for one that the actor may see.
+    pub(super) async fn again(ctx: &Context, earlier: &generation::Model) -> Result<Self, DbErr> {
+        let rows = generation_picture::Entity::find()
+            .filter(generation_picture::Column::GenerationId.eq(earlier.id))
+            .order_by_asc(generation_picture::Column::Position)
+            .all(ctx.db.read())
+            .await?;
+        let pictures = rows.into_iter().map(|row| Given { role: row.role, sha256: row.blob_sha256 }).collect();
+        Ok(Self { pictures, strength: earlier.start_strength })
+    }
+}
+
 /// The pictures that are asked for, as far as the actor may see them.
 pub(super) async fn given(
     ctx: &Context,
     actor: &Actor,
     input: &StartGeneration,
-) -> Result<Vec<Given>, StartGenerationError> {
+) -> Result<GivenPictures, StartGenerationError> {
     if input.references.len() > MOST_REFERENCES {
         let message = format!(
             "{} reference pictures are given; at most {MOST_REFERENCES} are taken. Remove some.",
@@ -55,16 +78,16 @@ pub(super) async fn given(
     for (role, field, source) in references.chain(start).chain(mask) {
         found.push(Given { role, sha256: find(ctx, actor, field, source).await? });
     }
-    Ok(found)
+    Ok(GivenPictures { pictures: found, strength: input.start.map(|start| start.strength) })
 }
 
-/// The file of a picture.
-async fn find(
+/// The file of a picture that the actor may see.
+pub(crate) async fn find(
     ctx: &Context,
     actor: &Actor,
     field: &'static str,
     source: PictureSource,
-) -> Result<String, StartGenerationError> {
+) -> Result<String, ReadError> {
     let id = match source {
         PictureSource::Asset(id) => return Ok(assets::asset(ctx, actor, id).await?.blob_sha256),
         PictureSource::Upload(id) => id,
@@ -82,20 +105,20 @@ async fn find(
 }
 
 /// Refuses pictures that the model makes nothing of.
-pub(super) fn check_model(input: &StartGeneration, model: &base_model::Model) -> Result<(), StartGenerationError> {
+pub(super) fn check_model(given: &GivenPictures, model: &base_model::Model) -> Result<(), StartGenerationError> {
     let edits = model.family == "flux2";
-    if !edits && !input.references.is_empty() {
+    if !edits && given.has(GenerationPictureRole::Reference) {
         return Err(StartGenerationError::NoReferences { model: model.name.clone() });
     }
-    if edits && input.start.is_some() {
+    if edits && given.has(GenerationPictureRole::Start) {
         return Err(StartGenerationError::NoStart { model: model.name.clone() });
     }
     Ok(())
 }
 
 /// The strength of a start, within its bounds.
-pub(super) fn strength(start: &WantedStart) -> Result<f64, Invalid> {
-    text::check_range("start.strength", start.strength, LEAST_STRENGTH, 1.0)
+pub(super) fn strength(strength: f64) -> Result<f64, Invalid> {
+    text::check_range("start.strength", strength, LEAST_STRENGTH, 1.0)
 }
 
 /// Writes the pictures of a generation.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::pictures;
+use super::pictures::{self, GivenPictures};
 use crate::{
     actor::Actor,
     audit, base_model as models,
@@ -15,7 +15,7 @@ use crate::{
     failures,
     idempotency::{self, KeyError},
     jobs::{self, NewJob},
-    lora::versions,
+    lora::{compatibility, versions},
     policy::{Action, Resource as _, authorize},
     text,
     widen::widen,
@@ -35,7 +35,7 @@ const MOST_LORAS: usize = 8;
 pub struct WantedLora {
     /// Its version.
     pub version: Uuid,
-    /// Its strength, -2 to 2; none takes what the version recommends.
+    /// Its strength, -2 to 2; none takes what the version recommends, within what was measured to be safe.
     pub strength: Option<f64>,
 }
 
@@ -72,6 +72,8 @@ pub struct StartGeneration {
     pub negative_prompt: String,
     /// LoRAs, applied together.
     pub loras: Vec<WantedLora>,
+    /// Whether the LoRAs are merged into the weights: it takes a while at first, and then a step costs nothing for them.
+    pub merges_loras: bool,
     /// Seed of the first picture, the others count on from it; none draws one.
     pub seed: Option<i64>,
     /// Pixels across; none is the model's own.
@@ -121,30 +123,52 @@ pub async fn start(
     actor: &Actor,
     input: StartGeneration,
 ) -> Result<generation::Model, StartGenerationError> {
+    let given = pictures::given(ctx, actor, &input).await?;
+    let key = input.idempotency_key.clone();
+    let call = Call { name: "generatePictures", input: &input, key: key.as_deref() };
+    begin(ctx, actor, call, &input, given).await
+}
+
+/// The call that asks for pictures, as it is told apart from others.
+pub(super) struct Call<'a, I> {
+    /// Name of the operation.
+    pub(super) name: &'static str,
+    /// What the caller said.
+    pub(super) input: &'a I,
+    /// Makes a repeated call harmless.
+    pub(super) key: Option<&'a str>,
+}
+
+/// As [`start`], with the pictures that it is given already found.
+pub(super) async fn begin<I: Serialize>(
+    ctx: &Context,
+    actor: &Actor,
+    call: Call<'_, I>,
+    input: &StartGeneration,
+    given: GivenPictures,
+) -> Result<generation::Model, StartGenerationError> {
     let person = actor.person()?;
     let loras = wanted(ctx, actor, &input.loras).await?;
-    let given = pictures::given(ctx, actor, &input).await?;
     let tx = ctx.db.write().await?;
     let team = input.team.unwrap_or(person.personal_team);
     let team = team::Entity::find_by_id(team).one(&tx).await?.ok_or(Refused::NotFound(team::Model::NAME))?;
     let permit = authorize(actor, Action::AssetGenerate, &team)?;
-    let key = input.idempotency_key.as_deref();
-    let once = idempotency::begin(&tx, ctx, person.id, key, "generatePictures", &input).await?;
+    let once = idempotency::begin(&tx, ctx, person.id, call.key, call.name, call.input).await?;
     if let Some(earlier) = once.earlier() {
         let earlier = generation::Entity::find_by_id(earlier).one(&tx).await?;
         return Ok(earlier.ok_or(Refused::NotFound(generation::Model::NAME))?);
     }
     let model =
         choose_model(&tx, team.id, input.base_model, loras.first().and_then(|(lora, _)| lora.base_model_id)).await?;
-    pictures::check_model(&input, &model)?;
+    pictures::check_model(&given, &model)?;
     let facts = models::facts(&model);
     for (version, _) in &loras {
         let fits = ctx.inspector.fits(&versions::facts(version), &facts);
         fits.map_err(|rejected| StartGenerationError::Mismatch { reason: rejected.0 })?;
     }
-    let row = row(ctx, &input, person.id, team.id, &model)?.insert(&tx).await?;
-    write_loras(&tx, ctx, row.id, &loras).await?;
-    pictures::write(&tx, ctx, row.id, given).await?;
+    let row = row(ctx, input, &given, (person.id, team.id), &model)?.insert(&tx).await?;
+    write_loras(&tx, ctx, &row, loras).await?;
+    pictures::write(&tx, ctx, row.id, given.pictures).await?;
     let job = NewJob {
         team: team.id,
         created_by: Some(person.id),
@@ -174,19 +198,19 @@ async fn wanted(
     ctx: &Context,
     actor: &Actor,
     loras: &[WantedLora],
-) -> Result<Vec<(version::Model, f64)>, StartGenerationError> {
+) -> Result<Vec<(version::Model, Option<f64>)>, StartGenerationError> {
     if loras.len() > MOST_LORAS {
         let message = format!("{} LoRAs are named; at most {MOST_LORAS} work together. Remove some.", loras.len());
         return Err(Invalid::new("loras", "TOO_MANY", message).into());
     }
-    let mut found: Vec<(version::Model, f64)> = Vec::with_capacity(loras.len());
+    let mut found: Vec<(version::Model, Option<f64>)> = Vec::with_capacity(loras.len());
     for lora in loras {
         let (_, version) = versions::get(ctx, actor, lora.version).await?;
         if found.iter().any(|(other, _)| other.id == version.id) {
             return Err(StartGenerationError::RepeatedLora);
         }
-        let strength = lora.strength.unwrap_or(version.recommended_strength);
-        found.push((version, text::check_range("loras.strength", strength, -2.0, 2.0)?));
+        let strength = lora.strength.map(|strength| text::check_range("loras.strength", strength, -2.0, 2.0));
+        found.push((version, strength.transpose()?));
     }
     Ok(found)
 }
@@ -212,8 +236,8 @@ async fn choose_model(
 fn row(
     ctx: &Context,
     input: &StartGeneration,
-    person: Uuid,
-    team: Uuid,
+    given: &GivenPictures,
+    (person, team): (Uuid, Uuid),
     model: &base_model::Model,
 ) -> Result<generation::ActiveModel, Invalid> {
     let guidance = input.guidance.unwrap_or(model.default_guidance);
@@ -231,7 +255,8 @@ fn row(
         steps: Set(text::check_range("steps", input.steps.unwrap_or(model.default_steps), 1, 150)?),
         guidance: Set(text::check_range("guidance", guidance, 0.0, 30.0)?),
         count: Set(text::check_range("count", input.count.unwrap_or(1), 1, MOST_PICTURES)?),
-        start_strength: Set(input.start.map(|start| pictures::strength(&start)).transpose()?),
+        merges_loras: Set(input.merges_loras),
+        start_strength: Set(given.strength.map(pictures::strength).transpose()?),
         created_at: Set(ctx.now()),
     })
 }
@@ -253,15 +278,19 @@ fn edge(field: &'static str, pixels: i32, multiple: i32) -> Result<i32, Invalid>
 async fn write_loras(
     tx: &DatabaseTransaction,
     ctx: &Context,
-    generation: Uuid,
-    loras: &[(version::Model, f64)],
+    generation: &generation::Model,
+    loras: Vec<(version::Model, Option<f64>)>,
 ) -> Result<(), StartGenerationError> {
-    for (position, (version, strength)) in loras.iter().enumerate() {
+    for (position, (version, strength)) in loras.into_iter().enumerate() {
+        let strength = match strength {
+            Some(strength) => strength,
+            None => compatibility::default_strength(tx, &version, generation.base_model_id).await?,
+        };
         let row = generation_lora::ActiveModel {
             id: Set(ctx.new_id()),
-            generation_id: Set(generation),
+            generation_id: Set(generation.id),
             lora_version_id: Set(version.id),
-            strength: Set(*strength),
+            strength: Set(strength),
             position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
         };
         row.insert(tx).await?;

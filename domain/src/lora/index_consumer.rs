@@ -8,18 +8,20 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use atelier_entities::{
-    job,
+    compatibility, job,
     kinds::{EventKind, JobKind, LoraState},
-    lora, lora_version as version, outbox_event, preview, user,
+    lora, lora_version as version, outbox_event, preview as previews, user,
 };
 use atelier_search::LoraDocument;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::versions::words;
 use crate::{
     context::Context,
     outbox::{self, Follower},
+    ports::inspector::inspect,
+    preview,
 };
 
 /// How many documents are built and handed over at once.
@@ -142,7 +144,7 @@ async fn of_users(ctx: &Context, users: &HashMap<Uuid, u64>) -> Result<Vec<(Uuid
     Ok(rows.into_iter().filter_map(|(lora, user)| Some((lora, *users.get(&user)?))).collect())
 }
 
-/// The LoRAs whose previews were rendered: their prompts stand in the documents.
+/// The LoRAs whose previews were rendered or that were measured: prompts, looks and safe strengths stand in the documents.
 async fn of_previews(ctx: &Context, jobs: &HashMap<Uuid, u64>) -> Result<Vec<(Uuid, u64)>, DbErr> {
     if jobs.is_empty() {
         return Ok(Vec::new());
@@ -151,7 +153,7 @@ async fn of_previews(ctx: &Context, jobs: &HashMap<Uuid, u64>) -> Result<Vec<(Uu
         .select_only()
         .columns([job::Column::SubjectId, job::Column::Id])
         .filter(job::Column::Id.is_in(jobs.keys().copied()))
-        .filter(job::Column::Kind.eq(JobKind::Preview))
+        .filter(job::Column::Kind.is_in([JobKind::Preview, JobKind::Compare]))
         .into_tuple()
         .all(ctx.db.read())
         .await?;
@@ -172,7 +174,8 @@ async fn bring_up_to_date(ctx: &Context, changed: &[(Uuid, u64)]) -> anyhow::Res
     if changed.is_empty() {
         return Ok(());
     }
-    let documents = documents(ctx, &changed.iter().copied().collect()).await?;
+    let mut documents = documents(ctx, &changed.iter().copied().collect()).await?;
+    add_meanings(ctx, &mut documents).await?;
     let present: HashSet<Uuid> = documents.iter().map(|document| document.id).collect();
     let removals: Vec<(Uuid, u64)> = changed.iter().copied().filter(|(id, _)| !present.contains(id)).collect();
     if !documents.is_empty() {
@@ -180,6 +183,18 @@ async fn bring_up_to_date(ctx: &Context, changed: &[(Uuid, u64)]) -> anyhow::Res
     }
     if !removals.is_empty() {
         ctx.search.remove(removals).await.context("The search index does not take removals.")?;
+    }
+    Ok(())
+}
+
+/// Adds what the words of documents mean, where an encoder says it.
+async fn add_meanings(ctx: &Context, documents: &mut [LoraDocument]) -> anyhow::Result<()> {
+    let text =
+        |document: &LoraDocument| format!("{}. {} {}", document.name, document.description, document.tags.join(", "));
+    let texts: Vec<String> = documents.iter().map(text).collect();
+    let meanings = inspect(&ctx.inspector, move |inspector| inspector.meanings(&texts)).await?;
+    for (document, meaning) in documents.iter_mut().zip(meanings.into_iter().flatten()) {
+        document.meaning = Some(meaning);
     }
     Ok(())
 }
@@ -198,11 +213,12 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         .order_by_asc(version::Column::Number)
         .all(db)
         .await?;
-    let previews = preview::Entity::find()
-        .filter(preview::Column::LoraVersionId.is_in(loras.iter().filter_map(|row| row.latest_version_id)))
-        .order_by_asc(preview::Column::Position)
+    let previews = previews::Entity::find()
+        .filter(previews::Column::LoraVersionId.is_in(loras.iter().filter_map(|row| row.latest_version_id)))
+        .order_by_asc(previews::Column::Position)
         .all(db)
         .await?;
+    let safe = safe_strengths(db, &loras).await?;
     let creators: HashMap<Uuid, user::Model> = user::Entity::find()
         .filter(user::Column::Id.is_in(loras.iter().map(|row| row.created_by)))
         .all(db)
@@ -214,6 +230,7 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         let sequence = wanted.get(&lora.id).copied().unwrap_or_default();
         let versions: Vec<&version::Model> = versions.iter().filter(|row| row.lora_id == lora.id).collect();
         let shown = versions.iter().find(|row| Some(row.id) == lora.latest_version_id).copied();
+        let shown_previews = previews.iter().filter(|row| Some(row.lora_version_id) == lora.latest_version_id);
         let prompts = previews.iter().filter(|row| Some(row.lora_version_id) == lora.latest_version_id);
         let mut base_models: Vec<Uuid> = versions.iter().filter_map(|row| row.base_model_id).collect();
         base_models.sort_unstable();
@@ -234,6 +251,9 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
             rating_score: lora.rating_score,
             rating_count: lora.rating_count.unsigned_abs(),
             downloads: lora.download_count.unsigned_abs(),
+            safe_strengths: shown.and_then(|row| safe.get(&(row.id, row.base_model_id?)).copied().flatten()),
+            looks: shown_previews.filter_map(|row| preview::look(ctx, row)).collect(),
+            meaning: None,
             published_at_millis: lora.published_at.unwrap_or(lora.created_at).timestamp_millis(),
             name: lora.name,
             description: lora.description,
@@ -241,4 +261,17 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         }
     });
     Ok(documents.collect())
+}
+
+/// The safe strengths of the versions that LoRAs show, by version and base model.
+async fn safe_strengths<C: ConnectionTrait>(
+    db: &C,
+    loras: &[lora::Model],
+) -> Result<HashMap<(Uuid, Uuid), Option<(f64, f64)>>, DbErr> {
+    let measured = compatibility::Entity::find()
+        .filter(compatibility::Column::LoraVersionId.is_in(loras.iter().filter_map(|row| row.latest_version_id)))
+        .all(db)
+        .await?;
+    let safe = |row: compatibility::Model| ((row.lora_version_id, row.base_model_id), row.safe_low.zip(row.safe_high));
+    Ok(measured.into_iter().map(safe).collect())
 }

@@ -8,7 +8,7 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, Into
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{LONGEST_LICENSE, announce, locked};
+use super::{LONGEST_LICENSE, announce, compatibility, locked};
 use crate::{
     actor::Actor,
     audit,
@@ -87,6 +87,7 @@ pub async fn publish(ctx: &Context, actor: &Actor, input: PublishLora) -> Result
     let kind = if was_published { EventKind::LoraVersionPublished } else { EventKind::LoraPublished };
     let payload = json!({ "version": chosen.id, "number": chosen.number });
     let version = chosen.id;
+    compatibility::enqueue(&tx, ctx, &chosen, actor.person()?.id).await?;
     if chosen.published_at.is_none() {
         let mut chosen = chosen.into_active_model();
         chosen.published_at = Set(Some(now));

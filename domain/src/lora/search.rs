@@ -13,8 +13,10 @@ use super::catalogue;
 use crate::{
     actor::Actor,
     context::Context,
-    error::ReadError,
+    error::{Invalid, ReadError},
+    generation::{PictureSource, pictures},
     page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
+    ports::inspector::inspect,
     text,
 };
 
@@ -25,6 +27,8 @@ pub use atelier_search::{Facets, Highlight, HighlightField};
 pub struct LoraSearch {
     /// Words; typing errors are forgiven.
     pub text: Option<String>,
+    /// A picture: LoRAs come first whose previews look most like it, and neither words nor the sort count.
+    pub like: Option<PictureSource>,
     /// What a LoRA must be like.
     pub filter: LoraFilter,
     /// What comes first.
@@ -50,6 +54,8 @@ pub struct LoraFilter {
     pub minimum_rating: Option<f64>,
     /// It was published after this time.
     pub published_after: Option<DateTime<Utc>>,
+    /// This strength was measured to be safe on the model that it was made for.
+    pub safe_at: Option<f64>,
     /// It stands there; published without.
     pub state: Option<LoraState>,
 }
@@ -97,7 +103,10 @@ const INDEX_CURSOR: &str = "index:";
 /// [`Invalid`](crate::error::Invalid) for words or filters that are too long, and for a cursor of another list.
 pub async fn search(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result<Page<Found>, ReadError> {
     let words = checked_words(search)?;
-    let is_ranked = !words.is_empty() || matches!(search.sort, LoraSort::Relevance | LoraSort::Trending);
+    let is_ranked = !words.is_empty()
+        || search.like.is_some()
+        || search.filter.safe_at.is_some()
+        || matches!(search.sort, LoraSort::Relevance | LoraSort::Trending);
     if is_ranked && is_published(&search.filter) {
         return through_index(ctx, actor, search, &words).await;
     }
@@ -109,12 +118,13 @@ pub async fn search(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result
 ///
 /// # Errors
 /// As [`search`].
-pub async fn facets(ctx: &Context, search: &LoraSearch) -> Result<Facets, ReadError> {
+pub async fn facets(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result<Facets, ReadError> {
     let words = checked_words(search)?;
     if !is_published(&search.filter) {
         return Ok(Facets::default());
     }
-    let query = engine::LoraQuery { first: 1, facets: true, ..query(search, &words) };
+    let look = look(ctx, actor, search).await?;
+    let query = engine::LoraQuery { first: 1, facets: true, look, ..query(search, &words) };
     let hits = ctx.search.search(&query).await.map_err(refuse)?;
     Ok(hits.facets.unwrap_or_default())
 }
@@ -131,8 +141,17 @@ fn checked_words(search: &LoraSearch) -> Result<Vec<String>, ReadError> {
     search.filter.published_after.map(|time| text::check_time("publishedAfter", time)).transpose()?;
     if search.filter.base_models.len() > MOST_FILTERS {
         let message = format!("At most {MOST_FILTERS} base models can be asked for at once. Remove some.");
-        return Err(crate::error::Invalid::new("baseModelIds", "TOO_MANY", message).into());
+        return Err(Invalid::new("baseModelIds", "TOO_MANY", message).into());
     }
+    if search.like.is_some() && !text.is_empty() {
+        let message = "Words and a picture cannot be looked for at once. Leave one of them out.";
+        return Err(Invalid::new("like", "NOT_TOGETHER", message.to_owned()).into());
+    }
+    if search.like.is_some() && !is_published(&search.filter) {
+        let message = "Only published LoRAs are found by a picture. Leave `state` out.";
+        return Err(Invalid::new("like", "NOT_TOGETHER", message.to_owned()).into());
+    }
+    search.filter.safe_at.map(|strength| text::check_range("safeStrength", strength, -2.0, 2.0)).transpose()?;
     Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 
@@ -144,7 +163,8 @@ async fn through_index(
     words: &[String],
 ) -> Result<Page<Found>, ReadError> {
     let first = search.page.first as usize;
-    let mut query = query(search, words);
+    let (look, meaning) = (look(ctx, actor, search).await?, meaning(ctx, search, words).await?);
+    let mut query = engine::LoraQuery { look, meaning, ..query(search, words) };
     if let Some(cursor) = &search.page.after {
         let text = read_cursor(cursor).ok_or_else(bad_cursor)?;
         query.after = Some(text.strip_prefix(INDEX_CURSOR).ok_or_else(bad_cursor)?.to_owned());
@@ -197,6 +217,7 @@ fn query(search: &LoraSearch, words: &[String]) -> engine::LoraQuery {
             creator_id: filter.creator,
             team_id: filter.team,
             rating_at_least: filter.minimum_rating,
+            safe_at: filter.safe_at,
             published_after_millis: filter.published_after.map(|time| time.timestamp_millis()),
         },
         // The index holds what is public and nothing else.
@@ -211,7 +232,41 @@ fn query(search: &LoraSearch, words: &[String]) -> engine::LoraQuery {
         first: search.page.first as usize,
         after: None,
         facets: false,
+        meaning: None,
+        look: None,
     }
+}
+
+/// What the words mean, in lists by relevance.
+async fn meaning(ctx: &Context, search: &LoraSearch, words: &[String]) -> Result<Option<Vec<f32>>, ReadError> {
+    if words.is_empty() || search.sort != LoraSort::Relevance {
+        return Ok(None);
+    }
+    let texts = vec![words.join(" ")];
+    let meanings = inspect(&ctx.inspector, move |inspector| inspector.meanings(&texts)).await?;
+    Ok(meanings.and_then(|mut meanings| meanings.pop()))
+}
+
+/// How the picture looks that LoRAs are to look like.
+async fn look(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result<Option<Vec<f32>>, ReadError> {
+    let Some(source) = search.like else { return Ok(None) };
+    let file = pictures::find(ctx, actor, "like", source).await?;
+    let bytes = ctx.blobs.read(&file).await?;
+    let look = inspect(&ctx.inspector, move |inspector| inspector.look(&bytes)).await?;
+    Ok(Some(look.map_err(|rejected| Invalid::new("like", "UNREADABLE", rejected.0))?))
+}
+
+/// LoRAs that are like another one, in their tags and in how their previews look: the most alike first.
+///
+/// # Errors
+/// [`Refused::NotFound`](crate::error::Refused::NotFound) for a LoRA that the actor may not see.
+pub async fn related(ctx: &Context, actor: &Actor, id: Uuid, first: u32) -> Result<Vec<lora::Model>, ReadError> {
+    let lora = super::get(ctx, actor, id).await?;
+    let most = first as usize;
+    // Some may have been taken back since the index heard of them.
+    let found = ctx.search.related(lora.id, &engine::Viewer::default(), most + FEWEST).await.map_err(refuse)?;
+    let mut confirmed = confirm(ctx, actor, found.iter().copied()).await?;
+    Ok(found.iter().filter_map(|id| confirmed.remove(id)).take(most).collect())
 }
 
 fn refuse(error: SearchError) -> ReadError {

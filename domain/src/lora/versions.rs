@@ -299,3 +299,30 @@ pub async fn by_hash(ctx: &Context, actor: &Actor, hash: &str) -> Result<Vec<ver
         .limit(MOST_BY_HASH);
     Ok(select.all(ctx.db.read()).await?)
 }
+
+/// How many versions with the same weights are shown.
+const MOST_DUPLICATES: usize = 20;
+
+/// For each version the others with the same weights, whatever their headers say, the oldest first, for loaders. Ask for
+/// versions that were loaded for the same actor.
+///
+/// # Errors
+/// What the database says.
+pub async fn duplicates(
+    ctx: &Context,
+    actor: &Actor,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<version::Model>>, ReadError> {
+    let versions = by_ids(ctx, actor, ids).await?;
+    let same: Vec<version::Model> = visible_to(&actor.scope())
+        .filter(version::Column::AutoV3.is_in(versions.values().map(|row| row.auto_v3.clone())))
+        .order_by_asc(version::Column::Id)
+        .limit((ids.len() * (MOST_DUPLICATES + 1)) as u64)
+        .all(ctx.db.read())
+        .await?;
+    let others = |row: &version::Model| {
+        let others = same.iter().filter(|other| other.id != row.id && other.auto_v3 == row.auto_v3);
+        others.take(MOST_DUPLICATES).cloned().collect()
+    };
+    Ok(versions.values().map(|row| (row.id, others(row))).collect())
+}

@@ -142,6 +142,18 @@ pub enum LoraLayout {
 
 /// Looks into files.
 pub trait Inspector: Send + Sync {
+    /// What describes looks: looks of one describer are of one length, and near where pictures look alike.
+    fn describer(&self) -> &str;
+
+    /// What texts mean, a vector of one length each, near where their meanings are; none where no sentence encoder is there.
+    fn meanings(&self, texts: &[String]) -> Option<Vec<Vec<f32>>>;
+
+    /// How a picture looks, of the bytes of a PNG, JPEG or WebP file.
+    ///
+    /// # Errors
+    /// [`Rejected`] when the file is not understood.
+    fn look(&self, picture: &[u8]) -> Result<Vec<f32>, Rejected>;
+
     /// Checks a picture (PNG, JPEG, WebP), turns it upright and re-encodes it without metadata.
     ///
     /// # Errors

@@ -129,6 +129,8 @@ pub struct RenderedPreview {
     pub prompt: String,
     /// Its seed.
     pub seed: i64,
+    /// How it looks.
+    pub look: Vec<f32>,
 }
 
 /// How previews were rendered.
@@ -175,12 +177,21 @@ pub async fn complete(
             steps: Set(settings.steps),
             guidance: Set(settings.guidance),
             base_model_id: Set(settings.base_model),
+            look: Set(Some(picture.look.iter().flat_map(|value| value.to_le_bytes()).collect())),
+            describer: Set(Some(ctx.inspector.describer().to_owned())),
             position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
             created_at: Set(ctx.now()),
         };
         row.insert(&tx).await?;
     }
     Ok(ctx.commit(tx).await?)
+}
+
+/// How a preview looks, if the describer of this installation said so.
+pub fn look(ctx: &Context, preview: &preview::Model) -> Option<Vec<f32>> {
+    let look = preview.look.as_ref().filter(|_| preview.describer.as_deref() == Some(ctx.inspector.describer()))?;
+    let (values, _) = look.as_chunks::<4>();
+    Some(values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
 /// The previews of versions, in the gallery's order, for loaders. Whoever sees a version sees its previews: ask for

@@ -182,7 +182,9 @@ impl Teller<'_> {
             (JobKind::Generate, JobState::Cancelled) => "The making of your pictures was cancelled.".to_owned(),
             (JobKind::Preview, JobState::Failed) => format!("The previews of your LoRA could not be made: {reason}"),
             // It was tried again meanwhile, or there is no news in it.
-            (_, JobState::Queued | JobState::Running) | (JobKind::Preview, _) => return Ok(()),
+            (_, JobState::Queued | JobState::Running) | (JobKind::Preview | JobKind::Compare, _) => {
+                return Ok(());
+            }
         };
         let lora = self.lora_of_job(&job).await?;
         let told = Told::about(NotificationKind::JobFinished, None, message);
@@ -196,7 +198,7 @@ impl Teller<'_> {
             JobKind::Train => {
                 training_run::Entity::find_by_id(job.subject_id).one(self.tx).await?.map(|run| run.lora_id)
             }
-            JobKind::Preview => {
+            JobKind::Preview | JobKind::Compare => {
                 lora_version::Entity::find_by_id(job.subject_id).one(self.tx).await?.map(|version| version.lora_id)
             }
             JobKind::Generate => None,

@@ -125,7 +125,7 @@ pub async fn rate(
 
 /// The average with the imagined ratings in it.
 #[allow(clippy::cast_precision_loss, reason = "sums of stars are far below 2^53")]
-fn score(sum: i64, count: i64) -> f64 {
+pub(crate) fn score(sum: i64, count: i64) -> f64 {
     match count {
         0 => 0.0,
         count => (PRIOR_COUNT * PRIOR_STARS + sum as f64) / (PRIOR_COUNT + count as f64),

@@ -1,5 +1,6 @@
 //! What is done for each kind of job.
 
+mod compare;
 mod generate;
 mod preview;
 mod render;
@@ -71,5 +72,6 @@ pub async fn handle(ctx: &Context, device: &Device, claim: &Claim, stop: &StopFl
         JobKind::Train => train::train(ctx, device, claim, stop).await,
         JobKind::Preview => preview::preview(ctx, device, claim, stop).await,
         JobKind::Generate => generate::generate(ctx, device, claim, stop).await,
+        JobKind::Compare => compare::compare(ctx, device, claim, stop).await,
     }
 }

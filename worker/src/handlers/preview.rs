@@ -52,6 +52,7 @@ pub async fn preview(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
                 height: stored.height,
                 prompt: prompt.clone(),
                 seed: *seed,
+                look: stored.look,
             });
         }
     }

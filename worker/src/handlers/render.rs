@@ -84,6 +84,8 @@ pub struct StoredPicture {
     pub width: i32,
     /// Pixels down.
     pub height: i32,
+    /// How it looks.
+    pub look: Vec<f32>,
 }
 
 /// Stores a picture with text beside its pixels.
@@ -94,14 +96,16 @@ pub async fn store(ctx: &Context, picture: Picture, text: Vec<(String, String)>)
     let (width, height) = (picture.width, picture.height);
     let encoded = tokio::task::spawn_blocking(move || {
         let thumbnail = picture.thumbnail(THUMBNAIL_EDGE);
-        (picture.encode_png(&text), thumbnail.encode_webp(), quality::blurhash(&thumbnail))
+        let look = quality::look(&picture);
+        (picture.encode_png(&text), thumbnail.encode_webp(), quality::blurhash(&thumbnail), look)
     });
-    let (png, webp, blurhash) = encoded.await.map_err(anyhow::Error::from)?;
+    let (png, webp, blurhash, look) = encoded.await.map_err(anyhow::Error::from)?;
     Ok(StoredPicture {
         picture: ctx.blobs.put(png, "image/png").await?,
         thumbnail: ctx.blobs.put(webp, "image/webp").await?,
         blurhash,
         width: i32::try_from(width).unwrap_or(i32::MAX),
         height: i32::try_from(height).unwrap_or(i32::MAX),
+        look,
     })
 }

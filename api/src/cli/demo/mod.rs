@@ -138,6 +138,8 @@ fn settings(data: &Path, device: DeviceSettings) -> ServeSettings {
             search_key: None,
             search_index: SEARCH_INDEX.to_owned(),
             lease_seconds: 30,
+            measure_compatibility: false,
+            sentence_encoder: None,
             log: log(),
         },
         device,

@@ -17,8 +17,8 @@ use atelier_domain::{
     context::Context as House,
     dataset::lint::Finding,
     entities::{
-        asset, base_model, comment, dataset, dataset_picture, generation, generation_lora, generation_picture, job,
-        lora, lora_version, preview, team, training_epoch, training_run, upload, user,
+        asset, base_model, comment, compatibility, dataset, dataset_picture, generation, generation_lora,
+        generation_picture, job, lora, lora_version, preview, team, training_epoch, training_run, upload, user,
     },
     error::ReadError,
     generation as generations, jobs,
@@ -101,6 +101,10 @@ loaders! {
     lora_versions: lora_version::Model => atelier_domain::lora::versions::by_ids,
     /// Previews of a version.
     version_previews: Vec<preview::Model> => atelier_domain::preview::of_versions,
+    /// What versions were measured to do to base models.
+    version_compatibility: Vec<compatibility::Model> => atelier_domain::lora::compatibility::of_versions,
+    /// Other versions with the same weights.
+    version_duplicates: Vec<lora_version::Model> => atelier_domain::lora::versions::duplicates,
     /// Uploads by key.
     uploads: upload::Model => atelier_domain::upload::by_ids,
     /// Pictures of data sets by key.

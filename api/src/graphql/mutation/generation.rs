@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, InputObject, Object, OneofObject, Result};
 use atelier_domain::{
-    generation::{self, PictureSource, StartGeneration, WantedLora, WantedStart},
+    generation::{self, PictureSource, ReproduceAsset, ReproducedPicture, StartGeneration, WantedLora, WantedStart},
     id::Noun,
 };
 
@@ -20,7 +20,7 @@ use crate::{
 pub struct GenerationLoraInput {
     /// Its version.
     pub version_id: ID,
-    /// Its strength, -2 to 2; what the version recommends without it.
+    /// Its strength, -2 to 2; what the version recommends without it, within what was measured to be safe on the model.
     pub strength: Option<f64>,
 }
 
@@ -34,7 +34,11 @@ pub enum PictureSourceInput {
 }
 
 impl PictureSourceInput {
-    fn decoded(self) -> Result<PictureSource> {
+    /// As the domain takes it.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` for an id of something else.
+    pub fn decoded(self) -> Result<PictureSource> {
         Ok(match self {
             Self::AssetId(id) => PictureSource::Asset(decode(Noun::Asset, &id)?),
             Self::UploadId(id) => PictureSource::Upload(decode(Noun::Upload, &id)?),
@@ -79,6 +83,10 @@ pub struct GeneratePicturesInput {
     /// LoRAs, applied together.
     #[graphql(default)]
     pub loras: Vec<GenerationLoraInput>,
+    /// Merges the LoRAs into the model's weights for this generation. A step costs nothing for them then, but the merging
+    /// takes a while: it pays for many pictures or steps. Beside the weights, without it, LoRAs are changed at once.
+    #[graphql(default)]
+    pub merge_loras: bool,
     /// Seed of the first picture, the others count on from it; drawn without it.
     pub seed: Option<BigInt>,
     /// Pixels across.
@@ -104,6 +112,25 @@ payload! {
     /// The answer to `generatePictures`.
     pub struct GeneratePicturesPayload {
         /// The generation, queued.
+        generation: Generation
+    }
+}
+
+/// Which picture to make again.
+#[derive(InputObject)]
+pub struct ReproduceAssetInput {
+    /// A generated picture, or a preview of a version.
+    pub id: ID,
+    /// The team that pays and keeps the new picture; your own without it.
+    pub team_id: Option<ID>,
+    /// Makes a repeated call harmless: the same key gives the first answer again for 24 hours.
+    pub idempotency_key: Option<String>,
+}
+
+payload! {
+    /// The answer to `reproduceAsset`.
+    pub struct ReproduceAssetPayload {
+        /// The generation, queued; it makes one picture.
         generation: Generation
     }
 }
@@ -145,6 +172,7 @@ impl GenerationMutation {
             prompt: input.prompt,
             negative_prompt: input.negative_prompt,
             loras: loras.collect::<Result<Vec<_>>>()?,
+            merges_loras: input.merge_loras,
             seed: input.seed.map(|seed| seed.0),
             width: input.width,
             height: input.height,
@@ -156,6 +184,21 @@ impl GenerationMutation {
             idempotency_key: input.idempotency_key,
         };
         GeneratePicturesPayload::answer(generation::start(ctx.house(), ctx.actor(), input).await, Generation)
+    }
+
+    /// Makes a picture again, on its own: from the same model, LoRAs, prompt, seed, steps, guidance and size. On the same kind
+    /// of device it becomes the same picture.
+    async fn reproduce_asset(&self, ctx: &Context<'_>, input: ReproduceAssetInput) -> Result<ReproduceAssetPayload> {
+        let picture = match decode(Noun::Preview, &input.id) {
+            Ok(id) => ReproducedPicture::Preview(id),
+            Err(_) => ReproducedPicture::Asset(decode(Noun::Asset, &input.id)?),
+        };
+        let input = ReproduceAsset {
+            picture,
+            team: input.team_id.map(|id| decode(Noun::Team, &id)).transpose()?,
+            idempotency_key: input.idempotency_key,
+        };
+        ReproduceAssetPayload::answer(generation::reproduce(ctx.house(), ctx.actor(), input).await, Generation)
     }
 
     /// Deletes a picture; its recipe and hash stay.

@@ -12,6 +12,7 @@ use crate::graphql::{
     connection::page_request,
     context::{Resolve, decode, decode_all},
     failure,
+    mutation::generation::PictureSourceInput,
     types::{
         lora::{Lora, LoraState},
         lora_search::{LoraSearchConnection, found},
@@ -33,6 +34,8 @@ pub struct LoraFilterInput {
     pub licenses: Option<Vec<String>>,
     /// Its rating is at least this, 0 to 5; few ratings count less than many.
     pub minimum_rating: Option<f64>,
+    /// This strength was measured to be safe on the model that it was made for.
+    pub safe_strength: Option<f64>,
     /// It was published after this time.
     pub published_after: Option<DateTime<Utc>>,
     /// Where it stands; `PUBLISHED` without. Of the other states one sees those of one's own teams.
@@ -74,15 +77,31 @@ impl LoraQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "Words of its style, name, tags or trigger words; typing errors are forgiven.")]
         search: Option<String>,
+        #[graphql(desc = "A picture: LoRAs come first whose previews look most like it, at most 200. Not with words.")]
+        like: Option<PictureSourceInput>,
         #[graphql(desc = "What it must be like.")] filter: Option<LoraFilterInput>,
         #[graphql(desc = "What comes first; RELEVANCE without.")] sort: Option<LoraSortOrder>,
         #[graphql(desc = "How many, 1 to 100.")] first: i32,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> Result<LoraSearchConnection> {
         let page = page_request(first, after)?;
-        let search = looked_for(search, filter.unwrap_or_default(), sort, page)?;
+        let like = like.map(PictureSourceInput::decoded).transpose()?;
+        let search = LoraSearch { like, ..looked_for(search, filter.unwrap_or_default(), sort, page)? };
         let page = loras::search(ctx.house(), ctx.actor(), &search).await.map_err(failure::read_error)?;
         Ok(found(page, search))
+    }
+
+    /// Published LoRAs that are like another one, in their tags and in how their previews look: the most alike first.
+    async fn related_loras(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The LoRA.")] lora_id: ID,
+        #[graphql(desc = "How many, 1 to 100.")] first: i32,
+    ) -> Result<Vec<Lora>> {
+        let id = decode(Noun::Lora, &lora_id)?;
+        let first = page_request(first, None)?.first;
+        let found = loras::related(ctx.house(), ctx.actor(), id, first).await.map_err(failure::read_error)?;
+        Ok(found.into_iter().map(Lora).collect())
     }
 }
 
@@ -100,7 +119,8 @@ fn looked_for(
         licenses: filter.licenses.unwrap_or_default(),
         minimum_rating: filter.minimum_rating,
         published_after: filter.published_after,
+        safe_at: filter.safe_strength,
         state: filter.state.map(Into::into),
     };
-    Ok(LoraSearch { text, filter, sort: sort.map_or(LoraSort::Relevance, Into::into), page })
+    Ok(LoraSearch { text, like: None, filter, sort: sort.map_or(LoraSort::Relevance, Into::into), page })
 }

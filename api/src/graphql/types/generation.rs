@@ -44,6 +44,11 @@ impl Generation {
         Ok(rows.into_iter().map(GenerationLora).collect())
     }
 
+    /// Whether the LoRAs are merged into the model's weights for it.
+    async fn merges_loras(&self) -> bool {
+        self.0.merges_loras
+    }
+
     /// The pictures that it was given, in order: references, then what it begins as, then the mask.
     async fn pictures(&self, ctx: &Context<'_>) -> Result<Vec<GenerationPicture>> {
         let rows = load(ctx, |loaders| &loaders.generation_pictures, self.0.id).await?.unwrap_or_default();

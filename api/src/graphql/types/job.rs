@@ -21,6 +21,8 @@ pub enum JobKind {
     Preview,
     /// Generates pictures.
     Generate,
+    /// Measures what a LoRA version does to a base model.
+    Compare,
 }
 
 /// Where a job stands.
@@ -54,11 +56,11 @@ impl Job {
         self.0.kind.into()
     }
 
-    /// What it works on: a training run, the version whose previews it renders, or a generation. Read it with `node`.
+    /// What it works on: a training run, the version whose previews it renders or that it measures, or a generation. Read it with `node`.
     async fn subject_id(&self) -> ID {
         let noun = match self.0.kind {
             kinds::JobKind::Train => Noun::TrainingRun,
-            kinds::JobKind::Preview => Noun::LoraVersion,
+            kinds::JobKind::Preview | kinds::JobKind::Compare => Noun::LoraVersion,
             kinds::JobKind::Generate => Noun::Generation,
         };
         encode(noun, self.0.subject_id)

@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, Json, Object, Result, SimpleObject};
 use atelier_domain::{entities::lora_version, id::Noun, lora::versions::words};
 use chrono::{DateTime, Utc};
 
-use super::{base_model::BaseModel, lora::Lora, preview::Preview};
+use super::{base_model::BaseModel, lora::Lora, lora_compatibility::LoraCompatibility, preview::Preview};
 use crate::graphql::{context::encode, loaders::load, scalars::BigInt};
 
 /// One file of a LoRA. It never changes.
@@ -131,6 +131,18 @@ impl LoraVersion {
     async fn previews(&self, ctx: &Context<'_>) -> Result<Vec<Preview>> {
         let rows = load(ctx, |loaders| &loaders.version_previews, self.0.id).await?;
         Ok(rows.unwrap_or_default().into_iter().map(Preview).collect())
+    }
+
+    /// What it was measured to do to base models, after it was published; empty until then.
+    async fn compatibility(&self, ctx: &Context<'_>) -> Result<Vec<LoraCompatibility>> {
+        let rows = load(ctx, |loaders| &loaders.version_compatibility, self.0.id).await?;
+        Ok(rows.unwrap_or_default().into_iter().map(LoraCompatibility).collect())
+    }
+
+    /// Other versions with the same weights, whatever their headers say, that you may see: the oldest first, at most 20.
+    async fn duplicates(&self, ctx: &Context<'_>) -> Result<Vec<LoraVersion>> {
+        let rows = load(ctx, |loaders| &loaders.version_duplicates, self.0.id).await?;
+        Ok(rows.unwrap_or_default().into_iter().map(LoraVersion).collect())
     }
 
     /// When everybody could first see it; none for a version that only its team sees.

@@ -12,6 +12,7 @@ pub mod job;
 pub mod job_event;
 pub mod ledger;
 pub mod lora;
+pub mod lora_compatibility;
 pub mod lora_search;
 pub mod lora_version;
 pub mod membership;

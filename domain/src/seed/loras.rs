@@ -1,0 +1,199 @@
+//! Made-up LoRAs, each with a file of its own that really changes pictures.
+
+use atelier_entities::{blob, kinds::LoraState, lora, lora_version as version};
+use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, TryStreamExt as _};
+use rand::Rng as _;
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Chance, LoraMaker, Progress, SeedSpec, people::SeededPerson, words, write_rows};
+use crate::{
+    context::Context,
+    ports::{blobs::Stored, inspector::InspectedLora},
+    preview,
+    social::rating,
+};
+
+/// Files that are written at the same time.
+const AT_ONCE: usize = 32;
+
+/// A file that lies in the store.
+pub(super) struct StoredLora {
+    stored: Stored,
+    facts: InspectedLora,
+}
+
+/// A LoRA with its one version, before it is written.
+pub(super) struct SeededLora {
+    pub(super) id: Uuid,
+    pub(super) version: Uuid,
+    /// Its creator, by number.
+    pub(super) creator: usize,
+    creator_id: Uuid,
+    team: Uuid,
+    base_model: Uuid,
+    name: String,
+    description: String,
+    tags: Vec<&'static str>,
+    trigger: String,
+    license: &'static str,
+    pub(super) at: DateTime<Utc>,
+    /// How much it is talked about, beside the others.
+    pub(super) fame: f64,
+    pub(super) rating_sum: i64,
+    pub(super) rating_count: i64,
+}
+
+/// Makes the files and puts them into the store. Files that stay there although nothing comes of the rest are taken again
+/// by the next try.
+pub(super) async fn store_files(
+    ctx: &Context,
+    spec: &SeedSpec,
+    maker: &dyn LoraMaker,
+    progress: Progress<'_>,
+) -> anyhow::Result<Vec<StoredLora>> {
+    let made = futures::stream::iter(0..spec.loras).map(|number| async move {
+        let (bytes, facts) = maker.make(spec.seed << 32 | u64::from(number))?;
+        let stored = ctx.blobs.put(bytes, "application/octet-stream").await?;
+        if number % 256 == 0 {
+            progress("files", number, spec.loras);
+        }
+        anyhow::Ok(StoredLora { stored, facts })
+    });
+    made.buffered(AT_ONCE).try_collect().await
+}
+
+/// Draws the LoRAs, a file each.
+pub(super) fn draw(
+    spec: &SeedSpec,
+    people: &[SeededPerson],
+    files: &[StoredLora],
+    base_model: Uuid,
+    chance: &mut Chance,
+) -> Vec<SeededLora> {
+    // A third of the people publish, a few of them much.
+    let creators = (people.len() / 3).max(1);
+    let drawn = files.iter().take(spec.loras as usize).map(|_| {
+        let at = chance.within_days(700);
+        let creator = ((creators as f64) * chance.random.random::<f64>().powi(2)) as usize;
+        let person = &people[creator];
+        let medium = chance.one_of(words::MEDIA);
+        let (era, subject, mood) =
+            (chance.one_of(words::ERAS), chance.one_of(words::SUBJECTS), chance.one_of(words::MOODS));
+        let syllables = chance.random.random_range(3..5);
+        let brand = words::word(chance, syllables);
+        SeededLora {
+            id: chance.id(at),
+            version: chance.id(at),
+            creator,
+            creator_id: person.id,
+            team: person.team,
+            base_model,
+            name: format!("{} {mood} {era} {subject}", words::capital(&brand)),
+            description: format!("{} of {subject} in a {mood} {era} manner.", words::capital(medium)),
+            tags: vec![medium, era, subject, mood],
+            trigger: format!("{brand}style"),
+            license: chance.one_of(words::LICENSES),
+            at,
+            fame: chance.heavy(1.1),
+            rating_sum: 0,
+            rating_count: 0,
+        }
+    });
+    drawn.collect()
+}
+
+/// Writes the LoRAs, and asks for the previews of the first ones.
+pub(super) async fn write(
+    tx: &DatabaseTransaction,
+    ctx: &Context,
+    spec: &SeedSpec,
+    loras: Vec<SeededLora>,
+    files: Vec<StoredLora>,
+    progress: Progress<'_>,
+) -> anyhow::Result<()> {
+    let (mut blobs, mut cards, mut versions, mut previewed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (lora, file) in loras.into_iter().zip(files) {
+        blobs.push(blob::ActiveModel {
+            sha256: Set(file.stored.sha256.clone()),
+            size: Set(file.stored.size),
+            media_type: Set(file.stored.media_type.to_owned()),
+            created_at: Set(lora.at),
+        });
+        if previewed.len() < spec.previews as usize {
+            previewed.push((lora.version, lora.creator_id));
+        }
+        versions.push(version_row(&lora, file));
+        cards.push(card(lora));
+    }
+    write_rows(tx, blobs, |_| ()).await?;
+    write_rows(tx, cards, |done| progress("loras", done, spec.loras)).await?;
+    write_rows(tx, versions, |_| ()).await?;
+    for (id, creator) in previewed {
+        let row = version::Entity::find_by_id(id).one(tx).await?;
+        if let Some(row) = row {
+            preview::enqueue(tx, ctx, &row, creator).await?;
+        }
+    }
+    Ok(())
+}
+
+fn card(lora: SeededLora) -> lora::ActiveModel {
+    let score = rating::score(lora.rating_sum, lora.rating_count);
+    lora::ActiveModel {
+        id: Set(lora.id),
+        team_id: Set(lora.team),
+        created_by: Set(lora.creator_id),
+        name: Set(lora.name),
+        description: Set(lora.description),
+        tags: Set(json!(lora.tags)),
+        license: Set(lora.license.to_owned()),
+        state: Set(LoraState::Published),
+        latest_version_id: Set(Some(lora.version)),
+        rating_sum: Set(lora.rating_sum),
+        rating_count: Set(lora.rating_count),
+        rating_score: Set(score),
+        follower_notified_at: Set(Some(lora.at)),
+        published_at: Set(Some(lora.at)),
+        created_at: Set(lora.at),
+        updated_at: Set(lora.at),
+        ..Default::default()
+    }
+}
+
+fn version_row(lora: &SeededLora, StoredLora { stored, facts }: StoredLora) -> version::ActiveModel {
+    let width = |width: u32| Set(i32::try_from(width).unwrap_or(i32::MAX));
+    version::ActiveModel {
+        id: Set(lora.version),
+        lora_id: Set(lora.id),
+        team_id: Set(lora.team),
+        number: Set(1),
+        change_note: Set(String::new()),
+        parent_version_id: Set(None),
+        base_model_id: Set(Some(lora.base_model)),
+        declared_family: Set(facts.declared),
+        detected_family: Set(facts.family),
+        detected_variant: Set(facts.variant),
+        context_width: width(facts.context_width),
+        hidden_width: width(facts.hidden_width),
+        matched_share: Set(facts.matched_share),
+        problems: Set(json!(facts.problems)),
+        trigger_words: Set(json!([lora.trigger])),
+        rank: width(facts.rank),
+        alpha: Set(facts.alpha),
+        layout: Set(facts.layout),
+        blob_sha256: Set(stored.sha256),
+        auto_v2: Set(facts.auto_v2),
+        auto_v3: Set(facts.auto_v3),
+        blake3: Set(facts.blake3),
+        file_size: Set(stored.size),
+        recommended_strength: Set(1.0),
+        metadata: Set(facts.metadata),
+        training_run_id: Set(None),
+        upload_id: Set(None),
+        published_at: Set(Some(lora.at)),
+        created_at: Set(lora.at),
+    }
+}

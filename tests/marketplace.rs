@@ -1,0 +1,170 @@
+//! A LoRA's page and its neighbours: how it goes with base models, what looks like it, who brought the same file.
+
+use serde_json::{Value, json};
+
+use crate::{
+    files,
+    house::{Engine, House, Person, eventually, nodes, on_each_engine, text},
+};
+
+on_each_engine!(
+    a_published_lora_is_measured_and_found_by_how_it_looks,
+    a_file_that_is_brought_again_is_recognised,
+    the_marketplace_page_costs_a_bounded_number_of_statements,
+);
+
+const MEASURED: &str =
+    "query ($id: ID!) { loraVersion(id: $id) { previews { id url prompt seed strength } compatibility {
+    baseModel { name } matchedShare isByClip strengths { strength effect retention lost } safeStrengths { low high }
+    sheetUrl measuredAt } } }";
+
+async fn found(house: &House, person: &Person, arguments: Value) -> Vec<String> {
+    let query = "query ($like: PictureSourceInput, $filter: LoraFilterInput) { \
+        loras(like: $like, filter: $filter, first: 5) { edges { node { id } } facets { licenses { count } } } }";
+    let data = house.data_of(Some(&person.token), query, arguments).await;
+    nodes(&data["loras"]).iter().map(|node| text(&node["id"])).collect()
+}
+
+/// Waits until a version's previews are rendered and it is measured.
+async fn measured(house: &House, person: &Person, version: &str) -> Value {
+    eventually("the version is measured", async || {
+        let data = house.data_of(Some(&person.token), MEASURED, json!({ "id": version })).await;
+        let version = data["loraVersion"].clone();
+        let is_done = |field: &str| version[field].as_array().is_some_and(|rows| !rows.is_empty());
+        (is_done("previews") && is_done("compatibility")).then_some(version)
+    })
+    .await
+}
+
+async fn a_published_lora_is_measured_and_found_by_how_it_looks(engine: Engine) {
+    let house = House::open_with(engine, &["--measure-compatibility", "on"]).await;
+    let (ada, bob) = (house.person("ada").await, house.person("bob").await);
+    let one = house.published_lora(&ada, "Strong", &files::lora(house.starter_widths(), 250)).await;
+    let other = house.published_lora(&ada, "Weak", &files::lora(house.starter_widths(), 1)).await;
+    let strong = measured(&house, &bob, &one.version).await;
+    let weak = measured(&house, &bob, &other.version).await;
+
+    let found_strong = &strong["compatibility"][0];
+    assert_eq!(found_strong["baseModel"]["name"], "starter");
+    assert_eq!((found_strong["matchedShare"].as_f64(), &found_strong["isByClip"]), (Some(1.0), &json!(false)));
+    let effects = |found: &Value| -> Vec<f64> {
+        let rows = found["compatibility"][0]["strengths"].as_array().unwrap();
+        rows.iter().map(|row| row["effect"].as_f64().unwrap()).collect()
+    };
+    let (strong_effects, weak_effects) = (effects(&strong), effects(&weak));
+    assert_eq!(strong_effects.len(), 5);
+    assert!(strong_effects[4] > strong_effects[0] && strong_effects[4] > 0.05, "{strong_effects:?}");
+    assert!(weak_effects.iter().all(|effect| *effect < 0.05), "next to nothing has no effect: {weak_effects:?}");
+    assert_eq!(weak["compatibility"][0]["safeStrengths"], Value::Null, "what does nothing is nowhere safe");
+    let sheet = house.fetch(found_strong["sheetUrl"].as_str().unwrap()).await;
+    assert!(atelier_worker::inference::Picture::decode(&sheet).unwrap().width > 200);
+
+    // By a picture that was made with it.
+    let wish = json!({ "id": strong["previews"][0]["id"] });
+    let made = house.done(&bob, "reproduceAsset", wish, "generation { id }").await["generation"]["id"].clone();
+    let asset = eventually("the picture is made", async || {
+        let query = "query ($id: ID!) { generation(id: $id) { assets { id } } }";
+        let data = house.data_of(Some(&bob.token), query, json!({ "id": made })).await;
+        data["generation"]["assets"].as_array()?.first().map(|asset| text(&asset["id"]))
+    })
+    .await;
+    let like = json!({ "like": { "assetId": asset } });
+    eventually("it is found by its look", async || {
+        let found = found(&house, &bob, like.clone()).await;
+        (found.first() == Some(&one.id) && found.contains(&other.id)).then_some(())
+    })
+    .await;
+    let carol = house.person("carol").await;
+    let query = "query ($like: PictureSourceInput) { loras(like: $like, first: 5) { edges { node { id } } } }";
+    assert_eq!(house.refusal(Some(&carol.token), query, like.clone()).await, "NOT_FOUND", "the picture is bob's");
+    let both = "query ($like: PictureSourceInput) { loras(like: $like, search: \"strong\", first: 5) { edges { node { id } } } }";
+    let (_, answer) = house.send(Some(&bob.token), both, like).await;
+    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("at once"), "{answer}");
+
+    // By what was measured.
+    if let Some(low) = found_strong["safeStrengths"]["low"].as_f64() {
+        let safe = json!({ "filter": { "safeStrength": low } });
+        eventually("it is found by its safe strength", async || {
+            (found(&house, &bob, safe.clone()).await == [one.id.clone()]).then_some(())
+        })
+        .await;
+    }
+    let nowhere = json!({ "filter": { "safeStrength": -1.0 } });
+    assert!(found(&house, &bob, nowhere).await.is_empty());
+
+    // The strength that nobody says is a safe one.
+    let wish = json!({ "prompt": "a fox", "loras": [{ "versionId": one.version }] });
+    let used = house.done(&bob, "generatePictures", wish, "generation { loras { strength } }").await;
+    let used = used["generation"]["loras"][0]["strength"].as_f64().unwrap();
+    let safe = &found_strong["safeStrengths"];
+    let expected = match (safe["low"].as_f64(), safe["high"].as_f64()) {
+        (Some(low), Some(high)) => 1f64.clamp(low, high),
+        _ => 1.0,
+    };
+    assert_eq!(used, expected);
+
+    let query = "query ($id: ID!) { relatedLoras(loraId: $id, first: 5) { id } }";
+    let related = house.data_of(None, query, json!({ "id": one.id })).await;
+    assert_eq!(related["relatedLoras"], json!([{ "id": other.id }]), "the other one looks like it");
+    house.close().await;
+}
+
+async fn a_file_that_is_brought_again_is_recognised(engine: Engine) {
+    let house = House::open(engine).await;
+    let (ada, bob) = (house.person("ada").await, house.person("bob").await);
+    let file = files::foreign_lora("bfl");
+    let first = house.published_lora(&ada, "Ink wash", &file).await;
+    // The same tensors behind another header.
+    let length = usize::try_from(u64::from_le_bytes(file[..8].try_into().unwrap())).unwrap();
+    let mut header = files::header(&file);
+    header.insert("__metadata__".to_owned(), json!({ "modelspec.title": "All my own work" }));
+    let header = serde_json::to_vec(&header).unwrap();
+    let mut edited = (header.len() as u64).to_le_bytes().to_vec();
+    edited.extend(&header);
+    edited.extend(&file[8 + length..]);
+    let second = house.lora_from_file(&bob, None, "All my own work", &edited).await;
+
+    let query = "query ($id: ID!) { loraVersion(id: $id) { duplicates { id lora { name } } } }";
+    let of = async |person: &Person, version: &str| {
+        house.data_of(Some(&person.token), query, json!({ "id": version })).await["loraVersion"]["duplicates"].clone()
+    };
+    assert_eq!(of(&bob, &second.version).await, json!([{ "id": first.version, "lora": { "name": "Ink wash" } }]));
+    assert_eq!(of(&ada, &first.version).await, json!([]), "a draft of others is not shown");
+    house.done(&bob, "publishLora", json!({ "id": second.id, "license": "CC0-1.0" }), "lora { id }").await;
+    assert_eq!(of(&ada, &first.version).await[0]["id"], json!(second.version));
+    house.close().await;
+}
+
+const PAGE: &str = "query ($first: Int!) { loras(first: $first) { edges { node { \
+    id name license tags ratingAverage ratingCount downloadCount creator { handle displayName } \
+    latestVersion { id triggerWords recommendedStrength baseModel { name title } \
+        compatibility { matchedShare safeStrengths { low high } baseModel { name } } } \
+    previews { thumbnailUrl blurhash width height } } } \
+    facets { tags { value count } licenses { value count } baseModels { count baseModel { name } } } \
+    pageInfo { hasNextPage endCursor } } }";
+
+/// One a level and relation, whatever the number of cards; four of them say who asks.
+const MOST_STATEMENTS: u64 = 14;
+
+async fn the_marketplace_page_costs_a_bounded_number_of_statements(engine: Engine) {
+    let house = House::open_patient(engine).await;
+    let ada = house.person("ada").await;
+    for number in 0..24 {
+        let file = files::lora(house.starter_widths(), number);
+        house.published_lora(&ada, &format!("LoRA {number}"), &file).await;
+    }
+    let mut least = u64::MAX;
+    // The loops behind the requests send statements as well: the least of several tries is what counts.
+    for _ in 0..60 {
+        let before = house.service.house.db.statements();
+        let page = house.data_of(Some(&ada.token), PAGE, json!({ "first": 24 })).await;
+        if nodes(&page["loras"]).len() == 24 {
+            least = least.min(house.service.house.db.statements() - before);
+        }
+        if least <= MOST_STATEMENTS {
+            break;
+        }
+    }
+    assert!(least <= MOST_STATEMENTS, "24 cards cost {least} statements");
+    house.close().await;
+}

@@ -1,0 +1,81 @@
+//! Measures what a LoRA version does to a base model.
+
+use atelier_domain::{
+    context::Context,
+    jobs::claim::Claim,
+    lora::compatibility::{self, Measured},
+    ports::inspector::model_folder,
+};
+use atelier_inference::{
+    Scorer,
+    compare::{ComparisonSpec, PROMPTS, SEEDS, compare_on},
+    inspect,
+};
+
+use super::Failure;
+use crate::{
+    device::Device,
+    files::local_copy,
+    sink::{JobSink, Message, StopFlag, report},
+};
+
+/// The strengths that are tried: those that people use.
+const STRENGTHS: [f64; 5] = [0.5, 0.75, 1.0, 1.25, 1.5];
+
+/// Prompts of the grid.
+const MOST_PROMPTS: usize = 3;
+
+/// Measures on the device, and keeps the sheet of pictures beside what was found.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn compare(ctx: &Context, device: &Device, claim: &Claim, stop: &StopFlag) -> Result<(), Failure> {
+    let work = compatibility::load(ctx, &claim.job).await?;
+    let folder = model_folder(&ctx.settings.models, &work.base_model.folder);
+    let lora = local_copy(ctx, &work.version.blob_sha256, &ctx.settings.work.join("loras"), "safetensors").await?;
+    let spec = ComparisonSpec {
+        lora,
+        models: vec![folder.clone()],
+        prompts: PROMPTS[..MOST_PROMPTS].iter().map(|prompt| (*prompt).to_owned()).collect(),
+        trigger: work.trigger,
+        strengths: STRENGTHS.to_vec(),
+        seeds: SEEDS.to_vec(),
+        clip: None,
+        steps: None,
+        device: device.name().clone(),
+        precision: Default::default(),
+    };
+    let (mut sink, mut messages) = JobSink::new(stop.clone());
+    let comparing = device.run(move |models| {
+        let lora = inspect(&spec.lora)?;
+        compare_on(models.get(&folder)?, &spec, &lora, &Scorer::without_weights(), &mut sink)
+    });
+    tokio::pin!(comparing);
+    let compared = loop {
+        tokio::select! {
+            biased;
+            Some(message) = messages.recv() => {
+                if let Message::Step(step) = message {
+                    report(ctx, claim.lease, stop, &step).await?;
+                }
+            }
+            compared = &mut comparing => break compared??,
+        }
+    };
+    let sheet = match compared.sheet {
+        Some(sheet) => {
+            let png = tokio::task::spawn_blocking(move || sheet.encode_png(&[])).await.map_err(anyhow::Error::from)?;
+            Some(ctx.blobs.put(png, "image/png").await?)
+        }
+        None => None,
+    };
+    let found = compared.comparison;
+    let measured = Measured {
+        matched_share: found.matched_share,
+        by_clip: found.by_clip,
+        strengths: serde_json::to_value(&found.strengths).map_err(anyhow::Error::from)?,
+        safe_range: found.safe_range,
+        sheet,
+    };
+    Ok(compatibility::complete(ctx, claim.lease, measured).await?)
+}
