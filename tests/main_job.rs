@@ -225,6 +225,15 @@ async fn check_reproduction(house: &House, person: &Person, version: &Value) {
     let (_, apart) = one_picture(house, person, "generatePictures", wish(1, false)).await;
     let (_, merged) = one_picture(house, person, "generatePictures", wish(1, true)).await;
     assert!(difference(&apart, &merged) <= 2 && difference(&apart, &original) > 20);
+    for (prompt, expected) in
+        [("a tree", "feltpaper a tree"), ("a FeltPaper tree", "a FeltPaper tree"), ("", "feltpaper")]
+    {
+        let wish = json!({ "prompt": prompt, "loras": [{ "versionId": version }], "insertTriggerWords": true });
+        let made = house.done(person, "generatePictures", wish, "generation { prompt job { id } }").await;
+        assert_eq!(made["generation"]["prompt"], expected);
+        let job = json!({ "id": made["generation"]["job"]["id"] });
+        house.done(person, "cancelJob", job, "job { state }").await;
+    }
     let query = "query ($id: ID!) { node(id: $id) { ... on LoraVersion { previews { id url } } } }";
     let version = house.data_of(Some(&person.token), query, json!({ "id": version })).await;
     let preview = &version["node"]["previews"][1];

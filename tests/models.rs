@@ -294,10 +294,13 @@ async fn what_is_not_there_or_not_read_is_said() {
 
     hub.shelf().files.insert("model_index.json".into(), index);
     let weights = hub.shelf().files.remove(TRANSFORMER).unwrap();
-    hub.shelf().files.insert(TRANSFORMER.replace(".safe", ".fp16.safe"), weights);
+    hub.shelf().files.insert(TRANSFORMER.replace(".safe", ".fp8.safe"), weights.clone());
     let said = here.pull(&hub, &[]).await.refused();
-    assert!(said.contains("variants such as fp16"), "{said}");
+    assert!(said.contains("in fp16 or bf16"), "{said}");
     assert_eq!(here.list().await, json!([]));
+    hub.shelf().files.insert(TRANSFORMER.replace(".safe", ".fp16.safe"), weights);
+    here.pull(&hub, &[]).await.well();
+    assert_eq!(here.list().await.as_array().unwrap().len(), 1, "half precision is taken where there is nothing else");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,13 +18,15 @@ on_each_engine!(another_teams_things_do_not_exist, a_version_that_is_not_shown_i
 enum Answer {
     /// `NOT_FOUND`.
     NotFound,
+    /// `NOT_FOUND`, and its own team may be shown nothing: what is found by it is published by others.
+    Hidden,
     /// A list without rows.
     Nothing,
     /// As anybody's: the thing is everybody's.
     Public,
 }
 
-use Answer::{NotFound, Nothing, Public};
+use Answer::{Hidden, NotFound, Nothing, Public};
 
 /// Every argument of every query that names a thing, the noun it names, and how a stranger is answered.
 const QUERIES: &[(&str, &str, Noun, Answer)] = &[
@@ -48,7 +50,9 @@ const QUERIES: &[(&str, &str, Noun, Answer)] = &[
     ("loraByHash", "hash", Noun::LoraVersion, Nothing),
     ("loraVersion", "id", Noun::LoraVersion, NotFound),
     ("loras", "filter", Noun::Team, Nothing),
+    ("loras", "like", Noun::Asset, Hidden),
     ("ratings", "loraId", Noun::Lora, NotFound),
+    ("relatedLoras", "loraId", Noun::Lora, Hidden),
     ("team", "id", Noun::Team, NotFound),
     ("trainingRun", "id", Noun::TrainingRun, NotFound),
     ("trainingRuns", "loraId", Noun::Lora, Nothing),
@@ -203,18 +207,19 @@ async fn queries(house: &House, operations: &Operations, all: &Everything, ada: 
     for (field, argument, noun, answer) in QUERIES {
         let value = match *argument {
             "hash" => json!(all.hash),
+            "like" => json!({ "assetId": all.id(*noun) }),
             "filter" => json!({ "teamId": all.id(*noun), "state": "UNPUBLISHED" }),
             _ => json!(all.id(*noun)),
         };
         let (document, variables) = (operations.document(field, argument), json!({ "value": value }));
         let own = house.data_of(Some(&ada.token), &document, variables.clone()).await;
-        assert!(shown(&own) > 0, "its own team sees something by {field}({argument}): {own}");
+        assert!(*answer == Hidden || shown(&own) > 0, "its own team sees something by {field}({argument}): {own}");
         for token in [Some(bob.token.as_str()), None] {
             let (_, body) = house.send(token, &document, variables.clone()).await;
             let code = body["errors"][0]["extensions"]["code"].as_str();
             let is_right = match answer {
                 // Who is not signed in may be asked to be, before anything is looked for.
-                NotFound => code == Some("NOT_FOUND") || (token.is_none() && code == Some("UNAUTHENTICATED")),
+                NotFound | Hidden => code == Some("NOT_FOUND") || (token.is_none() && code == Some("UNAUTHENTICATED")),
                 Nothing if token.is_none() && code == Some("UNAUTHENTICATED") => true,
                 Nothing => code.is_none() && shown(&body["data"]) == 0,
                 Public => code.is_none() && shown(&body["data"]) == 1,

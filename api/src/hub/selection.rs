@@ -254,7 +254,7 @@ mod tests {
         ] {
             let (configuration, weights) =
                 chosen(&["tokenizer/vocab.json", "unet/config.json", index, &shards[0], &shards[1]]).unwrap();
-            assert_eq!(configuration, [index, "unet/config.json", "tokenizer/vocab.json"]);
+            assert_eq!(configuration, ["unet/config.json", index, "tokenizer/vocab.json"]);
             assert_eq!(weights, shards);
         }
     }

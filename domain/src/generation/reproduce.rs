@@ -101,6 +101,7 @@ fn one_picture() -> StartGeneration {
         prompt: String::new(),
         negative_prompt: String::new(),
         loras: Vec::new(),
+        inserts_trigger_words: false,
         merges_loras: false,
         seed: None,
         width: None,

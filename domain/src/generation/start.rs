@@ -15,7 +15,10 @@ use crate::{
     failures,
     idempotency::{self, KeyError},
     jobs::{self, NewJob},
-    lora::{compatibility, versions},
+    lora::{
+        compatibility,
+        versions::{self, with_trigger, words},
+    },
     policy::{Action, Resource as _, authorize},
     text,
     widen::widen,
@@ -23,6 +26,9 @@ use crate::{
 
 /// The longest edge of a picture, in pixels.
 const LONGEST_EDGE: i32 = 2048;
+
+/// Characters of a prompt, trigger words that are inserted among them.
+const LONGEST_PROMPT: usize = 4000;
 
 /// How many pictures one generation makes at most.
 const MOST_PICTURES: i32 = 16;
@@ -72,6 +78,8 @@ pub struct StartGeneration {
     pub negative_prompt: String,
     /// LoRAs, applied together.
     pub loras: Vec<WantedLora>,
+    /// Whether a LoRA's trigger word is put before the prompt where the prompt has none of its trigger words.
+    pub inserts_trigger_words: bool,
     /// Whether the LoRAs are merged into the weights: it takes a while at first, and then a step costs nothing for them.
     pub merges_loras: bool,
     /// Seed of the first picture, the others count on from it; none draws one.
@@ -166,7 +174,11 @@ pub(super) async fn begin<I: Serialize>(
         let fits = ctx.inspector.fits(&versions::facts(version), &facts);
         fits.map_err(|rejected| StartGenerationError::Mismatch { reason: rejected.0 })?;
     }
-    let row = row(ctx, input, &given, (person.id, team.id), &model)?.insert(&tx).await?;
+    let prompt = match input.inserts_trigger_words {
+        true => with_trigger_words(&input.prompt, loras.iter().map(|(version, _)| version)),
+        false => input.prompt.clone(),
+    };
+    let row = row(ctx, (input, &prompt), &given, (person.id, team.id), &model)?.insert(&tx).await?;
     write_loras(&tx, ctx, &row, loras).await?;
     pictures::write(&tx, ctx, row.id, given.pictures).await?;
     let job = NewJob {
@@ -235,7 +247,7 @@ async fn choose_model(
 
 fn row(
     ctx: &Context,
-    input: &StartGeneration,
+    (input, prompt): (&StartGeneration, &str),
     given: &GivenPictures,
     (person, team): (Uuid, Uuid),
     model: &base_model::Model,
@@ -247,7 +259,7 @@ fn row(
         created_by: Set(person),
         base_model_id: Set(model.id),
         job_id: Set(None),
-        prompt: Set(text::check("prompt", &input.prompt, 0, 4000)?),
+        prompt: Set(text::check("prompt", prompt, 0, LONGEST_PROMPT)?),
         negative_prompt: Set(text::check("negativePrompt", &input.negative_prompt, 0, 4000)?),
         seed: Set(text::check_range("seed", input.seed.unwrap_or_else(|| ctx.random.seed()), 0, (1 << 53) - 1)?),
         width: Set(edge("width", input.width.unwrap_or(model.native_width), model.size_multiple)?),
@@ -258,6 +270,19 @@ fn row(
         merges_loras: Set(input.merges_loras),
         start_strength: Set(given.strength.map(pictures::strength).transpose()?),
         created_at: Set(ctx.now()),
+    })
+}
+
+/// The prompt behind the first trigger word of each LoRA of whose trigger words it has none, as in training.
+fn with_trigger_words<'a>(prompt: &str, versions: impl DoubleEndedIterator<Item = &'a version::Model>) -> String {
+    versions.rev().fold(prompt.to_owned(), |prompt, version| {
+        let (triggers, said) = (words(&version.trigger_words), prompt.to_lowercase());
+        match triggers.first() {
+            Some(first) if !triggers.iter().any(|trigger| said.contains(&trigger.to_lowercase())) => {
+                with_trigger(first, &prompt)
+            }
+            _ => prompt,
+        }
     })
 }
 

@@ -83,6 +83,9 @@ pub struct GeneratePicturesInput {
     /// LoRAs, applied together.
     #[graphql(default)]
     pub loras: Vec<GenerationLoraInput>,
+    /// Puts a LoRA's trigger word before the prompt where the prompt has none of its trigger words.
+    #[graphql(default)]
+    pub insert_trigger_words: bool,
     /// Merges the LoRAs into the model's weights for this generation. A step costs nothing for them then, but the merging
     /// takes a while: it pays for many pictures or steps. Beside the weights, without it, LoRAs are changed at once.
     #[graphql(default)]
@@ -172,6 +175,7 @@ impl GenerationMutation {
             prompt: input.prompt,
             negative_prompt: input.negative_prompt,
             loras: loras.collect::<Result<Vec<_>>>()?,
+            inserts_trigger_words: input.insert_trigger_words,
             merges_loras: input.merge_loras,
             seed: input.seed.map(|seed| seed.0),
             width: input.width,
