@@ -15,6 +15,10 @@ mod m20261124_000007_studio;
 mod m20261124_000008_social;
 mod m20261125_000009_generation_pictures;
 mod m20261126_000010_base_models_for_teams;
+mod m20261126_000011_judgement;
+mod m20261126_000012_moderation;
+mod m20261126_000013_blocks;
+mod m20261126_000014_usage;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -33,6 +37,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000008_social::Migration),
             Box::new(m20261125_000009_generation_pictures::Migration),
             Box::new(m20261126_000010_base_models_for_teams::Migration),
+            Box::new(m20261126_000011_judgement::Migration),
+            Box::new(m20261126_000012_moderation::Migration),
+            Box::new(m20261126_000013_blocks::Migration),
+            Box::new(m20261126_000014_usage::Migration),
         ]
     }
 }

@@ -270,6 +270,7 @@ fn document(lora: CatalogLora) -> Result<LoraDocument, String> {
         rating_count: lora.rating_count,
         downloads: lora.downloads,
         published_at_millis: created.unix_timestamp() * 1000,
+        trend: None,
     })
 }
 

@@ -41,6 +41,10 @@ pub struct LoraFilter {
     pub rating_at_least: Option<f64>,
     /// It was published after this time, in milliseconds since 1970 UTC.
     pub published_after_millis: Option<i64>,
+    /// It has none of these tags.
+    pub without_tags: Vec<String>,
+    /// It was made by none of these people.
+    pub without_creators: Vec<Uuid>,
 }
 
 /// Who looks, and therefore what is found.

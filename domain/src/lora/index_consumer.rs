@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use atelier_entities::{
     job,
     kinds::{EventKind, JobKind, LoraState},
-    lora, lora_version as version, outbox_event, preview, user,
+    lora, lora_version as version, outbox_event, preview,
+    scope::shown_to_all,
+    user,
 };
 use atelier_search::LoraDocument;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -20,6 +22,7 @@ use super::versions::words;
 use crate::{
     context::Context,
     outbox::{self, Follower},
+    usage,
 };
 
 /// How many documents are built and handed over at once.
@@ -80,7 +83,7 @@ impl HandOver {
         let ids: Vec<Uuid> = lora::Entity::find()
             .select_only()
             .column(lora::Column::Id)
-            .filter(lora::Column::State.eq(LoraState::Published))
+            .filter(shown_to_all())
             .filter(lora::Column::Id.gt(self.after))
             .order_by_asc(lora::Column::Id)
             .limit(PIECE as u64)
@@ -109,13 +112,26 @@ async fn changed(ctx: &Context, events: &[outbox_event::Model]) -> Result<BTreeM
             | EventKind::LoraRated => {
                 changed.insert(event.subject_id, sequence);
             }
+            EventKind::ContentHidden | EventKind::ContentRestored => {
+                // A profile names no LoRA: its person's are all concerned.
+                match event.payload["lora"].as_str().and_then(|id| Uuid::try_parse(id).ok()) {
+                    Some(lora) => changed.insert(lora, sequence),
+                    None => users.insert(event.subject_id, sequence),
+                };
+            }
             EventKind::UserChanged => {
                 users.insert(event.subject_id, sequence);
             }
             EventKind::JobFinished => {
                 jobs.insert(event.subject_id, sequence);
             }
-            EventKind::CommentAdded | EventKind::UserFollowed | EventKind::JobQueued | EventKind::UploadFinished => {}
+            // What downloads and pictures come to is told once it is counted, as a change of the LoRA.
+            EventKind::LoraDownloaded
+            | EventKind::AssetDeleted
+            | EventKind::CommentAdded
+            | EventKind::UserFollowed
+            | EventKind::JobQueued
+            | EventKind::UploadFinished => {}
         }
     }
     let more = of_users(ctx, &users).await?.into_iter().chain(of_previews(ctx, &jobs).await?);
@@ -189,7 +205,7 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
     let db = ctx.db.read();
     let loras = lora::Entity::find()
         .filter(lora::Column::Id.is_in(wanted.keys().copied()))
-        .filter(lora::Column::State.eq(LoraState::Published))
+        .filter(shown_to_all())
         .all(db)
         .await?;
     let versions = version::Entity::find()
@@ -200,6 +216,7 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         .await?;
     let previews = preview::Entity::find()
         .filter(preview::Column::LoraVersionId.is_in(loras.iter().filter_map(|row| row.latest_version_id)))
+        .filter(preview::Column::HiddenAt.is_null())
         .order_by_asc(preview::Column::Position)
         .all(db)
         .await?;
@@ -210,6 +227,7 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         .into_iter()
         .map(|row| (row.id, row))
         .collect();
+    let trends = usage::trends(db, loras.iter().map(|row| row.id)).await?;
     let documents = loras.into_iter().map(|lora| {
         let sequence = wanted.get(&lora.id).copied().unwrap_or_default();
         let versions: Vec<&version::Model> = versions.iter().filter(|row| row.lora_id == lora.id).collect();
@@ -219,13 +237,15 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         base_models.sort_unstable();
         base_models.dedup();
         let creator = creators.get(&lora.created_by);
+        // A profile that is hidden is not found by the name that it was hidden for.
+        let creator_name = creator.map(|row| if row.hidden_at.is_some() { &row.handle } else { &row.display_name });
         LoraDocument {
             id: lora.id,
             sequence,
             trigger_words: shown.map(|row| words(&row.trigger_words)).unwrap_or_default(),
             tags: words(&lora.tags),
             prompts: prompts.map(|row| row.prompt.clone()).collect(),
-            creator_name: creator.map(|row| row.display_name.clone()).unwrap_or_default(),
+            creator_name: creator_name.cloned().unwrap_or_default(),
             creator_handle: creator.map(|row| row.handle.clone()).unwrap_or_default(),
             creator_id: lora.created_by,
             team_id: lora.team_id,
@@ -234,6 +254,7 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
             rating_score: lora.rating_score,
             rating_count: lora.rating_count.unsigned_abs(),
             downloads: lora.download_count.unsigned_abs(),
+            trend: trends.get(&lora.id).copied(),
             published_at_millis: lora.published_at.unwrap_or(lora.created_at).timestamp_millis(),
             name: lora.name,
             description: lora.description,

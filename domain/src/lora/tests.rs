@@ -360,7 +360,7 @@ async fn an_index_that_was_lost_or_is_told_old_news_ends_up_the_same() {
     assert_eq!(found(ctx, &bob, "wool").await.0, ["Wool felt"]);
     assert_eq!(reindex_if_needed(ctx).await.expect("whole"), 0);
     let page = PageRequest { first: 10, after: None };
-    let counted = facets(ctx, &LoraSearch { page, ..LoraSearch::default() }).await.expect("facets");
+    let counted = facets(ctx, &bob, &LoraSearch { page, ..LoraSearch::default() }).await.expect("facets");
     assert_eq!(counted.licenses, [("apache-2.0".to_owned(), 1)]);
     delete(ctx, &ada, felt).await.expect("deleted");
     follow(ctx).await;

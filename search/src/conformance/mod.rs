@@ -55,6 +55,7 @@ pub(crate) fn lora(number: u128, name: &str) -> LoraDocument {
         rating_count: 1,
         downloads: 10,
         published_at_millis: 1_700_000_000_000,
+        trend: None,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Number of the layout below; an index with another one is built anew.
-pub(super) const FORMAT: &str = "1";
+pub(super) const FORMAT: &str = "2";
 
 /// Names of the fields that are read column by column.
 pub(super) mod column {

@@ -26,6 +26,12 @@ pub(super) fn filter(filter: &LoraFilter, viewer: &Viewer) -> String {
         least => format!("rating >= {}", millionths(least)),
     }));
     conditions.extend(filter.published_after_millis.map(|time| format!("published > {time}")));
+    if !filter.without_tags.is_empty() {
+        conditions.push(format!("NOT {}", any("tag_values", filter.without_tags.iter().map(|tag| value(tag)))));
+    }
+    if !filter.without_creators.is_empty() {
+        conditions.push(format!("NOT {}", any("creator_id", filter.without_creators.iter().map(Uuid::to_string))));
+    }
     conditions.join(" AND ")
 }
 

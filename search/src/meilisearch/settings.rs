@@ -9,7 +9,7 @@ use meilisearch_sdk::settings::{
 use crate::{Facets, words::synonyms::Meanings};
 
 /// Number of the layout below and of the records; an index with another one is built anew.
-pub(super) const LAYOUT: u32 = 1;
+pub(super) const LAYOUT: u32 = 2;
 
 /// Hits that can be paged through.
 const MOST_HITS: usize = 10_000_000;
