@@ -39,7 +39,7 @@ pub struct LoraSearchFields(LoraSearch);
 impl LoraSearchFields {
     /// What the list could be narrowed by; counted over all pages. Of LoRAs that are not published nothing is counted.
     async fn facets(&self, ctx: &Context<'_>) -> Result<LoraFacets> {
-        loras::facets(ctx.house(), &self.0).await.map(LoraFacets).map_err(failure::read_error)
+        loras::facets(ctx.house(), ctx.actor(), &self.0).await.map(LoraFacets).map_err(failure::read_error)
     }
 }
 
