@@ -8,6 +8,7 @@ use atelier_domain::{
     id::{Noun, decode},
     jobs::claim::{Takes, claim},
 };
+use atelier_migration::{Migrator, MigratorTrait as _, SchemaManager};
 use serde_json::{Value, json};
 
 use crate::{
@@ -53,6 +54,18 @@ async fn usage(house: &House, person: &Person, lora: &ImportedLora) -> Value {
 async fn trending(house: &House) -> Vec<String> {
     let query = "{ loras(sort: TRENDING, first: 5) { edges { node { name } } } }";
     nodes(&house.data_of(None, query, json!({})).await["loras"]).iter().map(|lora| text(&lora["name"])).collect()
+}
+
+/// Takes the counting away and brings it back, as an update does: what happened before is told of then.
+async fn told_anew(house: &House) {
+    let ctx = &house.service.house;
+    let migrations = Migrator::migrations();
+    let brings_it = migrations.iter().find(|migration| migration.name().ends_with("_usage")).unwrap();
+    let tx = ctx.db.write().await.unwrap();
+    let manager = SchemaManager::new(&tx);
+    brings_it.down(&manager).await.unwrap();
+    brings_it.up(&manager).await.unwrap();
+    ctx.commit(tx).await.unwrap();
 }
 
 async fn use_is_counted_once_and_counted_again_comes_to_the_same(engine: Engine) {
@@ -113,6 +126,12 @@ async fn use_is_counted_once_and_counted_again_comes_to_the_same(engine: Engine)
         let wrong = json!({ "id": ink.id, "from": from, "to": to });
         assert_eq!(house.refusal(Some(&ada.token), USAGE, wrong).await, "BAD_REQUEST", "{from} {to}");
     }
+
+    told_anew(&house).await;
+    eventually("the counts of an installation that is brought up to date", async || {
+        (usage(&house, &ada, &ink).await == counted).then_some(())
+    })
+    .await;
 
     // Counted again it comes to the same, while the service runs.
     let output = Command::new(env!("CARGO_BIN_EXE_atelier"))

@@ -2,8 +2,8 @@
 //! previous binary keeps working while the next one is rolled out. They never name an entity: entities move on, a
 //! migration stays what it was.
 
-pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::{MigrationTrait, async_trait};
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 
 mod m20261124_000001_accounts;
 mod m20261124_000002_instance;

@@ -166,6 +166,8 @@ async fn everything_is_counted_once_over_crashes_and_comes_to_the_same_when_it_i
     }
     crash(ctx).await;
     generated(ctx, &bob, version, 2).await;
+    // The same team again on the same day, after the first time was counted.
+    count(ctx).await;
     let pictures = generated(ctx, &bob, version, 2).await;
     generated(ctx, &ada, version, 1).await;
     crash(ctx).await;
