@@ -124,6 +124,8 @@ async fn people(house: &House, owner: &Person, guest: &Person, all: &mut Everyth
     let invitation = house.done(owner, "inviteMember", invitation, "invitation { id }").await;
     all.put(Noun::Invitation, &invitation["invitation"]["id"]);
     house.done(guest, "followUser", json!({ "userId": owner.id }), "user { id }").await;
+    let report = json!({ "subjectId": guest.id, "reason": "SPAM" });
+    all.put(Noun::Report, &house.done(owner, "reportContent", report, "report { id }").await["report"]["id"]);
     let query = "query ($team: ID!, $user: ID!) { team(id: $team) { members(first: 1) { edges { node { id } } } } \
                  ledgerEntries(teamId: $team, first: 1) { edges { node { id } } } \
                  auditEntries(teamId: $team, first: 1) { edges { node { id } } } \
@@ -186,6 +188,7 @@ async fn what_workers_write(house: &House, all: &mut Everything) {
         describer: None,
         position: 0,
         created_at: now,
+        hidden_at: None,
     };
     let epoch = training_epoch::Model {
         id: ctx.new_id(),

@@ -38,6 +38,7 @@ const QUERIES: &[(&str, &str, Noun, Answer)] = &[
     ("baseModels", "teamId", Noun::Team, Nothing),
     ("comment", "id", Noun::Comment, NotFound),
     ("comments", "loraId", Noun::Lora, NotFound),
+    ("creatorDashboard", "teamId", Noun::Team, NotFound),
     ("dataset", "id", Noun::Dataset, NotFound),
     ("datasetPicture", "id", Noun::DatasetPicture, NotFound),
     ("datasets", "teamId", Noun::Team, Nothing),
@@ -48,6 +49,7 @@ const QUERIES: &[(&str, &str, Noun, Answer)] = &[
     ("ledgerEntries", "teamId", Noun::Team, NotFound),
     ("lora", "id", Noun::Lora, NotFound),
     ("loraByHash", "hash", Noun::LoraVersion, Nothing),
+    ("loraUsage", "loraId", Noun::Lora, NotFound),
     ("loraVersion", "id", Noun::LoraVersion, NotFound),
     ("loras", "filter", Noun::Team, Nothing),
     ("loras", "like", Noun::Asset, Hidden),
@@ -64,7 +66,7 @@ const QUERIES: &[(&str, &str, Noun, Answer)] = &[
 const PUBLIC: [Noun; 3] = [Noun::BaseModel, Noun::Follow, Noun::User];
 
 /// Mutations that take ids of what is everybody's, or that overlook what is not one's own.
-const HARMLESS: [&str; 3] = ["followUser", "markNotificationsRead", "unfollowUser"];
+const HARMLESS: [&str; 5] = ["blockUser", "followUser", "markNotificationsRead", "unblockUser", "unfollowUser"];
 
 /// Every other mutation that takes an id, with all that it needs to be done.
 fn mutations(all: &Everything) -> Vec<(&'static str, Value)> {
@@ -86,12 +88,16 @@ fn mutations(all: &Everything) -> Vec<(&'static str, Value)> {
         ("deleteComment", id(Noun::Comment)),
         ("deleteDataset", id(Noun::Dataset)),
         ("deleteLora", id(Noun::Lora)),
+        ("deleteRating", id(Noun::Rating)),
         ("deleteTeam", id(Noun::Team)),
+        ("dismissReports", json!({ "subjectId": lora })),
         ("downloadLora", json!({ "versionId": version })),
         ("editComment", json!({ "id": all.id(Noun::Comment), "body": "mine" })),
         ("generatePictures", json!({ "prompt": "a fox", "teamId": team })),
         ("generatePictures", json!({ "prompt": "a fox", "loras": [{ "versionId": version }] })),
         ("grantCredits", json!({ "teamId": team, "amount": 1 })),
+        ("hideContent", json!({ "subjectId": lora, "reason": "mine" })),
+        ("hideContent", json!({ "subjectId": all.id(Noun::Comment), "reason": "mine" })),
         ("importLora", json!({ "uploadId": upload })),
         ("inviteMember", json!({ "teamId": team, "email": "friend@atelier.test", "role": "VIEWER" })),
         ("leaveTeam", id(Noun::Team)),
@@ -99,6 +105,9 @@ fn mutations(all: &Everything) -> Vec<(&'static str, Value)> {
         ("rateLora", json!({ "loraId": lora, "stars": 1 })),
         ("removeMember", id(Noun::Membership)),
         ("removePicture", id(Noun::DatasetPicture)),
+        ("reportContent", json!({ "subjectId": lora, "reason": "SPAM" })),
+        ("reportContent", json!({ "subjectId": all.id(Noun::Preview), "reason": "SPAM" })),
+        ("restoreContent", json!({ "subjectId": lora })),
         ("reproduceAsset", id(Noun::Asset)),
         ("reproduceAsset", id(Noun::Preview)),
         ("retryJob", id(Noun::Job)),
@@ -109,6 +118,10 @@ fn mutations(all: &Everything) -> Vec<(&'static str, Value)> {
         ("updateDataset", json!({ "id": dataset, "name": "Mine" })),
         ("updateLora", json!({ "id": lora, "name": "Mine" })),
         ("updateTeam", json!({ "id": team, "name": "Mine" })),
+        ("voteCompatibility", json!({ "versionId": version, "baseModelId": all.id(Noun::BaseModel), "works": true })),
+        ("voteRatingHelpful", json!({ "ratingId": all.id(Noun::Rating) })),
+        ("withdrawCompatibilityVote", json!({ "versionId": version, "baseModelId": all.id(Noun::BaseModel) })),
+        ("withdrawRatingVote", json!({ "ratingId": all.id(Noun::Rating) })),
     ]
 }
 

@@ -13,6 +13,7 @@ use atelier_domain::{
     ports::{events, mailer::Mailer},
     social::{NotificationConsumer, rating::UseMarker},
     upload,
+    usage::UsageCounter,
 };
 use futures::FutureExt as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -36,6 +37,7 @@ pub fn start(ctx: &Arc<Context>, mailer: Arc<dyn Mailer>, shutdown: &Cancellatio
     spawn(tasks, shutdown, ctx, "use of rated LoRAs", |ctx| {
         Box::pin(async move { outbox::run_once(ctx, &UseMarker).await })
     });
+    spawn(tasks, shutdown, ctx, "usage", |ctx| Box::pin(async move { outbox::run_once(ctx, &UsageCounter).await }));
     spawn(tasks, shutdown, ctx, "search index", |ctx| {
         Box::pin(async move {
             index_consumer::reindex_if_needed(ctx).await?;

@@ -62,6 +62,8 @@ nouns! {
     Asset => ("asset", "asset"),
     /// A rating.
     Rating => ("rating", "rating"),
+    /// A report of something that was published.
+    Report => ("report", "report"),
     /// A comment.
     Comment => ("comment", "comment"),
     /// A follow.

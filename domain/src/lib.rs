@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod lora;
 pub mod mail;
+pub mod moderation;
 pub mod nested;
 pub mod outbox;
 pub mod page;
@@ -35,6 +36,7 @@ mod testing;
 pub mod text;
 pub mod training;
 pub mod upload;
+pub mod usage;
 mod widen;
 
 pub use atelier_entities as entities;

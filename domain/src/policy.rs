@@ -113,6 +113,12 @@ actions! {
     LoraDownload => (SignedInReader, "download this LoRA"),
     /// Rate a LoRA that one can see.
     LoraRate => (SignedInReader, "rate this LoRA"),
+    /// Take one's own rating back.
+    RatingDelete => (Oneself, "delete this rating"),
+    /// Say that a rating is helpful, or that no more.
+    RatingVote => (SignedInReader, "vote on this rating"),
+    /// Say what a LoRA works with.
+    CompatibilityVote => (SignedInReader, "say what this LoRA works with"),
     /// Comment on a LoRA that one can see.
     LoraComment => (SignedInReader, "comment on this LoRA"),
     /// Change one's own comment.
@@ -121,6 +127,16 @@ actions! {
     CommentDelete => (OneselfOrMember(Role::Administrator), "delete this comment"),
     /// Follow and unfollow people.
     UserFollow => (SignedIn, "follow people"),
+    /// Block and unblock tags and people, and see whom one blocks.
+    BlockManage => (SignedIn, "block tags and people"),
+    /// Report what one can see.
+    ContentReport => (SignedInReader, "report this"),
+    /// Read one's own report.
+    ReportRead => (Oneself, "read this report"),
+    /// See what was reported, hide it and show it again.
+    ContentModerate => (Administrator, "moderate what people publish"),
+    /// See how much a team's LoRAs are used.
+    UsageRead => (Member(Role::Viewer), "see the usage of this team's LoRAs"),
     /// See generations and assets.
     AssetRead => (Member(Role::Viewer), "see the pictures of this team"),
     /// Generate pictures.
@@ -178,6 +194,12 @@ impl Permit {
     /// The team that owns the thing.
     pub fn team(&self) -> Option<Uuid> {
         self.target.team
+    }
+
+    /// The same leave for an audit entry that belongs in no team's trail: the team must not learn who it was.
+    #[must_use]
+    pub fn outside_teams(self) -> Self {
+        Self { target: Target { team: None, ..self.target }, ..self }
     }
 
     /// The person who acts; none for the house itself.
@@ -291,7 +313,8 @@ impl Resource for entities::lora::Model {
     const NAME: &'static str = "LoRA";
 
     fn target(&self) -> Target {
-        Target { team: Some(self.team_id), public: self.state == LoraState::Published, ..Target::default() }
+        let public = self.state == LoraState::Published && self.hidden_at.is_none();
+        Target { team: Some(self.team_id), public, ..Target::default() }
     }
 }
 
@@ -309,6 +332,33 @@ impl Resource for CommentOn<'_> {
 
     fn target(&self) -> Target {
         Target { owner: Some(self.comment.user_id), ..self.lora.target() }
+    }
+}
+
+/// A rating with the LoRA that it is of: who gave it may take it back.
+#[derive(Debug)]
+pub struct RatingOn<'a> {
+    /// The rating.
+    pub rating: &'a entities::rating::Model,
+    /// The LoRA.
+    pub lora: &'a entities::lora::Model,
+}
+
+impl Resource for RatingOn<'_> {
+    const NAME: &'static str = "rating";
+
+    fn target(&self) -> Target {
+        let lora = self.lora.target();
+        let public = lora.public && self.rating.hidden_at.is_none();
+        Target { team: lora.team, owner: Some(self.rating.user_id), public }
+    }
+}
+
+impl Resource for entities::content_report::Model {
+    const NAME: &'static str = "report";
+
+    fn target(&self) -> Target {
+        Target { owner: Some(self.reporter_id), ..Target::default() }
     }
 }
 

@@ -6,10 +6,15 @@ use std::{
     time::Duration,
 };
 
-use atelier_entities::{kinds::Role, membership, team, user};
+use atelier_entities::{
+    kinds::{Role, UploadPurpose},
+    membership, team, user,
+};
 use atelier_migration::{Migrator, MigratorTrait as _};
 use atelier_search::{EmbeddedIndex, LoraIndex};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::stream;
 use rand::{RngCore as _, SeedableRng as _};
 use rand_chacha::ChaCha20Rng;
 use sea_orm::{ActiveModelTrait as _, ActiveValue::Set};
@@ -23,6 +28,7 @@ use crate::{
     clock::{Clock, StoppedClock},
     context::{Context, Secrets, Settings},
     database::Database,
+    lora::{self as loras, ImportLora, PublishLora},
     ports::{
         blobs::{BlobSettings, Blobs},
         events::LocalEventBus,
@@ -32,6 +38,7 @@ use crate::{
         },
     },
     random::{Ids, Random},
+    upload::{self, NewUpload},
 };
 
 /// A house with nobody in it.
@@ -99,6 +106,7 @@ impl TestHouse {
             is_administrator: Set(false),
             suspended_at: Set(None),
             created_at: Set(now),
+            hidden_at: Set(None),
         };
         row.insert(&tx).await.expect("a user");
         let row = team::ActiveModel {
@@ -258,4 +266,35 @@ pub(crate) fn lora_facts(family: &str, variant: &str, title: &str) -> InspectedL
         problems: Vec::new(),
         metadata: serde_json::json!({ "modelspec.license": "Apache-2.0", "modelspec.tags": "Ink, Wash" }),
     }
+}
+
+/// Imports a LoRA and publishes it; gives it and its version.
+pub(crate) async fn published_lora(ctx: &Context, maker: &Actor, title: &str) -> (Uuid, Uuid) {
+    let bytes = serde_json::to_vec(&lora_facts("flux2", "klein-4b", title)).expect("JSON");
+    let new = NewUpload {
+        purpose: UploadPurpose::LoraFile,
+        file_name: "style.safetensors".to_owned(),
+        size: i64::try_from(bytes.len()).expect("a size"),
+        target: None,
+        team: None,
+    };
+    let row = upload::create(ctx, maker, new, None).await.expect("an upload");
+    upload::receive(ctx, row.id, 0, stream::iter([Ok(Bytes::from(bytes))])).await.expect("received");
+    let upload = upload::finish(ctx, row.id).await.expect("checked").id;
+    let import = ImportLora {
+        upload,
+        lora: None,
+        base_model: None,
+        name: None,
+        description: None,
+        tags: None,
+        license: None,
+        trigger_words: None,
+        change_note: None,
+        recommended_strength: None,
+    };
+    let version = loras::import(ctx, maker, import, None).await.expect("imported");
+    let publish = PublishLora { id: version.lora_id, version: None, license: None };
+    loras::publish(ctx, maker, publish).await.expect("published");
+    (version.lora_id, version.id)
 }

@@ -24,6 +24,8 @@ pub struct Model {
     pub edited_at: Option<DateTimeUtc>,
     /// Tombstone; the answers stay.
     pub deleted_at: Option<DateTimeUtc>,
+    /// Since when the moderators hide its text from everybody but its author.
+    pub hidden_at: Option<DateTimeUtc>,
 }
 
 /// The table has no relation that a join goes through; loaders fetch by key.

@@ -163,6 +163,14 @@ pub enum EventKind {
     UploadFinished,
     /// A profile changed.
     UserChanged,
+    /// Somebody downloaded a version for the first time.
+    LoraDownloaded,
+    /// A generated picture was deleted.
+    AssetDeleted,
+    /// The moderators hid something.
+    ContentHidden,
+    /// The moderators showed something again.
+    ContentRestored,
 }
 
 /// What a person is told of.
@@ -184,4 +192,67 @@ pub enum NotificationKind {
     NewFollower,
     /// One's job ended.
     JobFinished,
+    /// The moderators hid something of one's own.
+    ContentHidden,
+    /// The moderators showed something of one's own again.
+    ContentRestored,
+}
+
+/// What can be reported and hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum ContentKind {
+    /// A LoRA.
+    Lora,
+    /// A picture of a version.
+    Preview,
+    /// A comment.
+    Comment,
+    /// A rating with its review.
+    Rating,
+    /// A person's profile.
+    User,
+}
+
+/// What is wrong with something that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum ReportReason {
+    /// Advertising, or the same again and again.
+    Spam,
+    /// It attacks or threatens people.
+    Harassment,
+    /// It is hateful of people for what they are.
+    Hate,
+    /// It is sexual where that is not wanted.
+    Sexual,
+    /// It endangers children.
+    ChildSafety,
+    /// It glorifies violence.
+    Violence,
+    /// It takes what is another's work.
+    Copyright,
+    /// It shows a real person who has not agreed.
+    Likeness,
+    /// It is not what it says it is.
+    Misleading,
+    /// Its file does harm.
+    Malware,
+    /// Something else; the words say what.
+    Other,
+}
+
+/// Where a report stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum ReportState {
+    /// Nobody has answered it.
+    Open,
+    /// What it is about was hidden.
+    Upheld,
+    /// Nothing was found wrong.
+    Dismissed,
 }

@@ -51,6 +51,8 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
     /// Tombstone; card and hashes stay.
     pub deleted_at: Option<DateTimeUtc>,
+    /// Since when the moderators hide it from everybody but its team.
+    pub hidden_at: Option<DateTimeUtc>,
 }
 
 /// The table has no relation that a join goes through; loaders fetch by key.

@@ -49,6 +49,8 @@ pub struct Model {
     pub position: i32,
     /// When.
     pub created_at: DateTimeUtc,
+    /// Since when the moderators hide it from everybody but its team.
+    pub hidden_at: Option<DateTimeUtc>,
 }
 
 /// The table has no relation that a join goes through; loaders fetch by key.

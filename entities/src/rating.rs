@@ -26,6 +26,12 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When last changed.
     pub updated_at: DateTimeUtc,
+    /// How many people found it helpful.
+    pub helpful_count: i64,
+    /// When it was taken back; it counts for nothing then.
+    pub deleted_at: Option<DateTimeUtc>,
+    /// Since when the moderators hide it from everybody but its author; it counts for nothing then.
+    pub hidden_at: Option<DateTimeUtc>,
 }
 
 /// The table has no relation that a join goes through; loaders fetch by key.

@@ -44,15 +44,18 @@ macro_rules! owned_by_team {
 owned_by_team!(asset, audit_entry, dataset, dataset_picture, generation, job, training_epoch, training_run, upload);
 
 impl Scoped for lora::Entity {
-    /// Published LoRAs are everybody's to see; drafts and unpublished ones are their team's. Tombstones are seen by
-    /// nobody through lists.
+    /// Published LoRAs are everybody's to see; drafts, unpublished ones and those that the moderators hide are their
+    /// team's. Tombstones are seen by nobody through lists.
     fn visible_to(scope: &Scope) -> Select<Self> {
         let visible = match scope {
             Scope::Everything => Condition::all(),
-            Scope::Teams(_) => Condition::any()
-                .add(lora::Column::State.eq(LoraState::Published))
-                .add(scope.owned_by(lora::Column::TeamId)),
+            Scope::Teams(_) => Condition::any().add(shown_to_all()).add(scope.owned_by(lora::Column::TeamId)),
         };
         Self::find().filter(visible).filter(lora::Column::State.ne(LoraState::Deleted))
     }
+}
+
+/// The LoRAs that everybody may see.
+pub fn shown_to_all() -> Condition {
+    Condition::all().add(lora::Column::State.eq(LoraState::Published)).add(lora::Column::HiddenAt.is_null())
 }

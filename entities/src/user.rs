@@ -32,6 +32,8 @@ pub struct Model {
     pub suspended_at: Option<DateTimeUtc>,
     /// When the account was made.
     pub created_at: DateTimeUtc,
+    /// Since when the moderators hide name and text of the profile from everybody but the person.
+    pub hidden_at: Option<DateTimeUtc>,
 }
 
 /// The table has no relation that a join goes through; loaders fetch by key.

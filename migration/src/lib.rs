@@ -2,8 +2,8 @@
 //! previous binary keeps working while the next one is rolled out. They never name an entity: entities move on, a
 //! migration stays what it was.
 
-pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::{MigrationTrait, async_trait};
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 
 mod m20261124_000001_accounts;
 mod m20261124_000002_instance;
@@ -15,6 +15,10 @@ mod m20261124_000007_studio;
 mod m20261124_000008_social;
 mod m20261125_000009_generation_pictures;
 mod m20261126_000010_base_models_for_teams;
+mod m20261126_000011_judgement;
+mod m20261126_000012_moderation;
+mod m20261126_000013_blocks;
+mod m20261126_000014_usage;
 mod m20261126_000031_merged_loras;
 mod m20261126_000032_looks_and_compatibility;
 
@@ -35,6 +39,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000008_social::Migration),
             Box::new(m20261125_000009_generation_pictures::Migration),
             Box::new(m20261126_000010_base_models_for_teams::Migration),
+            Box::new(m20261126_000011_judgement::Migration),
+            Box::new(m20261126_000012_moderation::Migration),
+            Box::new(m20261126_000013_blocks::Migration),
+            Box::new(m20261126_000014_usage::Migration),
             Box::new(m20261126_000031_merged_loras::Migration),
             Box::new(m20261126_000032_looks_and_compatibility::Migration),
         ]

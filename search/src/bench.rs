@@ -273,6 +273,7 @@ fn document(lora: CatalogLora) -> Result<LoraDocument, String> {
         safe_strengths: None,
         looks: Vec::new(),
         meaning: None,
+        trend: None,
     })
 }
 

@@ -50,17 +50,20 @@ pub struct LoraDocument {
     /// What its words mean, as a sentence encoder says; none without one.
     #[serde(skip)]
     pub meaning: Option<Vec<f32>>,
+    /// Logarithm to base 2 of the attention that it has had, its publication included, where attention halves every week:
+    /// as of 1970, so that it depends on no clock. None before anything was counted.
+    #[serde(default)]
+    pub trend: Option<f64>,
 }
 
 impl LoraDocument {
-    /// How much it is talked about, newer ones ahead: powers of two of attention, plus one for every week of age less.
+    /// How much it is talked about, newer ones ahead: its [`trend`](Self::trend), or that of its publication alone.
     ///
-    /// It depends on no clock, since everything ages alike: what is a week older needs twice the attention to stand
-    /// level. Attention is downloads and five times ratings.
+    /// It depends on no clock, since everything ages alike: attention of a week ago counts half as much as that of today.
     pub fn trending(&self) -> f64 {
         const WEEK_MILLIS: f64 = 7.0 * 24.0 * 3600.0 * 1000.0;
-        let attention = self.downloads as f64 + 5.0 * self.rating_count as f64;
-        (1.0 + attention).log2() + self.published_at_millis as f64 / WEEK_MILLIS
+        let published = self.published_at_millis as f64 / WEEK_MILLIS;
+        self.trend.filter(|trend| trend.is_finite()).unwrap_or(published)
     }
 
     /// Factor on its relevance, 1 to about 1.1: of two that fit the words alike, the better liked one comes first.

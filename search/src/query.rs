@@ -59,6 +59,10 @@ pub struct LoraFilter {
     pub published_after_millis: Option<i64>,
     /// This strength is among its [safe](crate::LoraDocument::safe_strengths) ones.
     pub safe_at: Option<f64>,
+    /// It has none of these tags.
+    pub without_tags: Vec<String>,
+    /// It was made by none of these people.
+    pub without_creators: Vec<Uuid>,
 }
 
 /// Who looks, and therefore what is found.

@@ -1,4 +1,4 @@
-//! `atelier backup`, `atelier ledger`, `atelier reindex`: what whoever runs an installation needs now and then.
+//! `atelier backup`, `atelier ledger`, `atelier usage`, `atelier reindex`: what whoever runs an installation needs now and then.
 
 use std::{
     path::PathBuf,
@@ -9,8 +9,9 @@ use std::{
 use atelier_domain::{
     ledger,
     lora::rebuild::{self, Rebuild},
+    usage,
 };
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use super::{say, start_log};
 use crate::{
@@ -66,6 +67,41 @@ impl Ledger {
             return Ok(ExitCode::SUCCESS);
         }
         Ok(ExitCode::FAILURE)
+    }
+}
+
+/// What is counted of the use of LoRAs.
+#[derive(Parser, Debug)]
+pub struct Usage {
+    #[command(subcommand)]
+    command: UsageCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum UsageCommand {
+    /// Count downloads, generations, pictures, teams and what trends again, from the events; the service may run
+    Rebuild {
+        #[command(flatten)]
+        house: HouseSettings,
+    },
+}
+
+impl Usage {
+    /// Counts again.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written; nothing was changed then.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let UsageCommand::Rebuild { house } = self.command;
+        start_log(&house.log)?;
+        let house = house::open(&house, String::new(), SearchUse::None).await?;
+        let usage::Rebuilt { events, days, wrong } = usage::rebuild(&house).await?;
+        let wrong = match wrong {
+            0 => "All counts were right.".to_owned(),
+            wrong => format!("{wrong} counts were wrong and were put right."),
+        };
+        say(format!("{events} events were counted again: {days} days of versions. {wrong}"));
+        Ok(())
     }
 }
 

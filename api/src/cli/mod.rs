@@ -61,6 +61,8 @@ enum Command {
     Backup(maintenance::Backup),
     /// Check that every balance is the sum of its entries and every operation balances
     Ledger(maintenance::Ledger),
+    /// Count the use of LoRAs again from the events
+    Usage(maintenance::Usage),
     /// Build the search index anew from the database; stop the service first
     Reindex(maintenance::Reindex),
     /// Write schema.graphql and docs/PERMISSIONS.md
@@ -107,6 +109,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Seed(seed) => block_on(seed.run()).map(done),
         Command::Backup(backup) => block_on(backup.run()).map(done),
         Command::Ledger(ledger) => block_on(ledger.run()),
+        Command::Usage(usage) => block_on(usage.run()).map(done),
         Command::Reindex(reindex) => block_on(reindex.run()).map(done),
         Command::Schema(schema) => schema.run(),
     }

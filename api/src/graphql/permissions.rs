@@ -9,10 +9,11 @@ use atelier_domain::{
 
 use Action::{
     AccountChange, AccountEnter, AccountRead, AssetDelete, AssetGenerate, AssetRead, AuditRead, BaseModelRead,
-    CommentChange, CommentDelete, CreditGrant, DatasetRead, DatasetWrite, InvitationAccept, JobControl, JobRead,
-    LedgerRead, LoraComment, LoraDelete, LoraDownload, LoraPublish, LoraRate, LoraRead, LoraWrite, MemberManage,
-    NotificationRead, ProfileRead, TeamChange, TeamCreate, TeamDelete, TeamLeave, TeamRead, TrainingRead,
-    TrainingStart, UploadCreate, UploadRead, UserFollow,
+    BlockManage, CommentChange, CommentDelete, CompatibilityVote, ContentModerate, ContentReport, CreditGrant,
+    DatasetRead, DatasetWrite, InvitationAccept, JobControl, JobRead, LedgerRead, LoraComment, LoraDelete,
+    LoraDownload, LoraPublish, LoraRate, LoraRead, LoraWrite, MemberManage, NotificationRead, ProfileRead,
+    RatingDelete, RatingVote, TeamChange, TeamCreate, TeamDelete, TeamLeave, TeamRead, TrainingRead, TrainingStart,
+    UploadCreate, UploadRead, UsageRead, UserFollow,
 };
 
 /// What an operation asks.
@@ -36,6 +37,7 @@ pub const OPERATIONS: &[(&str, &str, Asks)] = &[
     ("Query", "baseModels", Asks::All(&[BaseModelRead])),
     ("Query", "comment", Asks::All(&[LoraRead])),
     ("Query", "comments", Asks::All(&[LoraRead])),
+    ("Query", "creatorDashboard", Asks::All(&[UsageRead])),
     ("Query", "dataset", Asks::All(&[DatasetRead])),
     ("Query", "datasetPicture", Asks::All(&[DatasetRead])),
     ("Query", "datasets", Asks::All(&[DatasetRead])),
@@ -46,8 +48,10 @@ pub const OPERATIONS: &[(&str, &str, Asks)] = &[
     ("Query", "ledgerEntries", Asks::All(&[LedgerRead])),
     ("Query", "lora", Asks::All(&[LoraRead])),
     ("Query", "loraByHash", Asks::All(&[LoraRead])),
+    ("Query", "loraUsage", Asks::All(&[UsageRead])),
     ("Query", "loraVersion", Asks::All(&[LoraRead])),
     ("Query", "loras", Asks::All(&[LoraRead])),
+    ("Query", "moderationQueue", Asks::All(&[ContentModerate])),
     ("Query", "node", Asks::Each),
     ("Query", "nodes", Asks::Each),
     ("Query", "notifications", Asks::All(&[NotificationRead])),
@@ -62,6 +66,8 @@ pub const OPERATIONS: &[(&str, &str, Asks)] = &[
     ("Query", "viewer", Asks::All(&[AccountRead])),
     ("Mutation", "acceptInvitation", Asks::All(&[InvitationAccept])),
     ("Mutation", "addComment", Asks::All(&[LoraComment])),
+    ("Mutation", "blockTag", Asks::All(&[BlockManage])),
+    ("Mutation", "blockUser", Asks::All(&[BlockManage])),
     ("Mutation", "cancelJob", Asks::All(&[JobControl])),
     ("Mutation", "changeMemberRole", Asks::All(&[MemberManage])),
     ("Mutation", "changePassword", Asks::All(&[AccountChange])),
@@ -74,12 +80,15 @@ pub const OPERATIONS: &[(&str, &str, Asks)] = &[
     ("Mutation", "deleteComment", Asks::All(&[CommentDelete])),
     ("Mutation", "deleteDataset", Asks::All(&[DatasetWrite])),
     ("Mutation", "deleteLora", Asks::All(&[LoraDelete])),
+    ("Mutation", "deleteRating", Asks::All(&[RatingDelete])),
     ("Mutation", "deleteTeam", Asks::All(&[TeamDelete])),
+    ("Mutation", "dismissReports", Asks::All(&[ContentModerate])),
     ("Mutation", "downloadLora", Asks::All(&[LoraDownload])),
     ("Mutation", "editComment", Asks::All(&[CommentChange])),
     ("Mutation", "followUser", Asks::All(&[UserFollow])),
     ("Mutation", "generatePictures", Asks::All(&[AssetGenerate, LoraRead])),
     ("Mutation", "grantCredits", Asks::All(&[CreditGrant])),
+    ("Mutation", "hideContent", Asks::All(&[ContentModerate])),
     ("Mutation", "importLora", Asks::All(&[UploadRead, LoraWrite])),
     ("Mutation", "inviteMember", Asks::All(&[MemberManage])),
     ("Mutation", "leaveTeam", Asks::All(&[TeamLeave])),
@@ -89,9 +98,11 @@ pub const OPERATIONS: &[(&str, &str, Asks)] = &[
     ("Mutation", "refreshSession", Asks::All(&[AccountEnter])),
     ("Mutation", "removeMember", Asks::All(&[MemberManage])),
     ("Mutation", "removePicture", Asks::All(&[DatasetWrite])),
+    ("Mutation", "reportContent", Asks::All(&[ContentReport])),
     ("Mutation", "reproduceAsset", Asks::All(&[AssetGenerate, AssetRead, LoraRead])),
     ("Mutation", "requestPasswordReset", Asks::All(&[AccountEnter])),
     ("Mutation", "resetPassword", Asks::All(&[AccountEnter])),
+    ("Mutation", "restoreContent", Asks::All(&[ContentModerate])),
     ("Mutation", "retryJob", Asks::All(&[JobControl])),
     ("Mutation", "revokeInvitation", Asks::All(&[MemberManage])),
     ("Mutation", "setCaptions", Asks::All(&[DatasetWrite])),
@@ -99,6 +110,8 @@ pub const OPERATIONS: &[(&str, &str, Asks)] = &[
     ("Mutation", "signOut", Asks::All(&[AccountChange])),
     ("Mutation", "signUp", Asks::All(&[AccountEnter])),
     ("Mutation", "startTraining", Asks::All(&[TrainingStart, LoraWrite])),
+    ("Mutation", "unblockTag", Asks::All(&[BlockManage])),
+    ("Mutation", "unblockUser", Asks::All(&[BlockManage])),
     ("Mutation", "unfollowUser", Asks::All(&[UserFollow])),
     ("Mutation", "unpublishLora", Asks::All(&[LoraPublish])),
     ("Mutation", "updateDataset", Asks::All(&[DatasetWrite])),
@@ -106,6 +119,10 @@ pub const OPERATIONS: &[(&str, &str, Asks)] = &[
     ("Mutation", "updateProfile", Asks::All(&[AccountChange])),
     ("Mutation", "updateTeam", Asks::All(&[TeamChange])),
     ("Mutation", "verifyEmail", Asks::All(&[AccountEnter])),
+    ("Mutation", "voteCompatibility", Asks::All(&[CompatibilityVote])),
+    ("Mutation", "voteRatingHelpful", Asks::All(&[RatingVote])),
+    ("Mutation", "withdrawCompatibilityVote", Asks::All(&[CompatibilityVote])),
+    ("Mutation", "withdrawRatingVote", Asks::All(&[RatingVote])),
     ("Subscription", "jobProgress", Asks::All(&[JobRead])),
     ("Subscription", "notificationAdded", Asks::All(&[NotificationRead])),
 ];
@@ -203,7 +220,8 @@ mod tests {
             .map(|action| action.name())
             .collect();
         // An administrator of the installation manages base models with `atelier models`.
-        let elsewhere = ["BaseModelManage"];
+        // A report is read by `node` and `nodes`, which ask what the thing behind the id asks.
+        let elsewhere = ["BaseModelManage", "ReportRead"];
         let unasked: Vec<_> = Action::ALL
             .iter()
             .map(|action| action.name())

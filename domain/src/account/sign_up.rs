@@ -213,6 +213,7 @@ pub(super) async fn open_account<C: ConnectionTrait>(
         is_administrator: Set(new.is_administrator),
         suspended_at: Set(None),
         created_at: Set(now),
+        hidden_at: Set(None),
     };
     let row = row.insert(tx).await?;
     open_personal_team(tx, ctx, &row).await?;

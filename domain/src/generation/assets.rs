@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use atelier_entities::{asset, scope::Scoped};
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use atelier_entities::{asset, kinds::EventKind, scope::Scoped};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -12,7 +14,7 @@ use crate::{
     audit,
     context::Context,
     error::{ReadError, Refused},
-    failures,
+    failures, outbox,
     page::{self, Direction, Page, PageRequest},
     policy::{Action, Resource as _, authorize},
 };
@@ -91,13 +93,22 @@ pub async fn assets_of(
 /// [`Refused::NotFound`] for a picture of another team.
 pub async fn delete_asset(ctx: &Context, actor: &Actor, id: Uuid) -> Result<asset::Model, DeleteAssetError> {
     let tx = ctx.db.write().await?;
-    let row = asset::Entity::find_by_id(id).one(&tx).await?.filter(|row| row.deleted_at.is_none());
+    // Locked: of two who delete it at once, the second finds nothing, and it is told of once.
+    let row = asset::Entity::find_by_id(id).lock_exclusive().one(&tx).await?.filter(|row| row.deleted_at.is_none());
     let row = row.ok_or(Refused::NotFound(asset::Model::NAME))?;
     let permit = authorize(actor, Action::AssetDelete, &row)?;
     let mut row = row.into_active_model();
     row.deleted_at = Set(Some(ctx.now()));
     let row = row.update(&tx).await?;
     audit::record(&tx, ctx, &permit, Some(id), json!({})).await?;
+    let event = outbox::Event {
+        kind: EventKind::AssetDeleted,
+        team: Some(row.team_id),
+        actor: actor.user_id(),
+        subject: id,
+        payload: json!({}),
+    };
+    outbox::append(&tx, ctx, event).await?;
     ctx.commit(tx).await?;
     Ok(row)
 }

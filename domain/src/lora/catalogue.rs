@@ -17,6 +17,7 @@ use crate::{
     context::Context,
     error::ReadError,
     page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
+    social::block::Blocked,
     text,
 };
 
@@ -25,11 +26,11 @@ pub(super) async fn page(
     ctx: &Context,
     actor: &Actor,
     words: &[String],
-    filter: &LoraFilter,
+    (filter, blocked): (&LoraFilter, &Blocked),
     sort: LoraSort,
     request: &PageRequest,
 ) -> Result<Page<lora::Model>, ReadError> {
-    let mut select = filtered(actor, words, filter);
+    let mut select = without(filtered(actor, words, filter), blocked);
     let order = Order::of(sort);
     if let Some(cursor) = &request.after {
         select = select.filter(order.after(cursor).ok_or_else(bad_cursor)?);
@@ -149,6 +150,18 @@ fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora
     }
     if let Some(least) = filter.minimum_rating {
         select = select.filter(lora::Column::RatingScore.gte(least));
+    }
+    select
+}
+
+/// Leaves out what somebody does not want to see.
+fn without(mut select: Select<lora::Entity>, blocked: &Blocked) -> Select<lora::Entity> {
+    for tag in &blocked.tags {
+        let quoted = serde_json::Value::from(tag.as_str()).to_string();
+        select = select.filter(tags().not_like(within(&quoted)));
+    }
+    if !blocked.people.is_empty() {
+        select = select.filter(lora::Column::CreatedBy.is_not_in(blocked.people.iter().copied()));
     }
     select
 }

@@ -9,13 +9,13 @@ use sea_orm::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{MEDIA_TYPE, announce, versions};
+use super::{MEDIA_TYPE, versions};
 use crate::{
     actor::Actor,
     blob,
     context::Context,
     error::{ReadError, Refused},
-    failures,
+    failures, outbox,
     policy::{Action, authorize},
     ports::inspector::{LoraLayout, inspect},
     widen::widen,
@@ -183,7 +183,15 @@ async fn count(
             .filter(lora::Column::Id.eq(lora.id))
             .exec(&tx)
             .await?;
-        announce(&tx, ctx, actor, lora, EventKind::LoraChanged, json!({ "figure": "downloads" })).await?;
+        let event = outbox::Event {
+            kind: EventKind::LoraDownloaded,
+            team: Some(lora.team_id),
+            actor: Some(user),
+            subject: version.id,
+            // Whether it is their team's own, as it stands now: who belongs to it may change.
+            payload: json!({ "own": actor.role_in(lora.team_id).is_some() }),
+        };
+        outbox::append(&tx, ctx, event).await?;
     }
     ctx.commit(tx).await?;
     Ok(())

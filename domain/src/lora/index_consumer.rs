@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use atelier_entities::{
     compatibility, job,
     kinds::{EventKind, JobKind, LoraState},
-    lora, lora_version as version, outbox_event, preview as previews, user,
+    lora, lora_version as version, outbox_event, preview as previews,
+    scope::shown_to_all,
+    user,
 };
 use atelier_search::LoraDocument;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -21,7 +23,7 @@ use crate::{
     context::Context,
     outbox::{self, Follower},
     ports::inspector::inspect,
-    preview,
+    preview, usage,
 };
 
 /// How many documents are built and handed over at once.
@@ -82,7 +84,7 @@ impl HandOver {
         let ids: Vec<Uuid> = lora::Entity::find()
             .select_only()
             .column(lora::Column::Id)
-            .filter(lora::Column::State.eq(LoraState::Published))
+            .filter(shown_to_all())
             .filter(lora::Column::Id.gt(self.after))
             .order_by_asc(lora::Column::Id)
             .limit(PIECE as u64)
@@ -111,13 +113,26 @@ async fn changed(ctx: &Context, events: &[outbox_event::Model]) -> Result<BTreeM
             | EventKind::LoraRated => {
                 changed.insert(event.subject_id, sequence);
             }
+            EventKind::ContentHidden | EventKind::ContentRestored => {
+                // A profile names no LoRA: its person's are all concerned.
+                match event.payload["lora"].as_str().and_then(|id| Uuid::try_parse(id).ok()) {
+                    Some(lora) => changed.insert(lora, sequence),
+                    None => users.insert(event.subject_id, sequence),
+                };
+            }
             EventKind::UserChanged => {
                 users.insert(event.subject_id, sequence);
             }
             EventKind::JobFinished => {
                 jobs.insert(event.subject_id, sequence);
             }
-            EventKind::CommentAdded | EventKind::UserFollowed | EventKind::JobQueued | EventKind::UploadFinished => {}
+            // What downloads and pictures come to is told once it is counted, as a change of the LoRA.
+            EventKind::LoraDownloaded
+            | EventKind::AssetDeleted
+            | EventKind::CommentAdded
+            | EventKind::UserFollowed
+            | EventKind::JobQueued
+            | EventKind::UploadFinished => {}
         }
     }
     let more = of_users(ctx, &users).await?.into_iter().chain(of_previews(ctx, &jobs).await?);
@@ -204,7 +219,7 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
     let db = ctx.db.read();
     let loras = lora::Entity::find()
         .filter(lora::Column::Id.is_in(wanted.keys().copied()))
-        .filter(lora::Column::State.eq(LoraState::Published))
+        .filter(shown_to_all())
         .all(db)
         .await?;
     let versions = version::Entity::find()
@@ -215,6 +230,7 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         .await?;
     let previews = previews::Entity::find()
         .filter(previews::Column::LoraVersionId.is_in(loras.iter().filter_map(|row| row.latest_version_id)))
+        .filter(previews::Column::HiddenAt.is_null())
         .order_by_asc(previews::Column::Position)
         .all(db)
         .await?;
@@ -226,6 +242,7 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         .into_iter()
         .map(|row| (row.id, row))
         .collect();
+    let trends = usage::trends(db, loras.iter().map(|row| row.id)).await?;
     let documents = loras.into_iter().map(|lora| {
         let sequence = wanted.get(&lora.id).copied().unwrap_or_default();
         let versions: Vec<&version::Model> = versions.iter().filter(|row| row.lora_id == lora.id).collect();
@@ -236,13 +253,15 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         base_models.sort_unstable();
         base_models.dedup();
         let creator = creators.get(&lora.created_by);
+        // A profile that is hidden is not found by the name that it was hidden for.
+        let creator_name = creator.map(|row| if row.hidden_at.is_some() { &row.handle } else { &row.display_name });
         LoraDocument {
             id: lora.id,
             sequence,
             trigger_words: shown.map(|row| words(&row.trigger_words)).unwrap_or_default(),
             tags: words(&lora.tags),
             prompts: prompts.map(|row| row.prompt.clone()).collect(),
-            creator_name: creator.map(|row| row.display_name.clone()).unwrap_or_default(),
+            creator_name: creator_name.cloned().unwrap_or_default(),
             creator_handle: creator.map(|row| row.handle.clone()).unwrap_or_default(),
             creator_id: lora.created_by,
             team_id: lora.team_id,
@@ -254,6 +273,7 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
             safe_strengths: shown.and_then(|row| safe.get(&(row.id, row.base_model_id?)).copied().flatten()),
             looks: shown_previews.filter_map(|row| preview::look(ctx, row)).collect(),
             meaning: None,
+            trend: trends.get(&lora.id).copied(),
             published_at_millis: lora.published_at.unwrap_or(lora.created_at).timestamp_millis(),
             name: lora.name,
             description: lora.description,

@@ -170,6 +170,7 @@ async fn insert<C: ConnectionTrait>(
         created_at: Set(now),
         updated_at: Set(now),
         deleted_at: Set(None),
+        hidden_at: Set(None),
     };
     row.insert(tx).await
 }

@@ -3,7 +3,11 @@
 
 use std::collections::HashMap;
 
-use atelier_entities::{kinds::LoraState, lora, scope::Scoped};
+use atelier_entities::{
+    kinds::LoraState,
+    lora,
+    scope::{Scoped, shown_to_all},
+};
 use atelier_search::{self as engine, SearchError};
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, QueryFilter};
@@ -17,6 +21,7 @@ use crate::{
     generation::{PictureSource, pictures},
     page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
     ports::inspector::inspect,
+    social::block::{self, Blocked},
     text,
 };
 
@@ -103,18 +108,20 @@ const INDEX_CURSOR: &str = "index:";
 /// [`Invalid`](crate::error::Invalid) for words or filters that are too long, and for a cursor of another list.
 pub async fn search(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result<Page<Found>, ReadError> {
     let words = checked_words(search)?;
+    let blocked = blocked(ctx, actor, &search.filter).await?;
     let is_ranked = !words.is_empty()
         || search.like.is_some()
         || search.filter.safe_at.is_some()
         || matches!(search.sort, LoraSort::Relevance | LoraSort::Trending);
     if is_ranked && is_published(&search.filter) {
-        return through_index(ctx, actor, search, &words).await;
+        return through_index(ctx, actor, search, &words, &blocked).await;
     }
-    let page = catalogue::page(ctx, actor, &words, &search.filter, search.sort, &search.page).await?;
+    let page = catalogue::page(ctx, actor, &words, (&search.filter, &blocked), search.sort, &search.page).await?;
     Ok(page.map(|lora| Found { lora, highlights: Vec::new() }))
 }
 
-/// How often each tag, licence and base model occurs among what a search finds. Of drafts nothing is counted.
+/// How often each tag, licence and base model occurs among what the actor finds with a search. Of drafts nothing is
+/// counted.
 ///
 /// # Errors
 /// As [`search`].
@@ -123,10 +130,16 @@ pub async fn facets(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result
     if !is_published(&search.filter) {
         return Ok(Facets::default());
     }
+    let blocked = blocked(ctx, actor, &search.filter).await?;
     let look = look(ctx, actor, search).await?;
-    let query = engine::LoraQuery { first: 1, facets: true, look, ..query(search, &words) };
+    let query = engine::LoraQuery { first: 1, facets: true, look, ..query(search, &words, &blocked) };
     let hits = ctx.search.search(&query).await.map_err(refuse)?;
     Ok(hits.facets.unwrap_or_default())
+}
+
+/// What is left out for the actor. Drafts and the like are one's own teams': of them nothing is.
+async fn blocked(ctx: &Context, actor: &Actor, filter: &LoraFilter) -> Result<Blocked, ReadError> {
+    Ok(if is_published(filter) { block::of(ctx, actor).await? } else { Blocked::default() })
 }
 
 /// Whether the index knows everything that the filter asks for: it holds what is published.
@@ -161,10 +174,11 @@ async fn through_index(
     actor: &Actor,
     search: &LoraSearch,
     words: &[String],
+    blocked: &Blocked,
 ) -> Result<Page<Found>, ReadError> {
     let first = search.page.first as usize;
     let (look, meaning) = (look(ctx, actor, search).await?, meaning(ctx, search, words).await?);
-    let mut query = engine::LoraQuery { look, meaning, ..query(search, words) };
+    let mut query = engine::LoraQuery { look, meaning, ..query(search, words, blocked) };
     if let Some(cursor) = &search.page.after {
         let text = read_cursor(cursor).ok_or_else(bad_cursor)?;
         query.after = Some(text.strip_prefix(INDEX_CURSOR).ok_or_else(bad_cursor)?.to_owned());
@@ -200,13 +214,13 @@ async fn confirm(
 ) -> Result<HashMap<Uuid, lora::Model>, ReadError> {
     let rows = lora::Entity::visible_to(&actor.scope())
         .filter(lora::Column::Id.is_in(ids))
-        .filter(lora::Column::State.eq(LoraState::Published))
+        .filter(shown_to_all())
         .all(ctx.db.read())
         .await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
-fn query(search: &LoraSearch, words: &[String]) -> engine::LoraQuery {
+fn query(search: &LoraSearch, words: &[String], blocked: &Blocked) -> engine::LoraQuery {
     let filter = &search.filter;
     engine::LoraQuery {
         text: (!words.is_empty()).then(|| words.join(" ")),
@@ -219,6 +233,8 @@ fn query(search: &LoraSearch, words: &[String]) -> engine::LoraQuery {
             rating_at_least: filter.minimum_rating,
             safe_at: filter.safe_at,
             published_after_millis: filter.published_after.map(|time| time.timestamp_millis()),
+            without_tags: blocked.tags.clone(),
+            without_creators: blocked.people.clone(),
         },
         // The index holds what is public and nothing else.
         viewer: engine::Viewer::default(),
@@ -266,7 +282,9 @@ pub async fn related(ctx: &Context, actor: &Actor, id: Uuid, first: u32) -> Resu
     // Some may have been taken back since the index heard of them.
     let found = ctx.search.related(lora.id, &engine::Viewer::default(), most + FEWEST).await.map_err(refuse)?;
     let mut confirmed = confirm(ctx, actor, found.iter().copied()).await?;
-    Ok(found.iter().filter_map(|id| confirmed.remove(id)).take(most).collect())
+    let blocked = block::of(ctx, actor).await?;
+    let shown = found.iter().filter_map(|id| confirmed.remove(id)).filter(|lora| !blocked.covers(lora));
+    Ok(shown.take(most).collect())
 }
 
 fn refuse(error: SearchError) -> ReadError {

@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use atelier_entities::{kinds::LoraState, lora, lora_version as version, scope::Scope};
+use atelier_entities::{
+    kinds::LoraState,
+    lora, lora_version as version,
+    scope::{Scope, shown_to_all},
+};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
     QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
@@ -236,10 +240,7 @@ fn sees(actor: &Actor, version: &version::Model) -> bool {
 /// The versions that a viewer may see: published ones of published LoRAs, and all of their teams.
 pub(super) fn visible_to(scope: &Scope) -> sea_orm::Select<version::Entity> {
     let Scope::Teams(teams) = scope else { return version::Entity::find() };
-    let published = lora::Entity::find()
-        .select_only()
-        .column(lora::Column::Id)
-        .filter(lora::Column::State.eq(LoraState::Published));
+    let published = lora::Entity::find().select_only().column(lora::Column::Id).filter(shown_to_all());
     let public = Condition::all()
         .add(version::Column::PublishedAt.is_not_null())
         .add(version::Column::LoraId.in_subquery(published.into_query()));

@@ -181,6 +181,7 @@ pub async fn complete(
             describer: Set(Some(ctx.inspector.describer().to_owned())),
             position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
             created_at: Set(ctx.now()),
+            hidden_at: Set(None),
         };
         row.insert(&tx).await?;
     }
@@ -194,8 +195,8 @@ pub fn look(ctx: &Context, preview: &preview::Model) -> Option<Vec<f32>> {
     Some(values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
-/// The previews of versions, in the gallery's order, for loaders. Whoever sees a version sees its previews: ask for
-/// versions that were loaded for the same actor.
+/// The previews of versions, in the gallery's order, for loaders. Whoever sees a version sees its previews, except those
+/// that the moderators hide from everybody but its team: ask for versions that were loaded for the same actor.
 ///
 /// # Errors
 /// What the database says.
@@ -211,7 +212,7 @@ pub async fn of_versions(
         .all(ctx.db.read())
         .await?;
     let mut previews: HashMap<Uuid, Vec<preview::Model>> = HashMap::new();
-    for row in rows {
+    for row in rows.into_iter().filter(|row| sees(actor, row)) {
         previews.entry(row.lora_version_id).or_default().push(row);
     }
     Ok(previews)
@@ -225,7 +226,12 @@ pub async fn get(ctx: &Context, actor: &Actor, id: Uuid) -> Result<preview::Mode
     let missing = Refused::NotFound("preview");
     let row = preview::Entity::find_by_id(id).one(ctx.db.read()).await?.ok_or_else(|| missing.clone())?;
     let visible = crate::lora::versions::by_ids(ctx, actor, &[row.lora_version_id]).await?;
-    if visible.is_empty() { Err(missing.into()) } else { Ok(row) }
+    if visible.is_empty() || !sees(actor, &row) { Err(missing.into()) } else { Ok(row) }
+}
+
+/// Whether the actor sees a preview of a version that they see.
+fn sees(actor: &Actor, preview: &preview::Model) -> bool {
+    preview.hidden_at.is_none() || actor.role_in(preview.team_id).is_some()
 }
 
 /// The captions under which a version was trained, for search: what its pictures show.

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use atelier_entities::{comment, kinds::EventKind, lora};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    IntoActiveModel, QueryFilter, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
+    QuerySelect,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -21,6 +21,7 @@ use crate::{
     lora as loras, nested, outbox,
     page::{Direction, Page, PageRequest},
     policy::{Action, CommentOn, Resource as _, authorize},
+    social::block,
     text,
     widen::widen,
 };
@@ -43,6 +44,8 @@ failures! {
     pub enum AddCommentError {
         /// There is nothing to answer.
         NoParent => ("parentId", "NO_PARENT", "The comment to answer is not there, or is another LoRA's. Leave `parentId` out to begin a thread."),
+        /// The LoRA's maker, or whom they answer, has blocked them.
+        NotOpen => ("", "NOT_OPEN_TO_YOU", "You cannot comment here. Everything else about this LoRA stays open to you."),
         /// What it answers is gone.
         ParentDeleted => ("parentId", "PARENT_DELETED", "The comment to answer was deleted. Leave `parentId` out to begin a thread."),
     }
@@ -88,10 +91,17 @@ pub async fn add(
         let earlier = comment::Entity::find_by_id(id).one(&tx).await?;
         return Ok(earlier.ok_or(Refused::NotFound(CommentOn::NAME))?);
     }
+    if block::stands_between(&tx, lora.created_by, person.id).await? {
+        return Err(AddCommentError::NotOpen);
+    }
     if let Some(parent) = new.parent {
         let parent = comment::Entity::find_by_id(parent).one(&tx).await?.filter(|parent| parent.lora_id == lora.id);
-        if parent.ok_or(AddCommentError::NoParent)?.deleted_at.is_some() {
+        let parent = parent.ok_or(AddCommentError::NoParent)?;
+        if parent.deleted_at.is_some() {
             return Err(AddCommentError::ParentDeleted);
+        }
+        if block::stands_between(&tx, parent.user_id, person.id).await? {
+            return Err(AddCommentError::NotOpen);
         }
     }
     let row = comment::ActiveModel {
@@ -103,6 +113,7 @@ pub async fn add(
         created_at: Set(ctx.now()),
         edited_at: Set(None),
         deleted_at: Set(None),
+        hidden_at: Set(None),
     };
     let row = row.insert(&tx).await?;
     audit::record(&tx, ctx, &permit, Some(lora.id), json!({ "do": "add", "comment": row.id })).await?;
@@ -189,7 +200,8 @@ pub async fn by_ids(ctx: &Context, actor: &Actor, ids: &[Uuid]) -> Result<HashMa
     Ok(rows.into_iter().filter(|row| seen.contains_key(&row.lora_id)).map(|row| (row.id, row)).collect())
 }
 
-/// The comments that begin a thread on several LoRAs, newest first; LoRAs that the actor may not see have none.
+/// The comments that begin a thread on several LoRAs, newest first, without those of people whom the actor blocks; LoRAs
+/// that the actor may not see have none.
 ///
 /// # Errors
 /// A cursor that cannot be read.
@@ -203,10 +215,11 @@ pub async fn pages(
     let columns = (comment::Column::LoraId, comment::Column::Id);
     let keys = |row: &comment::Model| (row.lora_id, row.id);
     let select = comment::Entity::find().filter(comment::Column::ParentId.is_null());
+    let select = block::without_blocked(select, actor, comment::Column::UserId);
     Ok(nested::pages(select, columns, keys, &seen, request, Direction::NewestFirst, ctx.db.read()).await?)
 }
 
-/// The answers to several comments, oldest first.
+/// The answers to several comments, oldest first, without those of people whom the actor blocks.
 ///
 /// # Errors
 /// A cursor that cannot be read.
@@ -219,27 +232,23 @@ pub async fn reply_pages(
     let seen: Vec<Uuid> = by_ids(ctx, actor, parents).await?.into_keys().collect();
     let columns = (comment::Column::ParentId, comment::Column::Id);
     let keys = |row: &comment::Model| (row.parent_id.unwrap_or_default(), row.id);
-    let select = comment::Entity::find();
+    let select = block::without_blocked(comment::Entity::find(), actor, comment::Column::UserId);
     Ok(nested::pages(select, columns, keys, &seen, request, Direction::OldestFirst, ctx.db.read()).await?)
 }
 
-/// How many answers several comments have.
+/// How many answers several comments have, without those of people whom the actor blocks.
 ///
 /// # Errors
 /// What the database says.
-pub async fn reply_counts(ctx: &Context, _actor: &Actor, parents: &[Uuid]) -> Result<HashMap<Uuid, i64>, ReadError> {
-    Ok(counts(ctx.db.read(), parents).await?)
-}
-
-async fn counts<C: ConnectionTrait>(db: &C, parents: &[Uuid]) -> Result<HashMap<Uuid, i64>, DbErr> {
-    let rows: Vec<(Uuid, i64)> = comment::Entity::find()
+pub async fn reply_counts(ctx: &Context, actor: &Actor, parents: &[Uuid]) -> Result<HashMap<Uuid, i64>, ReadError> {
+    let rows: Vec<(Uuid, i64)> = block::without_blocked(comment::Entity::find(), actor, comment::Column::UserId)
         .select_only()
         .column(comment::Column::ParentId)
         .column_as(comment::Column::Id.count(), "number")
         .filter(comment::Column::ParentId.is_in(parents.iter().copied()))
         .group_by(comment::Column::ParentId)
         .into_tuple()
-        .all(db)
+        .all(ctx.db.read())
         .await?;
     Ok(rows.into_iter().collect())
 }

@@ -18,6 +18,7 @@ use crate::{
     failures, nested, outbox,
     page::{Direction, Page, PageRequest},
     policy::{Action, Resource as _, authorize},
+    social::block,
 };
 
 /// How many people one may follow.
@@ -28,6 +29,8 @@ failures! {
     pub enum FollowUserError {
         /// It is oneself.
         Oneself => ("userId", "ONESELF", "You hear of your own work without following yourself."),
+        /// They have blocked whoever asks.
+        NotOpen => ("userId", "NOT_OPEN_TO_YOU", "You cannot follow this person. What they publish stays open to you."),
         /// Nobody reads that much.
         TooMany { most: i64 } => ("userId", "TOO_MANY", "You follow {most} people, as many as one may. Unfollow some first."),
     }
@@ -52,6 +55,9 @@ pub async fn follow(ctx: &Context, actor: &Actor, id: Uuid) -> Result<user::Mode
     let permit = authorize(actor, Action::UserFollow, &followed)?;
     if id == person.id {
         return Err(FollowUserError::Oneself);
+    }
+    if block::stands_between(&tx, id, person.id).await? {
+        return Err(FollowUserError::NotOpen);
     }
     database::serialize(&tx, &format!("follow:{}", person.id)).await?;
     if between(&tx, person.id, id).await?.is_some() {

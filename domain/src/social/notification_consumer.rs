@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use async_trait::async_trait;
 use atelier_entities::{
     comment, follow, job,
-    kinds::{EventKind, JobKind, JobState, LoraState, NotificationKind},
+    kinds::{ContentKind, EventKind, JobKind, JobState, LoraState, NotificationKind, Role},
     lora, lora_version, membership, notification, outbox_event, training_run, user,
 };
 use sea_orm::{
@@ -15,7 +15,8 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::{context::Context, outbox::Consumer};
+use super::block;
+use crate::{context::Context, lora::versions::words, outbox::Consumer, policy::Resource as _};
 
 /// How many followers are told in one statement.
 const PIECE: usize = 500;
@@ -48,7 +49,14 @@ impl Consumer for NotificationConsumer {
                 EventKind::CommentAdded => teller.comment_added().await?,
                 EventKind::UserFollowed => teller.user_followed().await?,
                 EventKind::JobFinished => teller.job_finished().await?,
-                EventKind::LoraChanged | EventKind::JobQueued | EventKind::UploadFinished | EventKind::UserChanged => {}
+                EventKind::ContentHidden => teller.moderated(NotificationKind::ContentHidden).await?,
+                EventKind::ContentRestored => teller.moderated(NotificationKind::ContentRestored).await?,
+                EventKind::LoraChanged
+                | EventKind::LoraDownloaded
+                | EventKind::AssetDeleted
+                | EventKind::JobQueued
+                | EventKind::UploadFinished
+                | EventKind::UserChanged => {}
             }
         }
         Ok(())
@@ -62,12 +70,14 @@ struct Told {
     lora: Option<Uuid>,
     comment: Option<Uuid>,
     job: Option<Uuid>,
+    /// Whoever blocks one of these tags does not hear of it.
+    tags: Vec<String>,
     message: String,
 }
 
 impl Told {
     fn about(kind: NotificationKind, actor: Option<Uuid>, message: String) -> Self {
-        Self { kind, actor, lora: None, comment: None, job: None, message }
+        Self { kind, actor, lora: None, comment: None, job: None, tags: Vec::new(), message }
     }
 }
 
@@ -87,7 +97,7 @@ impl Teller<'_> {
         }
         let message = format!("{} published “{}”.", self.name_of(lora.created_by).await?, lora.name);
         let told = Told::about(NotificationKind::LoraPublished, Some(lora.created_by), message);
-        self.tell_followers(lora.created_by, Told { lora: Some(lora.id), ..told }).await?;
+        self.tell_followers(lora.created_by, Told { lora: Some(lora.id), tags: words(&lora.tags), ..told }).await?;
         let mut lora = lora.into_active_model();
         lora.follower_notified_at = Set(Some(self.ctx.now()));
         lora.update(self.tx).await?;
@@ -100,7 +110,7 @@ impl Teller<'_> {
         let number = number.map_or_else(|| "a new version".to_owned(), |number| format!("version {number}"));
         let message = format!("{} published {number} of “{}”.", self.name_of(lora.created_by).await?, lora.name);
         let told = Told::about(NotificationKind::LoraVersionPublished, Some(lora.created_by), message);
-        self.tell_followers(lora.created_by, Told { lora: Some(lora.id), ..told }).await?;
+        self.tell_followers(lora.created_by, Told { lora: Some(lora.id), tags: words(&lora.tags), ..told }).await?;
         Ok(())
     }
 
@@ -124,7 +134,8 @@ impl Teller<'_> {
     /// Whose comment was answered hears of the answer, and the LoRA's maker of every comment; who is both hears once.
     async fn comment_added(&self) -> anyhow::Result<()> {
         let comment = comment::Entity::find_by_id(self.event.subject_id).one(self.tx).await?;
-        let Some(comment) = comment.filter(|comment| comment.deleted_at.is_none()) else { return Ok(()) };
+        let is_shown = |comment: &comment::Model| comment.deleted_at.is_none() && comment.hidden_at.is_none();
+        let Some(comment) = comment.filter(is_shown) else { return Ok(()) };
         let Some(lora) = self.lora(comment.lora_id).await? else { return Ok(()) };
         let author = self.name_of(comment.user_id).await?;
         let parent = match comment.parent_id {
@@ -193,6 +204,52 @@ impl Teller<'_> {
         Ok(())
     }
 
+    /// Whose thing the moderators hid or show again hears of it and why; of a LoRA, those who manage its team as well.
+    async fn moderated(&self, kind: NotificationKind) -> anyhow::Result<()> {
+        let id = |name: &str| self.event.payload[name].as_str().and_then(|id| Uuid::try_parse(id).ok());
+        let Some(owner) = id("owner") else { return Ok(()) };
+        let what: ContentKind = serde_json::from_value(self.event.payload["kind"].clone())?;
+        let lora = match id("lora") {
+            Some(lora) => self.lora(lora).await?,
+            None => None,
+        };
+        let name = lora.as_ref().map(|lora| format!("“{}”", lora.name)).unwrap_or_default();
+        let (thing, of_team) = match what {
+            ContentKind::Lora => (format!("Your LoRA {name}"), true),
+            ContentKind::Preview => (format!("A preview of your LoRA {name}"), true),
+            ContentKind::Comment => (format!("Your comment on {name}"), false),
+            ContentKind::Rating => (format!("Your rating of {name}"), false),
+            ContentKind::User => ("Your profile".to_owned(), false),
+        };
+        let message = if kind == NotificationKind::ContentHidden {
+            let reason = self.event.payload["reason"].as_str().unwrap_or_default();
+            format!("{thing} was hidden by the moderators: {reason}")
+        } else {
+            format!("{thing} is shown again by the moderators.")
+        };
+        let mut people = vec![owner];
+        if let Some(lora) = lora.as_ref().filter(|_| of_team) {
+            people.extend(self.managers(lora.team_id).await?);
+            people.sort_unstable();
+            people.dedup();
+        }
+        let comment = (what == ContentKind::Comment).then_some(self.event.subject_id);
+        let told = Told::about(kind, None, message);
+        self.tell(people, &Told { lora: lora.map(|lora| lora.id), comment, ..told }).await?;
+        Ok(())
+    }
+
+    async fn managers(&self, team: Uuid) -> Result<Vec<Uuid>, DbErr> {
+        membership::Entity::find()
+            .select_only()
+            .column(membership::Column::UserId)
+            .filter(membership::Column::TeamId.eq(team))
+            .filter(membership::Column::Role.is_in([Role::Administrator, Role::Owner]))
+            .into_tuple()
+            .all(self.tx)
+            .await
+    }
+
     async fn lora_of_job(&self, job: &job::Model) -> Result<Option<Uuid>, DbErr> {
         Ok(match job.kind {
             JobKind::Train => {
@@ -211,17 +268,18 @@ impl Teller<'_> {
     }
 
     async fn published_lora(&self, id: Uuid) -> Result<Option<lora::Model>, DbErr> {
-        Ok(self.lora(id).await?.filter(|lora| lora.state == LoraState::Published))
+        Ok(self.lora(id).await?.filter(|lora| lora.target().public))
     }
 
     async fn name_of(&self, user: Uuid) -> Result<String, DbErr> {
         let user = user::Entity::find_by_id(user).one(self.tx).await?;
-        Ok(user.map_or_else(|| "Somebody".to_owned(), |user| user.display_name))
+        let shown = |user: user::Model| if user.hidden_at.is_some() { user.handle } else { user.display_name };
+        Ok(user.map_or_else(|| "Somebody".to_owned(), shown))
     }
 
     /// Those of several people who may see a LoRA at this moment.
     async fn who_see(&self, lora: &lora::Model, people: &[Uuid]) -> Result<Vec<Uuid>, DbErr> {
-        if lora.state == LoraState::Published {
+        if lora.target().public {
             return Ok(people.to_vec());
         }
         self.members(lora.team_id, people).await
@@ -258,15 +316,16 @@ impl Teller<'_> {
         }
     }
 
-    /// Writes notifications; nobody is told of what they did themselves.
+    /// Writes notifications; nobody is told of what they did themselves, nor of whom or what they block.
     async fn tell(&self, people: impl IntoIterator<Item = Uuid>, told: &Told) -> Result<(), DbErr> {
         let doers: HashSet<Uuid> = match told.kind {
             // The event's actor is who asked, and hears of what the house did for them.
             NotificationKind::JobFinished => HashSet::new(),
             _ => told.actor.into_iter().chain(self.event.actor_id).collect(),
         };
-        let rows: Vec<notification::ActiveModel> =
-            people.into_iter().filter(|person| !doers.contains(person)).map(|person| self.row(person, told)).collect();
+        let people = people.into_iter().filter(|person| !doers.contains(person)).collect();
+        let willing = block::willing_to_hear(self.tx, people, told.actor, &told.tags).await?;
+        let rows: Vec<notification::ActiveModel> = willing.into_iter().map(|person| self.row(person, told)).collect();
         if rows.is_empty() {
             return Ok(());
         }

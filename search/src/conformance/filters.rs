@@ -62,6 +62,11 @@ async fn filters(index: &dyn LoraIndex) {
             "safe at {strength}"
         );
     }
+    assert_eq!(passing(index, LoraFilter { without_tags: tags(&["INK wash", "felt"]), ..none() }).await, [3, 4]);
+    let without_creators = vec![id(901), id(999)];
+    assert_eq!(passing(index, LoraFilter { without_creators: without_creators.clone(), ..none() }).await, [1, 2, 4]);
+    let filter = LoraFilter { tags: tags(&["ink wash"]), without_tags: tags(&["moody"]), without_creators, ..none() };
+    assert_eq!(passing(index, filter).await, [2], "what is wanted and what is not");
     let filter = LoraFilter { tags: tags(&["ink wash"]), rating_at_least: Some(4.0), ..none() };
     assert_eq!(passing(index, filter).await, [1], "all at once");
 }

@@ -60,6 +60,7 @@ pub(crate) fn lora(number: u128, name: &str) -> LoraDocument {
         safe_strengths: None,
         looks: Vec::new(),
         meaning: None,
+        trend: None,
     }
 }
 

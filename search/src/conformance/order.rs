@@ -18,8 +18,22 @@ pub(super) async fn run(index: &dyn LoraIndex) {
 async fn sorts(index: &dyn LoraIndex) {
     let now = 1_750_000_000_000;
     let at = |weeks: i64| now - weeks * WEEK;
-    let old_hit = LoraDocument { downloads: 5000, rating_count: 0, published_at_millis: at(20), ..lora(1, "Fox") };
-    let new_hit = LoraDocument { downloads: 900, rating_count: 0, published_at_millis: at(1), ..lora(2, "Fox fox") };
+    // As much attention as downloads, all of it at its publication.
+    let trend = |downloads: f64, weeks: i64| Some(downloads.log2() + at(weeks) as f64 / WEEK as f64);
+    let old_hit = LoraDocument {
+        downloads: 5000,
+        rating_count: 0,
+        published_at_millis: at(20),
+        trend: trend(5000.0, 20),
+        ..lora(1, "Fox")
+    };
+    let new_hit = LoraDocument {
+        downloads: 900,
+        rating_count: 0,
+        published_at_millis: at(1),
+        trend: trend(900.0, 1),
+        ..lora(2, "Fox fox")
+    };
     let new_quiet = LoraDocument { downloads: 1, rating_score: 4.9, published_at_millis: at(0), ..lora(3, "Red fox") };
     fill(index, vec![old_hit, new_hit, new_quiet]).await;
     let sorted = |sort| async move { found(index, &LoraQuery { sort, ..asking("fox") }).await };

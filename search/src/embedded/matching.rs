@@ -5,8 +5,8 @@ use std::{collections::HashMap, ops::Bound};
 use tantivy::{
     Searcher, Term,
     query::{
-        BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, FuzzyTermQuery, Occur, PhraseQuery,
-        Query, RangeQuery, TermQuery,
+        AllQuery, BooleanQuery, BoostQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, FuzzyTermQuery, Occur,
+        PhraseQuery, Query, RangeQuery, TermQuery,
     },
     schema::{Field, IndexRecordOption},
 };
@@ -282,5 +282,20 @@ pub(super) fn restrictions(fields: &Fields, filter: &LoraFilter, viewer: &Viewer
         queries.push(Box::new(RangeQuery::new(Bound::Unbounded, to)));
         queries.push(Box::new(RangeQuery::new(from, Bound::Unbounded)));
     }
+    queries.extend(exclusion(fields, filter));
     queries.into_iter().map(|query| Box::new(ConstScoreQuery::new(query, 0.0)) as Box<dyn Query>).collect()
+}
+
+/// Everything but what the filter does not want.
+fn exclusion(fields: &Fields, filter: &LoraFilter) -> Option<Box<dyn Query>> {
+    let text = Term::from_field_text;
+    let tags = filter.without_tags.iter().map(|tag| text(fields.tag, &words::whole_value(tag)));
+    let creators = filter.without_creators.iter().map(|id| text(fields.creator_id, &id.to_string()));
+    let unwanted: Vec<(Occur, Box<dyn Query>)> =
+        tags.chain(creators).map(|term| (Occur::MustNot, term_query(term))).collect();
+    if unwanted.is_empty() {
+        return None;
+    }
+    let everything: (Occur, Box<dyn Query>) = (Occur::Must, Box::new(AllQuery));
+    Some(Box::new(BooleanQuery::new(std::iter::once(everything).chain(unwanted).collect())))
 }

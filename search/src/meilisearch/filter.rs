@@ -30,6 +30,12 @@ pub(super) fn filter(filter: &LoraFilter, viewer: &Viewer) -> String {
         strength if strength.is_nan() => NOTHING.to_owned(),
         strength => format!("safe_low <= {0} AND safe_high >= {0}", millionths(strength)),
     }));
+    if !filter.without_tags.is_empty() {
+        conditions.push(format!("NOT {}", any("tag_values", filter.without_tags.iter().map(|tag| value(tag)))));
+    }
+    if !filter.without_creators.is_empty() {
+        conditions.push(format!("NOT {}", any("creator_id", filter.without_creators.iter().map(Uuid::to_string))));
+    }
     conditions.join(" AND ")
 }
 

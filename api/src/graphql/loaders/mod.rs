@@ -18,12 +18,13 @@ use atelier_domain::{
     dataset::lint::Finding,
     entities::{
         asset, base_model, comment, compatibility, dataset, dataset_picture, generation, generation_lora,
-        generation_picture, job, lora, lora_version, preview, team, training_epoch, training_run, upload, user,
+        generation_picture, job, kinds, lora, lora_version, preview, team, training_epoch, training_run, upload, user,
     },
     error::ReadError,
     generation as generations, jobs,
     ledger::Balance,
-    social::{self, follow},
+    moderation,
+    social::{self, compatibility_vote, follow, rating},
     training,
 };
 use uuid::Uuid;
@@ -123,6 +124,22 @@ loaders! {
     teams: team::Model => atelier_domain::team::by_ids,
     /// What a team may spend.
     team_credits: Balance => atelier_domain::team::credits::of_teams,
+    /// Whether whoever asks blocks a person.
+    blocked_by_viewer: bool => social::block::blocked_by_actor,
+    /// How the stars of a LoRA spread.
+    rating_spreads: rating::Spread => rating::spreads,
+    /// How the stars of a version spread.
+    version_rating_spreads: rating::Spread => rating::version_spreads,
+    /// Whether whoever asks found a rating helpful.
+    ratings_found_helpful: bool => rating::vote::found_helpful,
+    /// What people say a version works with.
+    compatibility_votes: Vec<compatibility_vote::Votes> => compatibility_vote::of_versions,
+    /// Why a thing is hidden.
+    hidden_reasons: String => moderation::hidden_reasons,
+    /// Things that were reported or hidden, for who moderates.
+    moderated_contents: moderation::Content => moderation::contents,
+    /// What open reports say is wrong with a thing.
+    report_reasons: Vec<(kinds::ReportReason, i64)> => moderation::reasons,
     /// Comments by key.
     comments: comment::Model => social::comment::by_ids,
     /// How many answers a comment has.

@@ -10,9 +10,10 @@ use atelier_domain::{
     actor::Actor,
     context::Context as House,
     dataset::pictures,
-    entities::{comment, dataset_picture, follow, invitation, lora_version, membership, rating},
+    entities::{comment, content_report, dataset_picture, follow, invitation, lora_version, membership},
     error::ReadError,
     lora::versions,
+    moderation,
     page::{Page, PageRequest},
     social, team,
 };
@@ -92,8 +93,8 @@ page_loaders! {
     dataset_pictures: dataset_picture::Model => pictures::pages,
     /// Versions of a LoRA.
     lora_versions: lora_version::Model => versions::pages,
-    /// Ratings of a LoRA.
-    lora_ratings: rating::Model => social::rating::pages,
+    /// Reports of a thing.
+    content_reports: content_report::Model => moderation::report_pages,
     /// Comments that begin a thread on a LoRA.
     lora_comments: comment::Model => social::comment::pages,
     /// Answers to a comment.

@@ -2,7 +2,9 @@
 
 use async_graphql::MergedObject;
 
+pub mod block;
 pub mod comment;
+pub mod compatibility_vote;
 pub mod dataset;
 pub mod dataset_picture;
 pub mod follow;
@@ -12,6 +14,7 @@ pub mod job;
 pub mod ledger;
 pub mod lora;
 pub mod membership;
+pub mod moderation;
 pub mod notification;
 pub mod rating;
 pub mod team;
@@ -22,7 +25,9 @@ pub mod user;
 /// Everything that can be done.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
+    block::BlockMutation,
     comment::CommentMutation,
+    compatibility_vote::CompatibilityVoteMutation,
     dataset::DatasetMutation,
     dataset_picture::DatasetPictureMutation,
     follow::FollowMutation,
@@ -32,6 +37,7 @@ pub struct Mutation(
     ledger::LedgerMutation,
     lora::LoraMutation,
     membership::MembershipMutation,
+    moderation::ModerationMutation,
     notification::NotificationMutation,
     rating::RatingMutation,
     team::TeamMutation,

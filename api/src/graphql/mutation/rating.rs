@@ -3,13 +3,13 @@
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use atelier_domain::{
     id::Noun,
-    social::rating::{self, RateLora},
+    social::rating::{self, RateLora, vote},
 };
 
 use crate::{
     graphql::{
         context::{Resolve, decode},
-        types::rating::Rating,
+        types::{lora::Lora, rating::Rating},
     },
     payload,
 };
@@ -37,6 +37,51 @@ payload! {
     }
 }
 
+/// Which rating to take back.
+#[derive(InputObject)]
+pub struct DeleteRatingInput {
+    /// The rating, one of yours.
+    pub id: ID,
+}
+
+payload! {
+    /// The answer to `deleteRating`.
+    pub struct DeleteRatingPayload {
+        /// The LoRA, whose figures do without it now.
+        lora: Lora
+    }
+}
+
+/// Which rating is helpful.
+#[derive(InputObject)]
+pub struct VoteRatingHelpfulInput {
+    /// The rating, not one of yours.
+    pub rating_id: ID,
+}
+
+payload! {
+    /// The answer to `voteRatingHelpful`.
+    pub struct VoteRatingHelpfulPayload {
+        /// The rating.
+        rating: Rating
+    }
+}
+
+/// For which rating to take your vote back.
+#[derive(InputObject)]
+pub struct WithdrawRatingVoteInput {
+    /// The rating.
+    pub rating_id: ID,
+}
+
+payload! {
+    /// The answer to `withdrawRatingVote`.
+    pub struct WithdrawRatingVotePayload {
+        /// The rating.
+        rating: Rating
+    }
+}
+
 /// Mutations of ratings.
 #[derive(Default)]
 pub struct RatingMutation;
@@ -53,5 +98,31 @@ impl RatingMutation {
         };
         let key = input.idempotency_key.as_deref();
         RateLoraPayload::answer(rating::rate(ctx.house(), ctx.actor(), new, key).await, Rating)
+    }
+
+    /// Takes one of your ratings back: it counts and shows no more.
+    async fn delete_rating(&self, ctx: &Context<'_>, input: DeleteRatingInput) -> Result<DeleteRatingPayload> {
+        let id = decode(Noun::Rating, &input.id)?;
+        DeleteRatingPayload::answer(rating::delete(ctx.house(), ctx.actor(), id).await, Lora)
+    }
+
+    /// Says that somebody's rating is helpful. Saying so twice is saying it once.
+    async fn vote_rating_helpful(
+        &self,
+        ctx: &Context<'_>,
+        input: VoteRatingHelpfulInput,
+    ) -> Result<VoteRatingHelpfulPayload> {
+        let id = decode(Noun::Rating, &input.rating_id)?;
+        VoteRatingHelpfulPayload::answer(vote::vote(ctx.house(), ctx.actor(), id).await, Rating)
+    }
+
+    /// Takes your vote for a rating back.
+    async fn withdraw_rating_vote(
+        &self,
+        ctx: &Context<'_>,
+        input: WithdrawRatingVoteInput,
+    ) -> Result<WithdrawRatingVotePayload> {
+        let id = decode(Noun::Rating, &input.rating_id)?;
+        WithdrawRatingVotePayload::answer(vote::withdraw(ctx.house(), ctx.actor(), id).await, Rating)
     }
 }

@@ -12,12 +12,14 @@ pub mod job;
 pub mod ledger;
 pub mod lora;
 pub mod lora_version;
+pub mod moderation;
 pub mod node;
 pub mod notification;
 pub mod rating;
 pub mod team;
 pub mod training;
 pub mod upload;
+pub mod usage;
 pub mod user;
 
 /// Everything that can be read.
@@ -33,11 +35,13 @@ pub struct Query(
     ledger::LedgerQuery,
     lora::LoraQuery,
     lora_version::LoraVersionQuery,
+    moderation::ModerationQuery,
     node::NodeQuery,
     notification::NotificationQuery,
     rating::RatingQuery,
     team::TeamQuery,
     training::TrainingQuery,
     upload::UploadQuery,
+    usage::UsageQuery,
     user::UserQuery,
 );

@@ -9,7 +9,7 @@ use atelier_domain::{
     id::{self, Noun},
     jobs, ledger, lora,
     lora::versions,
-    preview,
+    moderation, preview,
     social::{comment, follow, notification, rating},
     team::{self, invitations, members},
     training, upload,
@@ -34,6 +34,7 @@ use crate::graphql::{
         lora::Lora,
         lora_version::LoraVersion,
         membership::Membership,
+        moderation::ContentReport,
         notification::Notification,
         preview::Preview,
         rating::Rating,
@@ -74,6 +75,8 @@ pub enum Node {
     Job(Job),
     /// A booking.
     LedgerEntry(LedgerEntry),
+    /// A report of something that was published.
+    ContentReport(ContentReport),
     /// A LoRA.
     Lora(Lora),
     /// A version of a LoRA.
@@ -160,6 +163,7 @@ async fn find(ctx: &Context<'_>, noun: Noun, id: Uuid) -> Result<Node, ReadError
         Noun::Generation => Generation(generation::get(house, actor, id).await?).into(),
         Noun::Asset => Asset(generation::asset(house, actor, id).await?).into(),
         Noun::Rating => Rating(rating::get(house, actor, id).await?).into(),
+        Noun::Report => ContentReport(moderation::report_of(house, actor, id).await?).into(),
         Noun::Comment => Comment(comment::get(house, actor, id).await?).into(),
         Noun::Follow => Follow(follow::get(house, actor, id).await?).into(),
         Noun::Notification => Notification(notification::get(house, actor, id).await?).into(),

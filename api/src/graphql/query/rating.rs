@@ -1,14 +1,15 @@
 //! Reading ratings.
 
 use async_graphql::{Context, ID, Object, Result};
-use atelier_domain::{id::Noun, lora as loras};
+use atelier_domain::{
+    id::Noun,
+    social::rating::{self, RatingSort},
+};
 
 use crate::graphql::{
-    connection::ConnectionOf,
+    connection::{ConnectionOf, connection, page_request},
     context::{Resolve, decode},
-    failure,
-    loaders::pages::load_page,
-    types::rating::Rating,
+    types::rating::{Rating, RatingOrder},
 };
 
 /// Queries of ratings.
@@ -17,16 +18,18 @@ pub struct RatingQuery;
 
 #[Object]
 impl RatingQuery {
-    /// The ratings of a LoRA, newest first.
+    /// The ratings of a LoRA, without those of people whom you block.
     async fn ratings(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The LoRA.")] lora_id: ID,
+        #[graphql(desc = "What comes first; NEWEST without.")] sort: Option<RatingOrder>,
         #[graphql(desc = "How many, 1 to 100.")] first: i32,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> Result<ConnectionOf<Rating>> {
         let id = decode(Noun::Lora, &lora_id)?;
-        loras::get(ctx.house(), ctx.actor(), id).await.map_err(failure::read_error)?;
-        load_page(ctx, |pages| &pages.lora_ratings, id, (first, after), Rating).await
+        let sort = sort.map_or(RatingSort::Newest, Into::into);
+        let page = page_request(first, after)?;
+        connection(rating::list(ctx.house(), ctx.actor(), id, sort, &page).await, Rating)
     }
 }

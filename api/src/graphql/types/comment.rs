@@ -1,19 +1,26 @@
 //! Comments.
 
 use async_graphql::{Context, ID, Object, Result};
-use atelier_domain::{entities::comment, id::Noun};
+use atelier_domain::{entities::comment, id::Noun, moderation};
 use chrono::{DateTime, Utc};
 
 use super::{lora::Lora, user::User};
 use crate::graphql::{
     connection::ConnectionOf,
-    context::encode,
+    context::{Resolve, encode},
     loaders::{load, pages::load_page},
     scalars::BigInt,
 };
 
 /// A comment on a LoRA, or an answer to one.
 pub struct Comment(pub comment::Model);
+
+impl Comment {
+    /// Whether the moderators let whoever asks read it.
+    fn is_shown(&self, ctx: &Context<'_>) -> bool {
+        moderation::shows_text(ctx.actor(), self.0.user_id, self.0.hidden_at)
+    }
+}
 
 #[Object]
 impl Comment {
@@ -33,17 +40,17 @@ impl Comment {
         load(ctx, |loaders| &loaders.comments, id).await.map(|row| row.map(Comment))
     }
 
-    /// Who wrote it; none once it was deleted.
+    /// Who wrote it; none once it was deleted, or while the moderators hide it.
     async fn author(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-        if self.0.deleted_at.is_some() {
+        if self.0.deleted_at.is_some() || !self.is_shown(ctx) {
             return Ok(None);
         }
         load(ctx, |loaders| &loaders.users, self.0.user_id).await.map(|row| row.map(User))
     }
 
-    /// The text; empty once it was deleted.
-    async fn body(&self) -> &str {
-        &self.0.body
+    /// The text; empty once it was deleted, or while the moderators hide it.
+    async fn body(&self, ctx: &Context<'_>) -> &str {
+        if self.is_shown(ctx) { &self.0.body } else { "" }
     }
 
     /// How many answers it has.
@@ -74,5 +81,18 @@ impl Comment {
     /// When it was deleted; its place in the thread stays.
     async fn deleted_at(&self) -> Option<DateTime<Utc>> {
         self.0.deleted_at
+    }
+
+    /// Since when the moderators hide it from everybody but its author; its place in the thread stays.
+    async fn hidden_at(&self) -> Option<DateTime<Utc>> {
+        self.0.hidden_at
+    }
+
+    /// Why the moderators hide it; its author reads it.
+    async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        if self.0.hidden_at.is_none() {
+            return Ok(None);
+        }
+        load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
     }
 }

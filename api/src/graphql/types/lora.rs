@@ -9,7 +9,13 @@ use atelier_domain::{
 };
 use chrono::{DateTime, Utc};
 
-use super::{lora_version::LoraVersion, preview::Preview, team::Team, user::User};
+use super::{
+    lora_version::LoraVersion,
+    preview::Preview,
+    rating::{RatingSpreadStep, spread},
+    team::Team,
+    user::User,
+};
 use crate::graphql::{
     connection::ConnectionOf,
     context::encode,
@@ -122,6 +128,17 @@ impl Lora {
         BigInt(self.0.rating_count)
     }
 
+    /// How its ratings spread: five steps, from one star to five.
+    async fn rating_spread(&self, ctx: &Context<'_>) -> Result<Vec<RatingSpreadStep>> {
+        load(ctx, |loaders| &loaders.rating_spreads, self.0.id).await.map(spread)
+    }
+
+    /// The Bayesian average of its ratings, 0 to 5, which sorting and `minimumRating` go by: few ratings weigh less than
+    /// many. 0 before the first.
+    async fn rating_score(&self) -> f64 {
+        self.0.rating_score
+    }
+
     /// How many downloads: each person counts once a version.
     async fn download_count(&self) -> BigInt {
         BigInt(self.0.download_count)
@@ -150,6 +167,19 @@ impl Lora {
     /// When it was deleted.
     async fn deleted_at(&self) -> Option<DateTime<Utc>> {
         self.0.deleted_at
+    }
+
+    /// Since when the moderators hide it from everybody but its team.
+    async fn hidden_at(&self) -> Option<DateTime<Utc>> {
+        self.0.hidden_at
+    }
+
+    /// Why the moderators hide it; its team reads it.
+    async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        if self.0.hidden_at.is_none() {
+            return Ok(None);
+        }
+        load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
     }
 }
 

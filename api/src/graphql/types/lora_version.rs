@@ -4,7 +4,14 @@ use async_graphql::{Context, ID, Json, Object, Result, SimpleObject};
 use atelier_domain::{entities::lora_version, id::Noun, lora::versions::words};
 use chrono::{DateTime, Utc};
 
-use super::{base_model::BaseModel, lora::Lora, lora_compatibility::LoraCompatibility, preview::Preview};
+use super::{
+    base_model::BaseModel,
+    compatibility_vote::CompatibilityVotes,
+    lora::Lora,
+    lora_compatibility::LoraCompatibility,
+    preview::Preview,
+    rating::{RatingSpreadStep, spread},
+};
 use crate::graphql::{context::encode, loaders::load, scalars::BigInt};
 
 /// One file of a LoRA. It never changes.
@@ -143,6 +150,17 @@ impl LoraVersion {
     async fn duplicates(&self, ctx: &Context<'_>) -> Result<Vec<LoraVersion>> {
         let rows = load(ctx, |loaders| &loaders.version_duplicates, self.0.id).await?;
         Ok(rows.unwrap_or_default().into_iter().map(LoraVersion).collect())
+    }
+
+    /// How its ratings spread: five steps, from one star to five.
+    async fn rating_spread(&self, ctx: &Context<'_>) -> Result<Vec<RatingSpreadStep>> {
+        load(ctx, |loaders| &loaders.version_rating_spreads, self.0.id).await.map(spread)
+    }
+
+    /// What people say of its compatibility, for each base model that somebody voted on.
+    async fn compatibility_votes(&self, ctx: &Context<'_>) -> Result<Vec<CompatibilityVotes>> {
+        let votes = load(ctx, |loaders| &loaders.compatibility_votes, self.0.id).await?.unwrap_or_default();
+        Ok(votes.into_iter().map(CompatibilityVotes).collect())
     }
 
     /// When everybody could first see it; none for a version that only its team sees.

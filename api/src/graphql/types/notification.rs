@@ -28,6 +28,10 @@ pub enum NotificationKind {
     NewFollower,
     /// Your job ended, well or not.
     JobFinished,
+    /// The moderators hid something of yours.
+    ContentHidden,
+    /// The moderators show something of yours again.
+    ContentRestored,
 }
 
 /// Something that you are told.

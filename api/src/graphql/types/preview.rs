@@ -76,6 +76,19 @@ impl Preview {
         load(ctx, |loaders| &loaders.base_models, self.0.base_model_id).await.map(|row| row.map(BaseModel))
     }
 
+    /// Since when the moderators hide it from everybody but its team.
+    async fn hidden_at(&self) -> Option<DateTime<Utc>> {
+        self.0.hidden_at
+    }
+
+    /// Why the moderators hide it; its team reads it.
+    async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        if self.0.hidden_at.is_none() {
+            return Ok(None);
+        }
+        load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
+    }
+
     /// When it was rendered.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at

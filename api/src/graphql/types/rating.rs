@@ -1,14 +1,39 @@
 //! Ratings.
 
-use async_graphql::{Context, ID, Object, Result};
-use atelier_domain::{entities::rating, id::Noun};
+use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
+use atelier_domain::{entities, id::Noun, social::rating};
 use chrono::{DateTime, Utc};
 
 use super::{lora::Lora, lora_version::LoraVersion, user::User};
-use crate::graphql::{context::encode, loaders::load};
+use crate::graphql::{context::encode, loaders::load, scalars::BigInt};
+
+/// Which ratings come first.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "rating::RatingSort")]
+pub enum RatingOrder {
+    /// Those that were given last.
+    Newest,
+    /// Those that most people found helpful.
+    Helpful,
+}
+
+/// How many ratings give so many stars.
+#[derive(SimpleObject)]
+pub struct RatingSpreadStep {
+    /// 1 to 5.
+    pub stars: i32,
+    /// How many ratings.
+    pub count: BigInt,
+}
+
+/// How stars spread: five steps, from one star to five.
+pub fn spread(counts: Option<rating::Spread>) -> Vec<RatingSpreadStep> {
+    let counts = counts.unwrap_or_default().into_iter();
+    counts.zip(1..).map(|(count, stars)| RatingSpreadStep { stars, count: BigInt(count) }).collect()
+}
 
 /// One person's judgement of one version of a LoRA.
-pub struct Rating(pub rating::Model);
+pub struct Rating(pub entities::rating::Model);
 
 #[Object]
 impl Rating {
@@ -42,9 +67,32 @@ impl Rating {
         &self.0.review
     }
 
-    /// Whether they have made pictures with this version here.
+    /// Whether they have made pictures with this version here, or downloaded it.
     async fn has_used(&self) -> bool {
         self.0.has_used
+    }
+
+    /// How many people found it helpful.
+    async fn helpful_count(&self) -> BigInt {
+        BigInt(self.0.helpful_count)
+    }
+
+    /// Whether you found it helpful.
+    async fn is_found_helpful_by_viewer(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(load(ctx, |loaders| &loaders.ratings_found_helpful, self.0.id).await?.unwrap_or_default())
+    }
+
+    /// Since when the moderators hide it from everybody but its author; it does not count then.
+    async fn hidden_at(&self) -> Option<DateTime<Utc>> {
+        self.0.hidden_at
+    }
+
+    /// Why the moderators hide it; its author reads it.
+    async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        if self.0.hidden_at.is_none() {
+            return Ok(None);
+        }
+        load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
     }
 
     /// When.

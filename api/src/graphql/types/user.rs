@@ -1,12 +1,18 @@
 //! People.
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
-use atelier_domain::{account, entities::user, id::Noun, social::notification};
+use atelier_domain::{
+    account,
+    entities::{user, user_block},
+    id::Noun,
+    moderation,
+    social::{block, notification},
+};
 use chrono::{DateTime, Utc};
 
 use super::{follow::Follow, team::Team};
 use crate::graphql::{
-    connection::ConnectionOf,
+    connection::{ConnectionOf, connection, page_request},
     context::{Resolve, encode},
     failure,
     loaders::{load, pages::load_page},
@@ -15,6 +21,13 @@ use crate::graphql::{
 
 /// A person, as everybody sees them.
 pub struct User(pub user::Model);
+
+impl User {
+    /// Whether the moderators let whoever asks read the profile.
+    fn is_shown(&self, ctx: &Context<'_>) -> bool {
+        moderation::shows_text(ctx.actor(), self.0.id, self.0.hidden_at)
+    }
+}
 
 #[Object]
 impl User {
@@ -28,14 +41,27 @@ impl User {
         &self.0.handle
     }
 
-    /// Their name.
-    async fn display_name(&self) -> &str {
-        &self.0.display_name
+    /// Their name; the one in addresses while the moderators hide their profile.
+    async fn display_name(&self, ctx: &Context<'_>) -> &str {
+        if self.is_shown(ctx) { &self.0.display_name } else { &self.0.handle }
     }
 
-    /// What they say of themselves.
-    async fn bio(&self) -> &str {
-        &self.0.bio
+    /// What they say of themselves; empty while the moderators hide their profile.
+    async fn bio(&self, ctx: &Context<'_>) -> &str {
+        if self.is_shown(ctx) { &self.0.bio } else { "" }
+    }
+
+    /// Since when the moderators hide name and text of their profile from everybody but them.
+    async fn hidden_at(&self) -> Option<DateTime<Utc>> {
+        self.0.hidden_at
+    }
+
+    /// Why the moderators hide their profile; they themselves read it.
+    async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        if self.0.hidden_at.is_none() {
+            return Ok(None);
+        }
+        load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
     }
 
     /// How many people follow them.
@@ -51,6 +77,11 @@ impl User {
     /// Whether you follow them.
     async fn is_followed_by_viewer(&self, ctx: &Context<'_>) -> Result<bool> {
         Ok(load(ctx, |loaders| &loaders.followed_by_viewer, self.0.id).await?.unwrap_or_default())
+    }
+
+    /// Whether you block them.
+    async fn is_blocked_by_viewer(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(load(ctx, |loaders| &loaders.blocked_by_viewer, self.0.id).await?.unwrap_or_default())
     }
 
     /// Who follows them, newest first.
@@ -105,6 +136,22 @@ impl Viewer {
         load(ctx, |loaders| &loaders.teams, person.personal_team).await.map(|row| row.map(Team))
     }
 
+    /// The tags that you block, in the order of the alphabet; at most 200.
+    async fn blocked_tags(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        block::blocked_tags(ctx.house(), ctx.actor()).await.map_err(failure::read_error)
+    }
+
+    /// The people whom you block, newest first.
+    async fn blocked_users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.")] first: i32,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> Result<ConnectionOf<BlockedUser>> {
+        let page = page_request(first, after)?;
+        connection(block::blocked_users(ctx.house(), ctx.actor(), &page).await, BlockedUser)
+    }
+
     /// How many of your notifications are unread.
     async fn unread_notification_count(&self, ctx: &Context<'_>) -> Result<BigInt> {
         let count = notification::unread_count(ctx.house(), ctx.actor()).await.map_err(failure::read_error)?;
@@ -114,6 +161,22 @@ impl Viewer {
     /// Number of your last notification: pass it as `after:` to `notificationAdded`.
     async fn last_notification_sequence(&self, ctx: &Context<'_>) -> Result<BigInt> {
         notification::last_sequence(ctx.house(), ctx.actor()).await.map(BigInt).map_err(failure::read_error)
+    }
+}
+
+/// Somebody whom you block.
+pub struct BlockedUser(user_block::Model);
+
+#[Object]
+impl BlockedUser {
+    /// The person.
+    async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        load(ctx, |loaders| &loaders.users, self.0.blocked_id).await.map(|row| row.map(User))
+    }
+
+    /// Since when.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
     }
 }
 

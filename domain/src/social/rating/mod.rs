@@ -1,21 +1,22 @@
-//! Ratings: one to five stars and a review, one a person and version.
+//! Ratings: one to five stars and a review, one a person and version. A rating that its author takes back, or that the
+//! moderators hide, counts for nothing from then on.
 
-use std::collections::HashMap;
+mod list;
+mod use_marker;
+pub mod vote;
 
-use async_trait::async_trait;
 use atelier_entities::{
-    asset, generation, generation_lora, job,
-    kinds::{EventKind, JobKind, JobState},
-    lora, lora_version, outbox_event, rating,
+    asset, generation, generation_lora, kinds::EventKind, lora, lora_download, lora_version, rating,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect, QueryTrait,
 };
 use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::block;
 use crate::{
     actor::Actor,
     audit,
@@ -23,13 +24,14 @@ use crate::{
     error::{ReadError, Refused},
     failures,
     idempotency::{self, KeyError},
-    lora as loras, nested,
-    outbox::{self, Consumer},
-    page::{Direction, Page, PageRequest},
-    policy::{Action, Resource as _, authorize},
+    outbox,
+    policy::{Action, RatingOn, Resource as _, authorize},
     text,
     widen::widen,
 };
+
+pub use list::{RatingSort, Spread, get, list, spreads, version_spreads};
+pub use use_marker::UseMarker;
 
 const LONGEST_REVIEW: usize = 5_000;
 
@@ -59,10 +61,18 @@ failures! {
         OwnLora => ("loraId", "OWN_LORA", "This LoRA belongs to your team. Ratings are for others to give."),
         /// There is nothing to rate.
         NoVersion => ("versionId", "NO_VERSION", "This LoRA has no such published version. Leave `versionId` out to rate the latest."),
+        /// Its maker has blocked them.
+        NotOpen => ("loraId", "NOT_OPEN_TO_YOU", "You cannot rate this LoRA. Everything else about it stays open to you."),
     }
 }
 
-widen!(KeyError => RateLoraError);
+failures! {
+    /// Why [`delete`] refused.
+    pub enum DeleteRatingError {}
+}
+
+widen!(KeyError, ReadError => RateLoraError);
+widen!(ReadError => DeleteRatingError);
 
 /// Rates a version of a LoRA; a second rating by the same person replaces the first.
 ///
@@ -90,37 +100,106 @@ pub async fn rate(
     if person.role_in(lora.team_id).is_some() {
         return Err(RateLoraError::OwnLora);
     }
+    if block::stands_between(&tx, lora.created_by, person.id).await? {
+        return Err(RateLoraError::NotOpen);
+    }
     let version = rated_version(&tx, &lora, input.version).await?.ok_or(RateLoraError::NoVersion)?;
     let earlier = rating::Entity::find()
         .filter(rating::Column::LoraVersionId.eq(version))
         .filter(rating::Column::UserId.eq(person.id))
         .one(&tx)
         .await?;
-    let is_first = earlier.is_none();
-    let (sum, count) = match &earlier {
-        None => (lora.rating_sum + i64::from(stars), lora.rating_count + 1),
-        Some(earlier) => (lora.rating_sum + i64::from(stars - earlier.stars), lora.rating_count),
-    };
+    let (is_first, before) = (earlier.is_none(), earlier.as_ref().map(Weight::of).unwrap_or_default());
     let has_used = has_used(&tx, person.id, version).await?;
     let row = store(&tx, ctx, earlier, (lora.id, version, person.id), (stars, review, has_used)).await?;
-    let (lora_id, team) = (lora.id, lora.team_id);
-    let mut lora = lora.into_active_model();
-    lora.rating_sum = Set(sum);
-    lora.rating_count = Set(count);
-    lora.rating_score = Set(score(sum, count));
-    lora.update(&tx).await?;
-    audit::record(&tx, ctx, &permit, Some(lora_id), json!({ "rating": row.id, "stars": stars })).await?;
+    let lora = recount(&tx, lora, before, Weight::of(&row)).await?;
+    audit::record(&tx, ctx, &permit, Some(lora.id), json!({ "rating": row.id, "stars": stars })).await?;
     once.remember(&tx, ctx, row.id).await?;
     let event = outbox::Event {
         kind: EventKind::LoraRated,
-        team: Some(team),
+        team: Some(lora.team_id),
         actor: Some(person.id),
-        subject: lora_id,
+        subject: lora.id,
         payload: json!({ "rating": row.id, "stars": stars, "first": is_first }),
     };
     outbox::append(&tx, ctx, event).await?;
     ctx.commit(tx).await?;
     Ok(row)
+}
+
+/// Takes one's rating back: stars and review count and show no more. The person may rate the version again; that is no
+/// first rating then, and no news.
+///
+/// # Errors
+/// [`Refused::NotFound`] for a rating that is gone already.
+pub async fn delete(ctx: &Context, actor: &Actor, id: Uuid) -> Result<lora::Model, DeleteRatingError> {
+    let tx = ctx.db.write().await?;
+    let (row, lora) = locked(&tx, id).await?;
+    let permit = authorize(actor, Action::RatingDelete, &RatingOn { rating: &row, lora: &lora })?;
+    let before = Weight::of(&row);
+    let mut row = row.into_active_model();
+    row.review = Set(String::new());
+    row.deleted_at = Set(Some(ctx.now()));
+    row.updated_at = Set(ctx.now());
+    row.update(&tx).await?;
+    let lora = recount(&tx, lora, before, Weight::default()).await?;
+    audit::record(&tx, ctx, &permit, Some(id), json!({ "do": "delete", "lora": lora.id })).await?;
+    let event = outbox::Event {
+        kind: EventKind::LoraChanged,
+        team: Some(lora.team_id),
+        actor: actor.user_id(),
+        subject: lora.id,
+        payload: json!({ "figure": "rating" }),
+    };
+    outbox::append(&tx, ctx, event).await?;
+    ctx.commit(tx).await?;
+    Ok(lora)
+}
+
+/// A rating that was not taken back, and its LoRA, locked so that its figures can be changed.
+pub(crate) async fn locked(tx: &DatabaseTransaction, id: Uuid) -> Result<(rating::Model, lora::Model), ReadError> {
+    let missing = || Refused::NotFound(RatingOn::NAME);
+    let row = rating::Entity::find_by_id(id).one(tx).await?.ok_or_else(missing)?;
+    let lora = lora::Entity::find_by_id(row.lora_id).lock_exclusive().one(tx).await?.ok_or_else(missing)?;
+    // What changes a rating holds its LoRA: only now does the row stand still.
+    let row = rating::Entity::find_by_id(id).filter(rating::Column::DeletedAt.is_null()).one(tx).await?;
+    Ok((row.ok_or_else(missing)?, lora))
+}
+
+/// What a rating adds to the figures of its LoRA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Weight {
+    stars: i64,
+    count: i64,
+}
+
+impl Weight {
+    /// Nothing, once it was taken back or hidden.
+    pub(crate) fn of(row: &rating::Model) -> Self {
+        match (row.deleted_at, row.hidden_at) {
+            (None, None) => Self { stars: i64::from(row.stars), count: 1 },
+            (Some(_), _) | (None, Some(_)) => Self::default(),
+        }
+    }
+}
+
+/// Brings the figures of a LoRA, which must be locked, up to date after one of its ratings changed.
+pub(crate) async fn recount(
+    tx: &DatabaseTransaction,
+    lora: lora::Model,
+    before: Weight,
+    after: Weight,
+) -> Result<lora::Model, DbErr> {
+    if before == after {
+        return Ok(lora);
+    }
+    let sum = lora.rating_sum + after.stars - before.stars;
+    let count = lora.rating_count + after.count - before.count;
+    let mut lora = lora.into_active_model();
+    lora.rating_sum = Set(sum);
+    lora.rating_count = Set(count);
+    lora.rating_score = Set(score(sum, count));
+    lora.update(tx).await
 }
 
 /// The average with the imagined ratings in it.
@@ -162,6 +241,7 @@ async fn store(
             row.review = Set(review);
             row.has_used = Set(has_used);
             row.updated_at = Set(now);
+            row.deleted_at = Set(None);
             row.update(tx).await
         }
         None => {
@@ -173,16 +253,25 @@ async fn store(
                 stars: Set(stars),
                 review: Set(review),
                 has_used: Set(has_used),
+                helpful_count: Set(0),
                 created_at: Set(now),
                 updated_at: Set(now),
+                deleted_at: Set(None),
+                hidden_at: Set(None),
             };
             row.insert(tx).await
         }
     }
 }
 
-/// Whether a person has made a picture with a version.
+/// Whether a person has downloaded a version or made a picture with it.
 async fn has_used<C: ConnectionTrait>(tx: &C, user: Uuid, version: Uuid) -> Result<bool, DbErr> {
+    let downloaded = lora_download::Entity::find()
+        .filter(lora_download::Column::LoraVersionId.eq(version))
+        .filter(lora_download::Column::UserId.eq(user));
+    if downloaded.one(tx).await?.is_some() {
+        return Ok(true);
+    }
     let using = generation_lora::Entity::find()
         .select_only()
         .column(generation_lora::Column::GenerationId)
@@ -195,79 +284,4 @@ async fn has_used<C: ConnectionTrait>(tx: &C, user: Uuid, version: Uuid) -> Resu
         .filter(generation::Column::Id.in_subquery(using))
         .into_query();
     Ok(asset::Entity::find().filter(asset::Column::GenerationId.in_subquery(own)).limit(1).count(tx).await? > 0)
-}
-
-/// Marks ratings whose authors make pictures with the LoRA later: it follows the ends of generations.
-#[derive(Debug, Default)]
-pub struct UseMarker;
-
-#[async_trait]
-impl Consumer for UseMarker {
-    fn name(&self) -> &'static str {
-        "rating_use"
-    }
-
-    async fn consume(
-        &self,
-        _ctx: &Context,
-        tx: &DatabaseTransaction,
-        events: &[outbox_event::Model],
-    ) -> anyhow::Result<()> {
-        let ended = events.iter().filter(|event| event.kind == EventKind::JobFinished).map(|event| event.subject_id);
-        let done = job::Entity::find()
-            .filter(job::Column::Id.is_in(ended))
-            .filter(job::Column::Kind.eq(JobKind::Generate))
-            .filter(job::Column::State.eq(JobState::Succeeded))
-            .all(tx)
-            .await?;
-        for job in done {
-            if let Some(user) = job.created_by {
-                mark_used(tx, user, job.subject_id).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn mark_used(tx: &DatabaseTransaction, user: Uuid, generation: Uuid) -> Result<(), DbErr> {
-    let used = generation_lora::Entity::find()
-        .select_only()
-        .column(generation_lora::Column::LoraVersionId)
-        .filter(generation_lora::Column::GenerationId.eq(generation))
-        .into_query();
-    rating::Entity::update_many()
-        .col_expr(rating::Column::HasUsed, Expr::value(true))
-        .filter(rating::Column::UserId.eq(user))
-        .filter(rating::Column::LoraVersionId.in_subquery(used))
-        .exec(tx)
-        .await
-        .map(|_| ())
-}
-
-/// The ratings of several LoRAs, newest first; those that the actor may not see have none.
-///
-/// # Errors
-/// A cursor that cannot be read.
-pub async fn pages(
-    ctx: &Context,
-    actor: &Actor,
-    of: &[Uuid],
-    request: &PageRequest,
-) -> Result<HashMap<Uuid, Page<rating::Model>>, ReadError> {
-    let seen: Vec<Uuid> = loras::by_ids(ctx, actor, of).await?.into_keys().collect();
-    let columns = (rating::Column::LoraId, rating::Column::Id);
-    let keys = |row: &rating::Model| (row.lora_id, row.id);
-    let select = rating::Entity::find();
-    Ok(nested::pages(select, columns, keys, &seen, request, Direction::NewestFirst, ctx.db.read()).await?)
-}
-
-/// A rating of a LoRA that the actor may see.
-///
-/// # Errors
-/// [`Refused::NotFound`].
-pub async fn get(ctx: &Context, actor: &Actor, id: Uuid) -> Result<rating::Model, ReadError> {
-    let missing = Refused::NotFound("rating");
-    let row = rating::Entity::find_by_id(id).one(ctx.db.read()).await?.ok_or_else(|| missing.clone())?;
-    let visible = loras::by_ids(ctx, actor, &[row.lora_id]).await?;
-    if visible.is_empty() { Err(missing.into()) } else { Ok(row) }
 }

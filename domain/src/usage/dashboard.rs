@@ -1,0 +1,227 @@
+//! A team's dashboard: everything of its LoRAs in a fixed number of statements.
+
+use std::collections::HashMap;
+
+use atelier_entities::{
+    follow, kinds::LoraState, lora, lora_trend, lora_usage_day as day_row, lora_usage_team as team_row, membership,
+    rating, scope::shown_to_all, team,
+};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait as _, Order, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, Query, WindowStatement},
+};
+use uuid::Uuid;
+
+use super::read::{DAYS, Figures, MOST_DAYS, before, distinct, every_day, put, sums, total};
+use crate::{
+    actor::Actor,
+    context::Context,
+    error::{ReadError, Refused},
+    policy::{Action, Resource as _, authorize},
+    text,
+};
+
+/// How many LoRAs have a row of their own; the totals count all.
+const MOST_LORAS: u64 = 100;
+
+/// What people said in stars in some time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ratings {
+    /// How many ratings.
+    pub count: i64,
+    /// Their stars together.
+    pub stars: i64,
+}
+
+/// A LoRA on the dashboard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DashboardLora {
+    /// The LoRA.
+    pub lora: lora::Model,
+    /// How much it was used.
+    pub figures: Figures,
+    /// What people said.
+    pub ratings: Ratings,
+    /// Its place among everything that is published, by what trends; none for what is not.
+    pub trending_rank: Option<i64>,
+}
+
+/// How a team's LoRAs do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dashboard {
+    /// The team.
+    pub team: team::Model,
+    /// The first day.
+    pub from: NaiveDate,
+    /// The last day: today.
+    pub to: NaiveDate,
+    /// All LoRAs and days together.
+    pub totals: Figures,
+    /// The same of as many days before.
+    pub earlier: Figures,
+    /// Every day, in order.
+    pub days: Vec<(NaiveDate, Figures)>,
+    /// The LoRAs, the most used first, at most a hundred.
+    pub loras: Vec<DashboardLora>,
+    /// What people said of all of them.
+    pub ratings: Ratings,
+    /// People who began to follow a member and still do.
+    pub followers_gained: i64,
+}
+
+/// How a team's LoRAs do, in the last days until today; the actor's own team without one.
+///
+/// # Errors
+/// [`Refused`] for who is no member; an [`Invalid`](crate::error::Invalid) for a number of days out of range.
+pub async fn dashboard(
+    ctx: &Context,
+    actor: &Actor,
+    team: Option<Uuid>,
+    days: Option<i32>,
+) -> Result<Dashboard, ReadError> {
+    let person = actor.person()?;
+    let db = ctx.db.read();
+    let id = team.unwrap_or(person.personal_team);
+    let team = team::Entity::find_by_id(id).one(db).await?.ok_or(Refused::NotFound(team::Model::NAME))?;
+    authorize(actor, Action::UsageRead, &team)?;
+    let days = text::check_range("days", days.map_or(DAYS, i64::from), 1, MOST_DAYS)?;
+    let to = ctx.now().date_naive();
+    let from = before(to, days - 1);
+    let earlier = (before(from, days), before(from, 1));
+
+    let mut by_day: HashMap<NaiveDate, Figures> = sums(ctx, used(id, from, to), day_row::Column::Day).await?;
+    put(&mut by_day, distinct(ctx, teams(id, from, to), team_row::Column::Day).await?);
+    let mut by_lora: HashMap<Uuid, Figures> = sums(ctx, used(id, from, to), day_row::Column::LoraId).await?;
+    put(&mut by_lora, distinct(ctx, teams(id, from, to), team_row::Column::LoraId).await?);
+    let before: HashMap<Uuid, Figures> = sums(ctx, used(id, earlier.0, earlier.1), day_row::Column::LoraId).await?;
+    let rated = ratings(ctx, id, from).await?;
+    let all_ratings = rated
+        .values()
+        .fold(Ratings::default(), |sum, one| Ratings { count: sum.count + one.count, stars: sum.stars + one.stars });
+    Ok(Dashboard {
+        from,
+        to,
+        totals: Figures { teams: all_teams(ctx, teams(id, from, to)).await?, ..total(by_day.values()) },
+        earlier: Figures { teams: all_teams(ctx, teams(id, earlier.0, earlier.1)).await?, ..total(before.values()) },
+        days: every_day(from, to, &by_day),
+        loras: loras(ctx, id, (from, to), &by_lora, &rated).await?,
+        ratings: all_ratings,
+        followers_gained: followers_gained(ctx, id, from).await?,
+        team,
+    })
+}
+
+/// The keys of a team's LoRAs.
+fn of_team(team: Uuid) -> sea_orm::sea_query::SelectStatement {
+    let own = lora::Entity::find().filter(lora::Column::TeamId.eq(team));
+    own.filter(lora::Column::State.ne(LoraState::Deleted)).select_only().column(lora::Column::Id).into_query()
+}
+
+fn used(team: Uuid, from: NaiveDate, to: NaiveDate) -> Select<day_row::Entity> {
+    let select = day_row::Entity::find().filter(day_row::Column::LoraId.in_subquery(of_team(team)));
+    select.filter(day_row::Column::Day.between(from, to))
+}
+
+fn teams(team: Uuid, from: NaiveDate, to: NaiveDate) -> Select<team_row::Entity> {
+    let select = team_row::Entity::find().filter(team_row::Column::LoraId.in_subquery(of_team(team)));
+    select.filter(team_row::Column::Day.between(from, to))
+}
+
+async fn all_teams(ctx: &Context, select: Select<team_row::Entity>) -> Result<i64, DbErr> {
+    let count = Expr::col((team_row::Entity, team_row::Column::TeamId)).count_distinct();
+    let select = select.select_only().column_as(count, "teams").into_tuple::<i64>();
+    Ok(select.one(ctx.db.read()).await?.unwrap_or_default())
+}
+
+/// The most used LoRAs with all that is shown of them: those that were used, then the newest others.
+async fn loras(
+    ctx: &Context,
+    team: Uuid,
+    (from, to): (NaiveDate, NaiveDate),
+    figures: &HashMap<Uuid, Figures>,
+    ratings: &HashMap<Uuid, Ratings>,
+) -> Result<Vec<DashboardLora>, ReadError> {
+    let uses = Query::select()
+        .expr(Expr::col(day_row::Column::Generations).add(Expr::col(day_row::Column::Downloads)).sum())
+        .from(day_row::Entity)
+        .and_where(Expr::col((day_row::Entity, day_row::Column::LoraId)).equals((lora::Entity, lora::Column::Id)))
+        .and_where(Expr::col((day_row::Entity, day_row::Column::Day)).between(from, to))
+        .take();
+    let uses = sea_orm::sea_query::Func::coalesce([
+        sea_orm::sea_query::SimpleExpr::SubQuery(None, Box::new(uses.into())),
+        Expr::value(0),
+    ]);
+    let rows = lora::Entity::find()
+        .filter(lora::Column::Id.in_subquery(of_team(team)))
+        .order_by(uses, Order::Desc)
+        .order_by_desc(lora::Column::Id)
+        .limit(MOST_LORAS)
+        .all(ctx.db.read())
+        .await?;
+    let ranks = ranks(ctx, rows.iter().map(|row| row.id)).await?;
+    let row = |lora: lora::Model| DashboardLora {
+        figures: figures.get(&lora.id).copied().unwrap_or_default(),
+        ratings: ratings.get(&lora.id).copied().unwrap_or_default(),
+        trending_rank: ranks.get(&lora.id).copied(),
+        lora,
+    };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+/// The places of LoRAs among everything that is published.
+async fn ranks(ctx: &Context, loras: impl Iterator<Item = Uuid>) -> Result<HashMap<Uuid, i64>, DbErr> {
+    let published = lora::Entity::find().filter(shown_to_all()).select_only().column(lora::Column::Id).into_query();
+    let window = WindowStatement::new().order_by(lora_trend::Column::Score, Order::Desc).take();
+    let ranked = Query::select()
+        .column(lora_trend::Column::LoraId)
+        .expr_window_as(Expr::cust("RANK()"), window, "place")
+        .from(lora_trend::Entity)
+        .and_where(Expr::col(lora_trend::Column::LoraId).in_subquery(published))
+        .take();
+    let query = Query::select()
+        .column(lora_trend::Column::LoraId)
+        .column("place")
+        .from_subquery(ranked, "ranked")
+        .and_where(Expr::col(lora_trend::Column::LoraId).is_in(loras))
+        .take();
+    let rows = ctx.db.read().query_all(&query).await?;
+    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+}
+
+/// What people said of each of a team's LoRAs since a day.
+async fn ratings(ctx: &Context, team: Uuid, since: NaiveDate) -> Result<HashMap<Uuid, Ratings>, DbErr> {
+    let stars = Expr::col((rating::Entity, rating::Column::Stars)).sum().cast_as("bigint");
+    let rows: Vec<(Uuid, i64, i64)> = rating::Entity::find()
+        .select_only()
+        .column(rating::Column::LoraId)
+        .column_as(rating::Column::Id.count(), "number")
+        .column_as(stars, "all_stars")
+        .filter(rating::Column::LoraId.in_subquery(of_team(team)))
+        .filter(rating::Column::UpdatedAt.gte(midnight(since)))
+        .filter(rating::Column::DeletedAt.is_null())
+        .filter(rating::Column::HiddenAt.is_null())
+        .group_by(rating::Column::LoraId)
+        .into_tuple()
+        .all(ctx.db.read())
+        .await?;
+    Ok(rows.into_iter().map(|(lora, count, stars)| (lora, Ratings { count, stars })).collect())
+}
+
+async fn followers_gained(ctx: &Context, team: Uuid, since: NaiveDate) -> Result<i64, DbErr> {
+    let members = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::UserId)
+        .filter(membership::Column::TeamId.eq(team))
+        .into_query();
+    let gained = follow::Entity::find()
+        .filter(follow::Column::FollowedId.in_subquery(members))
+        .filter(follow::Column::CreatedAt.gte(midnight(since)));
+    Ok(i64::try_from(gained.count(ctx.db.read()).await?).unwrap_or(i64::MAX))
+}
+
+/// The first moment of a day.
+fn midnight(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
+}
