@@ -84,6 +84,8 @@ pub struct Settings {
     pub credits_per_picture: i64,
     /// Credits that an epoch costs.
     pub credits_per_epoch: i64,
+    /// The hour of the day, by UTC, at which digests of notifications are mailed.
+    pub digest_hour: u32,
     /// The largest picture that may be sent, in bytes.
     pub largest_picture: i64,
     /// The largest LoRA that may be sent, in bytes.

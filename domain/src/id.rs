@@ -64,6 +64,8 @@ nouns! {
     Rating => ("rating", "rating"),
     /// A comment.
     Comment => ("comment", "comment"),
+    /// A collection.
+    Collection => ("collection", "collection"),
     /// A follow.
     Follow => ("follow", "follow"),
     /// A notification.

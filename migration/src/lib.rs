@@ -15,6 +15,10 @@ mod m20261124_000007_studio;
 mod m20261124_000008_social;
 mod m20261125_000009_generation_pictures;
 mod m20261126_000010_base_models_for_teams;
+mod m20261126_000021_comment_threads;
+mod m20261126_000022_profiles_and_collections;
+mod m20261126_000023_notification_channels;
+mod m20261126_000024_mail_unsubscribe;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -33,6 +37,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000008_social::Migration),
             Box::new(m20261125_000009_generation_pictures::Migration),
             Box::new(m20261126_000010_base_models_for_teams::Migration),
+            Box::new(m20261126_000021_comment_threads::Migration),
+            Box::new(m20261126_000022_profiles_and_collections::Migration),
+            Box::new(m20261126_000023_notification_channels::Migration),
+            Box::new(m20261126_000024_mail_unsubscribe::Migration),
         ]
     }
 }

@@ -7,7 +7,7 @@ use atelier_worker::inference::bench::{self, Architecture, BenchReport, BenchSpe
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
-use super::say;
+use super::{bench_notifications::Notifications, say};
 use crate::{
     config::{
         DeviceSettings,
@@ -29,6 +29,8 @@ enum BenchCommand {
     Inference(Inference),
     /// How well and how fast LoRAs are found in a synthetic catalogue
     Search(Search),
+    /// How fast the followers of a publication are told
+    Notifications(Notifications),
 }
 
 /// How well and how fast LoRAs are found in a synthetic catalogue whose right answers are known.
@@ -116,6 +118,7 @@ impl Bench {
         match self.command {
             BenchCommand::Inference(inference) => inference.run(),
             BenchCommand::Search(search) => super::block_on(search.run()),
+            BenchCommand::Notifications(notifications) => super::block_on(notifications.run()),
         }
     }
 }

@@ -115,7 +115,11 @@ async fn changed(ctx: &Context, events: &[outbox_event::Model]) -> Result<BTreeM
             EventKind::JobFinished => {
                 jobs.insert(event.subject_id, sequence);
             }
-            EventKind::CommentAdded | EventKind::UserFollowed | EventKind::JobQueued | EventKind::UploadFinished => {}
+            EventKind::CommentAdded
+            | EventKind::CommentEdited
+            | EventKind::UserFollowed
+            | EventKind::JobQueued
+            | EventKind::UploadFinished => {}
         }
     }
     let more = of_users(ctx, &users).await?.into_iter().chain(of_previews(ctx, &jobs).await?);

@@ -4,6 +4,7 @@
 //! leaves a tombstone that keeps card and hashes.
 
 mod catalogue;
+pub mod creator;
 mod delete;
 mod download;
 mod import;

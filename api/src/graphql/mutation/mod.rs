@@ -2,6 +2,7 @@
 
 use async_graphql::MergedObject;
 
+pub mod collection;
 pub mod comment;
 pub mod dataset;
 pub mod dataset_picture;
@@ -13,6 +14,7 @@ pub mod ledger;
 pub mod lora;
 pub mod membership;
 pub mod notification;
+pub mod notification_preference;
 pub mod rating;
 pub mod team;
 pub mod training;
@@ -22,6 +24,7 @@ pub mod user;
 /// Everything that can be done.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
+    collection::CollectionMutation,
     comment::CommentMutation,
     dataset::DatasetMutation,
     dataset_picture::DatasetPictureMutation,
@@ -33,6 +36,7 @@ pub struct Mutation(
     lora::LoraMutation,
     membership::MembershipMutation,
     notification::NotificationMutation,
+    notification_preference::NotificationPreferenceMutation,
     rating::RatingMutation,
     team::TeamMutation,
     training::TrainingMutation,

@@ -10,7 +10,7 @@ use atelier_domain::{
     jobs, ledger, lora,
     lora::versions,
     preview,
-    social::{comment, follow, notification, rating},
+    social::{collection, comment, follow, notification, rating},
     team::{self, invitations, members},
     training, upload,
 };
@@ -23,6 +23,7 @@ use crate::graphql::{
     types::{
         audit_entry::AuditEntry,
         base_model::BaseModel,
+        collection::Collection,
         comment::Comment,
         dataset::Dataset,
         dataset_picture::DatasetPicture,
@@ -58,6 +59,8 @@ pub enum Node {
     Asset(Asset),
     /// A base model.
     BaseModel(BaseModel),
+    /// A collection.
+    Collection(Collection),
     /// A comment.
     Comment(Comment),
     /// A data set.
@@ -161,6 +164,7 @@ async fn find(ctx: &Context<'_>, noun: Noun, id: Uuid) -> Result<Node, ReadError
         Noun::Asset => Asset(generation::asset(house, actor, id).await?).into(),
         Noun::Rating => Rating(rating::get(house, actor, id).await?).into(),
         Noun::Comment => Comment(comment::get(house, actor, id).await?).into(),
+        Noun::Collection => Collection(collection::get(house, actor, id).await?).into(),
         Noun::Follow => Follow(follow::get(house, actor, id).await?).into(),
         Noun::Notification => Notification(notification::get(house, actor, id).await?).into(),
         Noun::Job => Job(jobs::control::get(house, actor, id).await?).into(),

@@ -24,10 +24,14 @@ pub enum NotificationKind {
     LoraCommented,
     /// Your comment was answered.
     CommentReplied,
+    /// You were mentioned in a comment.
+    Mentioned,
     /// Somebody follows you.
     NewFollower,
     /// Your job ended, well or not.
     JobFinished,
+    /// Your review of something is asked for.
+    ReviewAsked,
 }
 
 /// Something that you are told.
