@@ -67,6 +67,20 @@ fn a_catalogue_is_searched_and_judged() {
     assert!(number(&report["documents_per_second"]) > 0.0 && number(&report["disk_mb"]) > 0.0, "{report}");
 }
 
+#[test]
+fn followers_are_told_and_others_are_not_held_up() {
+    let report = bench(&["notifications", "--followers", "1500", "--json"]);
+    assert_eq!(
+        (&report["engine"], &report["followers"], &report["notifications"]),
+        (&json!("sqlite"), &json!(1500), &json!(1500))
+    );
+    // One for the event, two for the followers.
+    assert_eq!(report["transactions"], 3, "{report}");
+    for field in ["notifications_per_second", "longest_transaction_ms", "other_writes", "other_write_longest_ms"] {
+        assert!(number(&report[field]) > 0.0, "{report}");
+    }
+}
+
 fn inference(arguments: &[&str]) -> Value {
     bench(&[&["inference", "--json"], arguments].concat())
 }

@@ -89,6 +89,11 @@ async fn lora(house: &House, owner: &Person, guest: &Person, all: &mut Everythin
     all.put(Noun::BaseModel, &published["baseModel"]["id"]);
     let rating = json!({ "loraId": lora.id, "stars": 4 });
     all.put(Noun::Rating, &house.done(guest, "rateLora", rating, "rating { id }").await["rating"]["id"]);
+    let input = json!({ "name": "Inks", "teamId": team });
+    let collection = house.done(owner, "createCollection", input, "collection { id }").await["collection"].clone();
+    all.put(Noun::Collection, &collection["id"]);
+    let entry = json!({ "collectionId": collection["id"], "loraId": lora.id });
+    house.done(owner, "addToCollection", entry, "collection { id }").await;
     let comment = json!({ "loraId": lora.id, "body": "Fine lines." });
     all.put(Noun::Comment, &house.done(guest, "addComment", comment, "comment { id }").await["comment"]["id"]);
     house.done(owner, "unpublishLora", json!({ "id": lora.id }), "lora { id }").await;

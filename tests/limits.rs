@@ -162,8 +162,11 @@ fn lists(person: &Person, lora: &str) -> Vec<String> {
     vec![
         "assets(PAGE)".into(),
         format!("auditEntries(teamId: \"{}\", PAGE)", person.team),
+        "collections(PAGE)".into(),
         format!("comments(loraId: \"{lora}\", PAGE)"),
+        format!("comments(loraId: \"{lora}\", resolved: false, PAGE)"),
         "datasets(PAGE)".into(),
+        "feed(PAGE)".into(),
         "generations(PAGE)".into(),
         "jobs(PAGE)".into(),
         format!("ledgerEntries(teamId: \"{}\", PAGE)", person.team),
@@ -195,6 +198,8 @@ async fn lengths_and_cursors_that_are_none_are_refused(engine: Engine) {
         format!("rating:NaN:{id}x"),
         format!("downloads:99999999999999999999:{id}"),
         format!("published:-9223372036854775808:{id}"),
+        format!("-9223372036854775808:{id}"),
+        format!("9223372036854775807:{id}"),
     ];
     cursors.extend(inner.iter().map(|text| URL_SAFE_NO_PAD.encode(text)));
     cursors.push("A".repeat(5_000));

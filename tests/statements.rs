@@ -21,7 +21,13 @@ const JOBS: &str = "query ($first: Int!) { generations(first: $first) { edges { 
     prompt job { state progress { __typename } } baseModel { name } assets { seed } \
     loras { strength version { number lora { name } } } } } } }";
 const COMMENTS: &str = "query ($first: Int!, $lora: ID!) { comments(loraId: $lora, first: $first) { edges { node { \
-    body author { handle } lora { name } replyCount replies(first: 2) { edges { node { body author { handle } } } } } } } }";
+    body author { handle } mentions { handle } resolvedBy { handle } lora { name } replyCount replies(first: 2) { edges { node { body author { handle } } } } } } } }";
+const COLLECTIONS: &str = "query ($first: Int!) { collections(first: $first) { edges { node { \
+    name creator { handle avatarUrl } loraCount loras(first: 2) { edges { node { note lora { name } } } } } } } }";
+const FEED: &str = "query ($first: Int!) { feed(first: $first) { edges { node { \
+    kind lora { name } version { number } creator { handle publishedLoraCount downloadCount \
+    newest: loras(first: 2) { edges { node { name } } } loved: loras(first: 2, sort: DOWNLOADS) { edges { node { name } } } \
+    collections(first: 2) { edges { node { name } } } } } } } }";
 
 const JUDGED: &str = "query ($first: Int!) { loras(first: $first, sort: NEWEST) { edges { node { \
     name hiddenAt hiddenReason ratingSpread { stars count } latestVersion { ratingSpread { count } \
@@ -50,10 +56,15 @@ async fn furnish(house: &House, ada: &Person) -> String {
         house.upload(ada, "DATASET_PICTURE", dataset.as_str(), "balloon.jpg", &picture).await;
         let wish = json!({ "prompt": "a fox", "loras": [{ "versionId": lora.version }] });
         house.done(ada, "generatePictures", wish, "generation { id }").await;
+        let input = json!({ "name": format!("Collection {number}") });
+        let collection =
+            house.done(ada, "createCollection", input, "collection { id }").await["collection"]["id"].clone();
+        let entry = json!({ "collectionId": collection, "loraId": lora.id });
+        house.done(ada, "addToCollection", entry, "collection { id }").await;
         last = lora.id;
     }
     for _ in 0..12 {
-        let comment = json!({ "loraId": last, "body": "Fine lines." });
+        let comment = json!({ "loraId": last, "body": "Fine lines, @ada." });
         let comment = house.done(ada, "addComment", comment, "comment { id }").await["comment"]["id"].clone();
         let reply = json!({ "loraId": last, "parentId": comment, "body": "They are." });
         house.done(ada, "addComment", reply, "comment { id }").await;
@@ -98,9 +109,15 @@ async fn statements(house: &House, ada: &Person, query: &str, lora: &str, first:
 
 async fn a_nested_list_costs_as_many_statements_for_twelve_rows_as_for_three(engine: Engine) {
     let house = House::open_patient(engine).await;
-    let ada = house.person("ada").await;
+    let (ada, bob) = (house.person("ada").await, house.person("bob").await);
+    // What one published oneself is in no feed of one's own.
+    house.done(&ada, "followUser", json!({ "userId": bob.id }), "user { id }").await;
+    for number in 0..12_u8 {
+        let file = files::lora(house.starter_widths(), 100 + number);
+        house.published_lora(&bob, &format!("Other {number}"), &file).await;
+    }
     let lora = furnish(&house, &ada).await;
-    for query in [LORAS, DATASETS, JOBS, COMMENTS, JUDGED, RATINGS, QUEUE] {
+    for query in [LORAS, DATASETS, JOBS, COMMENTS, JUDGED, RATINGS, QUEUE, COLLECTIONS, FEED] {
         let (mut few, mut many) = (u64::MAX, u64::MAX);
         for tried in 1..=60 {
             few = statements(&house, &ada, query, &lora, 3, few).await;

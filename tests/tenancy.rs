@@ -36,6 +36,8 @@ const QUERIES: &[(&str, &str, Noun, Answer)] = &[
     ("auditEntries", "teamId", Noun::Team, NotFound),
     ("baseModel", "id", Noun::BaseModel, Public),
     ("baseModels", "teamId", Noun::Team, Nothing),
+    ("collection", "id", Noun::Collection, NotFound),
+    ("collections", "teamId", Noun::Team, Nothing),
     ("comment", "id", Noun::Comment, NotFound),
     ("comments", "loraId", Noun::Lora, NotFound),
     ("creatorDashboard", "teamId", Noun::Team, NotFound),
@@ -74,7 +76,18 @@ fn mutations(all: &Everything) -> Vec<(&'static str, Value)> {
     let (team, lora, version) = (all.id(Noun::Team), all.id(Noun::Lora), all.id(Noun::LoraVersion));
     let (dataset, upload) = (all.id(Noun::Dataset), all.id(Noun::Upload));
     let captions = json!([{ "pictureId": all.id(Noun::DatasetPicture), "caption": "mine" }]);
+    let collection = all.id(Noun::Collection);
+    let entry = json!({ "collectionId": collection, "loraId": lora });
     vec![
+        ("addToCollection", json!({ "collectionId": collection, "loraId": all.shown_lora })),
+        ("createCollection", json!({ "name": "Mine", "teamId": team })),
+        ("deleteCollection", id(Noun::Collection)),
+        ("moveInCollection", entry.clone()),
+        ("removeFromCollection", entry),
+        ("reopenComment", id(Noun::Comment)),
+        ("resolveComment", id(Noun::Comment)),
+        ("updateCollection", json!({ "id": collection, "name": "Mine" })),
+        ("updateCollectionLora", json!({ "collectionId": collection, "loraId": lora, "note": "mine" })),
         ("addComment", json!({ "loraId": lora, "body": "mine" })),
         ("cancelJob", id(Noun::Job)),
         ("changeMemberRole", json!({ "id": all.id(Noun::Membership), "role": "VIEWER" })),
@@ -261,17 +274,19 @@ async fn any_id(house: &House, all: &Everything, ada: &Person, bob: &Person) {
 
 /// What a member of the team sees of it.
 async fn world(house: &House, all: &Everything, ada: &Person) -> Value {
-    let query = "query ($team: ID!, $lora: ID!, $dataset: ID!, $job: ID!, $asset: ID!, $comment: ID!) { \
+    let query = "query ($team: ID!, $lora: ID!, $dataset: ID!, $job: ID!, $asset: ID!, $comment: ID!, $collection: ID!) { \
         team(id: $team) { name credits { available reserved } members(first: 9) { edges { node { id role } } } \
         invitations(first: 9) { edges { node { id revokedAt } } } } \
         lora(id: $lora) { name state ratingCount downloadCount versions(first: 9) { edges { node { id } } } } \
         dataset(id: $dataset) { name pictures(first: 9) { edges { node { id caption } } } } job(id: $job) { state } \
-        asset(id: $asset) { id } comment(id: $comment) { body replyCount deletedAt } \
+        asset(id: $asset) { id } comment(id: $comment) { body replyCount deletedAt resolvedAt } \
+        collection(id: $collection) { name loraCount } \
         datasets(teamId: $team, first: 9) { edges { node { id } } } jobs(teamId: $team, first: 9) { edges { node { id } } } \
         auditEntries(teamId: $team, first: 100) { edges { node { id } } } }";
     let variables = json!({
         "team": all.id(Noun::Team), "lora": all.id(Noun::Lora), "dataset": all.id(Noun::Dataset), "job": all.id(Noun::Job),
         "asset": all.id(Noun::Asset), "comment": all.id(Noun::Comment),
+        "collection": all.id(Noun::Collection),
     });
     house.data_of(Some(&ada.token), query, variables).await
 }

@@ -11,7 +11,7 @@ use atelier_domain::{
     },
     mail, outbox,
     ports::{events, mailer::Mailer},
-    social::{NotificationConsumer, rating::UseMarker},
+    social::{NotificationConsumer, fanout, notification_mail, rating::UseMarker},
     upload,
     usage::UsageCounter,
 };
@@ -34,6 +34,10 @@ pub fn start(ctx: &Arc<Context>, mailer: Arc<dyn Mailer>, shutdown: &Cancellatio
     spawn(tasks, shutdown, ctx, "notifications", |ctx| {
         Box::pin(async move { outbox::run_once(ctx, &NotificationConsumer).await })
     });
+    // Beside the loop above: what is told to a hundred thousand holds nothing else up.
+    spawn(tasks, shutdown, ctx, "followers", |ctx| Box::pin(fanout::run_once(ctx)));
+    spawn(tasks, shutdown, ctx, "mails of notifications", |ctx| Box::pin(notification_mail::write_immediate(ctx)));
+    spawn(tasks, shutdown, ctx, "digests", |ctx| Box::pin(notification_mail::write_digests(ctx)));
     spawn(tasks, shutdown, ctx, "use of rated LoRAs", |ctx| {
         Box::pin(async move { outbox::run_once(ctx, &UseMarker).await })
     });

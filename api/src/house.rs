@@ -43,6 +43,9 @@ const CREDITS_PER_PICTURE: i64 = 1;
 /// Credits of an epoch of training.
 const CREDITS_PER_EPOCH: i64 = 10;
 
+/// The hour of the day, by UTC, at which digests are mailed, where nobody says another.
+pub const DIGEST_HOUR: u32 = 8;
+
 /// How long a connection to a search server may take to come about.
 const SEARCH_CONNECT_TIME: Duration = Duration::from_secs(5);
 
@@ -72,6 +75,19 @@ pub enum SearchUse {
 /// # Errors
 /// A sentence that says what is in the way.
 pub async fn open(settings: &HouseSettings, public_url: String, search: SearchUse) -> anyhow::Result<Arc<Context>> {
+    open_with_digests(settings, public_url, DIGEST_HOUR, search).await
+}
+
+/// The same for a process that mails digests, at an hour of the day by UTC.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with_digests(
+    settings: &HouseSettings,
+    public_url: String,
+    digest_hour: u32,
+    search: SearchUse,
+) -> anyhow::Result<Arc<Context>> {
     settings.check().map_err(anyhow::Error::msg)?;
     make_folder(&settings.data)?;
     let db = Database::connect(&database_url(&settings.database())?).await?;
@@ -103,6 +119,7 @@ pub async fn open(settings: &HouseSettings, public_url: String, search: SearchUs
             models: settings.models(),
             work: settings.work(),
             lease: settings.lease(),
+            digest_hour,
             initial_credits: INITIAL_CREDITS,
             credits_per_picture: CREDITS_PER_PICTURE,
             credits_per_epoch: CREDITS_PER_EPOCH,

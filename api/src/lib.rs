@@ -8,6 +8,7 @@ pub mod graphql;
 pub mod house;
 pub mod http;
 pub mod hub;
+pub mod mail_endings;
 pub mod server;
 pub mod service;
 pub mod starter;

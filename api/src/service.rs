@@ -25,6 +25,7 @@ use crate::{
         self, AppState, PerRequest,
         ports::{AuthenticationError, Authenticator, Readiness, Session},
     },
+    mail_endings::Endings,
     server::{self, Lifetime, ServerSettings},
     uploads::Uploads,
 };
@@ -54,7 +55,9 @@ impl Service {
         let listener = server::bind(settings.listen).await?;
         let address = listener.local_addr()?;
         settings.listen = address;
-        let house = house::open(&settings.house, settings.public_url(), SearchUse::Keep).await?;
+        let house =
+            house::open_with_digests(&settings.house, settings.public_url(), settings.digest_hour, SearchUse::Keep)
+                .await?;
         house::provide_starter(&house).await?;
         let lifetime = Lifetime::default();
         let shutdown = lifetime.shutdown.clone();
@@ -125,6 +128,7 @@ fn app(
         authenticator: Arc::new(Sessions(Arc::clone(house))),
         uploads: Arc::new(Uploads::new(Arc::clone(house))),
         blobs: Arc::new(Blobs::new(Arc::clone(house))),
+        mail_endings: Arc::new(Endings::new(Arc::clone(house))),
         readiness: Arc::new(Engines(Arc::clone(house))),
         per_request,
         metrics,

@@ -86,6 +86,8 @@ pub struct Settings {
     pub credits_per_epoch: i64,
     /// Whether published versions are measured on the base models that could take them.
     pub measures_compatibility: bool,
+    /// The hour of the day, by UTC, at which digests of notifications are mailed.
+    pub digest_hour: u32,
     /// The largest picture that may be sent, in bytes.
     pub largest_picture: i64,
     /// The largest LoRA that may be sent, in bytes.

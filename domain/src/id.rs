@@ -66,6 +66,8 @@ nouns! {
     Report => ("report", "report"),
     /// A comment.
     Comment => ("comment", "comment"),
+    /// A collection.
+    Collection => ("collection", "collection"),
     /// A follow.
     Follow => ("follow", "follow"),
     /// A notification.

@@ -26,6 +26,7 @@ pub async fn enqueue<C: ConnectionTrait>(tx: &C, ctx: &Context, letter: Letter) 
         subject: Set(letter.subject),
         text_body: Set(letter.text),
         html_body: Set(letter.html),
+        unsubscribe_url: Set(letter.unsubscribe),
         attempts: Set(0),
         next_attempt_at: Set(ctx.now()),
         sent_at: Set(None),
@@ -56,6 +57,7 @@ pub async fn send_due(ctx: &Context, mailer: &dyn Mailer) -> Result<usize, DbErr
             subject: row.subject.clone(),
             text: row.text_body.clone(),
             html: row.html_body.clone(),
+            unsubscribe: row.unsubscribe_url.clone(),
         };
         let result = mailer.send(&letter).await;
         let attempts = row.attempts + 1;

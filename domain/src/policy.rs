@@ -125,6 +125,8 @@ actions! {
     CommentChange => (Oneself, "change this comment"),
     /// Delete one's own comment, or any on one's team's LoRA.
     CommentDelete => (OneselfOrMember(Role::Administrator), "delete this comment"),
+    /// Resolve a thread and take it up again: who began it, and who may change the LoRA.
+    CommentResolve => (OneselfOrMember(Role::Creator), "resolve this thread"),
     /// Follow and unfollow people.
     UserFollow => (SignedIn, "follow people"),
     /// Block and unblock tags and people, and see whom one blocks.
@@ -137,6 +139,12 @@ actions! {
     ContentModerate => (Administrator, "moderate what people publish"),
     /// See how much a team's LoRAs are used.
     UsageRead => (Member(Role::Viewer), "see the usage of this team's LoRAs"),
+    /// Read what those publish whom one follows.
+    FeedRead => (SignedIn, "read a feed"),
+    /// See a collection.
+    CollectionRead => (Reader, "see this collection"),
+    /// Make, fill and change collections.
+    CollectionWrite => (Member(Role::Creator), "change the collections of this team"),
     /// See generations and assets.
     AssetRead => (Member(Role::Viewer), "see the pictures of this team"),
     /// Generate pictures.
@@ -315,6 +323,14 @@ impl Resource for entities::lora::Model {
     fn target(&self) -> Target {
         let public = self.state == LoraState::Published && self.hidden_at.is_none();
         Target { team: Some(self.team_id), public, ..Target::default() }
+    }
+}
+
+impl Resource for entities::collection::Model {
+    const NAME: &'static str = "collection";
+
+    fn target(&self) -> Target {
+        Target { team: Some(self.team_id), public: self.is_public, ..Target::default() }
     }
 }
 

@@ -22,6 +22,10 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When last changed.
     pub edited_at: Option<DateTimeUtc>,
+    /// When the thread that it begins was resolved.
+    pub resolved_at: Option<DateTimeUtc>,
+    /// Who resolved it.
+    pub resolved_by: Option<Uuid>,
     /// Tombstone; the answers stay.
     pub deleted_at: Option<DateTimeUtc>,
     /// Since when the moderators hide its text from everybody but its author.

@@ -91,6 +91,8 @@ pub enum UploadPurpose {
     LoraFile,
     /// A picture that others are generated from.
     GenerationPicture,
+    /// The picture beside a person's name.
+    UserAvatar,
 }
 
 /// What a picture is to the generation that it is given to.
@@ -153,6 +155,8 @@ pub enum EventKind {
     LoraRated,
     /// Somebody commented on a LoRA.
     CommentAdded,
+    /// Somebody changed a comment.
+    CommentEdited,
     /// Somebody follows somebody.
     UserFollowed,
     /// A job ended, well or not.
@@ -188,6 +192,8 @@ pub enum NotificationKind {
     LoraCommented,
     /// One's comment was answered.
     CommentReplied,
+    /// One was mentioned in a comment.
+    Mentioned,
     /// Somebody follows one.
     NewFollower,
     /// One's job ended.
@@ -196,6 +202,8 @@ pub enum NotificationKind {
     ContentHidden,
     /// The moderators showed something of one's own again.
     ContentRestored,
+    /// One's judgement of a LoRA is asked for.
+    ReviewAsked,
 }
 
 /// What can be reported and hidden.
@@ -255,4 +263,32 @@ pub enum ReportState {
     Upheld,
     /// Nothing was found wrong.
     Dismissed,
+}
+
+/// How soon a person is told by mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum MailFrequency {
+    /// Not by mail.
+    Off,
+    /// By a mail of its own, at once.
+    Immediate,
+    /// Once a day, together with everything else.
+    Daily,
+}
+
+/// What a notification's mail waits for. Those that wait are spelled as the wish that they come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum NotificationMail {
+    /// There is none.
+    Off,
+    /// To be written at once.
+    Immediate,
+    /// To be written into the next digest.
+    Daily,
+    /// It was written, or is not needed any more.
+    Settled,
 }

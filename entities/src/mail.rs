@@ -21,6 +21,9 @@ pub struct Model {
     /// HTML.
     #[sea_orm(column_type = "Text")]
     pub html_body: String,
+    /// The link that ends the mails of its kind; none for those that people asked for themselves.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub unsubscribe_url: Option<String>,
     /// How often sending was tried.
     pub attempts: i32,
     /// Not before this time.

@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use crate::kinds::NotificationKind;
+use crate::kinds::{NotificationKind, NotificationMail};
 
 /// Something a person is told.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -13,8 +13,10 @@ pub struct Model {
     pub id: Uuid,
     /// Who is told.
     pub user_id: Uuid,
-    /// The outbox event it stems from; subscriptions count by it.
+    /// The person's own count, which grows; subscriptions go by it.
     pub sequence: i64,
+    /// The outbox event it stems from; nobody is told twice of one.
+    pub event_sequence: Option<i64>,
     /// What happened.
     pub kind: NotificationKind,
     /// Who did it.
@@ -28,6 +30,10 @@ pub struct Model {
     /// One sentence.
     #[sea_orm(column_type = "Text")]
     pub message: String,
+    /// Whether it stands in the list and the subscription; otherwise it is for a mail alone.
+    pub in_app: bool,
+    /// What its mail waits for.
+    pub mail: NotificationMail,
     /// When it was read.
     pub read_at: Option<DateTimeUtc>,
     /// When.

@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, Select, entity::prelude::Uuid};
 
 use crate::{
-    asset, audit_entry, dataset, dataset_picture, generation, job, kinds::LoraState, lora, training_epoch,
+    asset, audit_entry, collection, dataset, dataset_picture, generation, job, kinds::LoraState, lora, training_epoch,
     training_run, upload,
 };
 
@@ -52,6 +52,19 @@ impl Scoped for lora::Entity {
             Scope::Teams(_) => Condition::any().add(shown_to_all()).add(scope.owned_by(lora::Column::TeamId)),
         };
         Self::find().filter(visible).filter(lora::Column::State.ne(LoraState::Deleted))
+    }
+}
+
+impl Scoped for collection::Entity {
+    /// Public collections are everybody's to see; others are their team's.
+    fn visible_to(scope: &Scope) -> Select<Self> {
+        let visible = match scope {
+            Scope::Everything => Condition::all(),
+            Scope::Teams(_) => Condition::any()
+                .add(collection::Column::IsPublic.eq(true))
+                .add(scope.owned_by(collection::Column::TeamId)),
+        };
+        Self::find().filter(visible)
     }
 }
 

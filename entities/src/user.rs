@@ -23,6 +23,12 @@ pub struct Model {
     /// What the person says of themselves.
     #[sea_orm(column_type = "Text")]
     pub bio: String,
+    /// A small WebP of their picture.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub avatar_sha256: Option<String>,
+    /// List of addresses of theirs elsewhere.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub links: Json,
     /// argon2id in PHC string form.
     #[sea_orm(column_type = "Text")]
     pub password_hash: String,

@@ -19,6 +19,10 @@ mod m20261126_000011_judgement;
 mod m20261126_000012_moderation;
 mod m20261126_000013_blocks;
 mod m20261126_000014_usage;
+mod m20261126_000021_comment_threads;
+mod m20261126_000022_profiles_and_collections;
+mod m20261126_000023_notification_channels;
+mod m20261126_000024_mail_unsubscribe;
 mod m20261126_000031_merged_loras;
 mod m20261126_000032_looks_and_compatibility;
 
@@ -43,6 +47,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000012_moderation::Migration),
             Box::new(m20261126_000013_blocks::Migration),
             Box::new(m20261126_000014_usage::Migration),
+            Box::new(m20261126_000021_comment_threads::Migration),
+            Box::new(m20261126_000022_profiles_and_collections::Migration),
+            Box::new(m20261126_000023_notification_channels::Migration),
+            Box::new(m20261126_000024_mail_unsubscribe::Migration),
             Box::new(m20261126_000031_merged_loras::Migration),
             Box::new(m20261126_000032_looks_and_compatibility::Migration),
         ]

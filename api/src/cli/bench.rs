@@ -9,7 +9,7 @@ use serde::Serialize;
 
 mod marketplace;
 
-use super::say;
+use super::{bench_notifications::Notifications, say};
 use crate::{
     config::{
         DeviceSettings,
@@ -33,6 +33,8 @@ enum BenchCommand {
     Search(Search),
     /// How fast the marketplace's page is answered while people arrive
     Marketplace(marketplace::Marketplace),
+    /// How fast the followers of a publication are told
+    Notifications(Notifications),
 }
 
 /// How well and how fast LoRAs are found in a synthetic catalogue whose right answers are known.
@@ -121,6 +123,7 @@ impl Bench {
             BenchCommand::Inference(inference) => inference.run(),
             BenchCommand::Search(search) => super::block_on(search.run()),
             BenchCommand::Marketplace(marketplace) => super::block_on(marketplace.run()),
+            BenchCommand::Notifications(notifications) => super::block_on(notifications.run()),
         }
     }
 }

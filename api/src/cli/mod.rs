@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod bench_notifications;
 mod compare;
 mod demo;
 mod inspect;

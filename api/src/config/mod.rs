@@ -10,6 +10,7 @@ use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use self::location::{BlobLocation, DatabaseLocation, SearchLocation, Secret};
 use crate::{
+    house::DIGEST_HOUR,
     http::{HttpSettings, rate_limit::RateSettings},
     telemetry::LogFormat,
 };
@@ -211,6 +212,16 @@ pub struct ServeSettings {
     /// Sender of mails
     #[arg(long, env = "ATELIER_MAIL_FROM", value_name = "ADDRESS", default_value = "Atelier <atelier@localhost>")]
     pub mail_from: String,
+
+    /// Hour of the day, by UTC, at which daily digests of notifications are mailed
+    #[arg(
+        long,
+        env = "ATELIER_DIGEST_HOUR",
+        value_name = "HOUR",
+        default_value_t = DIGEST_HOUR,
+        value_parser = clap::value_parser!(u32).range(0..=23)
+    )]
+    pub digest_hour: u32,
 
     /// Whether this process works on jobs itself
     #[arg(
@@ -452,6 +463,7 @@ mod tests {
             (&["--smtp-url", "mail.example"], "smtp://"),
             (&["--allow-origin", "https://a.example/path"], "without a path"),
             (&["--lease-seconds", "1"], "3..=3600"),
+            (&["--digest-hour", "24"], "0..=23"),
             (&["--model-check-seconds", "180"], "1..=120"),
             (&["--production", "--public-url", "http://atelier.example"], "HTTPS"),
             (&["--s3-access-key-id", "k"], "--s3-secret-access-key"),

@@ -8,7 +8,7 @@
 //! sse         operations as an event stream          ┘
 //! uploads     files in, resumable                    blobs   files out, by signed link
 //! health      /healthz /readyz /metrics              graphiql  a page to try the API with
-//! doors       the pages behind the links in mails
+//! doors       the pages behind the links in mails        unsubscribe  the one that ends mails
 //! ```
 //!
 //! The edge knows the rest of the service by the traits of [`ports`] alone.
@@ -28,6 +28,7 @@ mod problem;
 pub mod rate_limit;
 mod router;
 mod sse;
+mod unsubscribe;
 mod uploads;
 mod websocket;
 
@@ -38,7 +39,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use self::{
     caller::Caller,
-    ports::{Authenticator, BlobSource, Readiness, UploadSink},
+    ports::{Authenticator, BlobSource, MailEndings, Readiness, UploadSink},
     rate_limit::RateSettings,
 };
 use crate::{
@@ -63,6 +64,8 @@ pub struct AppState {
     pub uploads: Arc<dyn UploadSink>,
     /// Gives files out.
     pub blobs: Arc<dyn BlobSource>,
+    /// Ends mails by the links in them.
+    pub mail_endings: Arc<dyn MailEndings>,
     /// Says whether the service can do its work.
     pub readiness: Arc<dyn Readiness>,
     /// Adds to every request what its resolvers share.

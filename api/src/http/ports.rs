@@ -169,6 +169,22 @@ pub trait BlobSource: Send + Sync + 'static {
     async fn read(&self, blob: &Blob, range: Range<u64>) -> Result<Pieces, TransferError>;
 }
 
+/// Ends mails by the links that stand in them.
+#[async_trait]
+pub trait MailEndings: Send + Sync + 'static {
+    /// What a link ends, as in "you get …". It changes nothing.
+    ///
+    /// # Errors
+    /// [`TransferError::NotFound`] for a link that is not ours.
+    async fn look(&self, link: &LinkQuery) -> Result<String, TransferError>;
+
+    /// Ends it, and says what; once more, it is as once.
+    ///
+    /// # Errors
+    /// As [`MailEndings::look`].
+    async fn end(&self, link: &LinkQuery) -> Result<String, TransferError>;
+}
+
 /// Says whether the service can do its work.
 #[async_trait]
 pub trait Readiness: Send + Sync + 'static {

@@ -18,7 +18,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
     AppState, HttpSettings, blobs, doors, graphiql, graphql, health, limits, problem::Problem, rate_limit::RateLimiter,
-    uploads,
+    unsubscribe, uploads,
 };
 use crate::graphql::error::Code;
 
@@ -53,6 +53,7 @@ pub fn router(app: AppState) -> Router {
         .route("/uploads/{id}", any(uploads::endpoint))
         .route("/blobs/{sha256}", any(blobs::endpoint))
         .route("/blobs/{sha256}/{file_name}", any(blobs::endpoint))
+        .route("/unsubscribe", any(unsubscribe::endpoint))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics));

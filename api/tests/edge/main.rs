@@ -10,3 +10,4 @@ mod sockets;
 mod streams;
 mod toy;
 mod transfers;
+mod unsubscribe;

@@ -14,8 +14,8 @@ use atelier::{
     http::{
         AppState, HttpSettings,
         ports::{
-            AuthenticationError, Authenticator, Blob, BlobSource, LinkQuery, Pieces, Readiness, Session, TransferError,
-            UploadProgress, UploadSink,
+            AuthenticationError, Authenticator, Blob, BlobSource, LinkQuery, MailEndings, Pieces, Readiness, Session,
+            TransferError, UploadProgress, UploadSink,
         },
         router,
     },
@@ -222,6 +222,17 @@ impl BlobSource for Toy {
 }
 
 #[async_trait]
+impl MailEndings for Toy {
+    async fn look(&self, link: &LinkQuery) -> Result<String, TransferError> {
+        Self::check("u1", link).map(|()| "mails about <foxes> & hares".to_owned())
+    }
+
+    async fn end(&self, link: &LinkQuery) -> Result<String, TransferError> {
+        self.look(link).await
+    }
+}
+
+#[async_trait]
 impl Readiness for Toy {
     async fn missing(&self) -> Vec<String> {
         Vec::new()
@@ -238,6 +249,7 @@ pub fn state(change: impl FnOnce(&mut HttpSettings)) -> AppState {
         authenticator: toy.clone(),
         uploads: toy.clone(),
         blobs: toy.clone(),
+        mail_endings: toy.clone(),
         readiness: toy,
         per_request: Arc::new(|request, _| request),
         metrics: None,

@@ -34,7 +34,7 @@ impl Draft<'_> {
              <body style=\"font-family: sans-serif; max-width: 36em\">{html}</body></html>",
             escape(&self.subject),
         );
-        Letter { recipient: self.to.to_owned(), subject: self.subject, text, html }
+        Letter { recipient: self.to.to_owned(), subject: self.subject, text, html, unsubscribe: None }
     }
 }
 

@@ -8,6 +8,7 @@ use sea_orm::{
     QueryFilter, QuerySelect, sea_query::Expr,
 };
 use serde_json::json;
+use url::Url;
 use uuid::Uuid;
 
 use super::{password, session, sign_up::check_name, throttle};
@@ -15,13 +16,17 @@ use crate::{
     actor::Actor,
     audit,
     context::Context,
-    error::{ReadError, Refused},
+    error::{Invalid, ReadError, Refused},
     failures, outbox,
     policy::{Action, Resource as _, authorize},
     text,
 };
 
 const LONGEST_BIO: usize = 2_000;
+
+/// How many links a profile has, and how long each may be.
+const MOST_LINKS: usize = 5;
+const LONGEST_LINK: usize = 200;
 
 failures! {
     /// Why [`update_profile`] refused.
@@ -45,6 +50,10 @@ pub struct UpdateProfile {
     pub display_name: Option<String>,
     /// What the person says of themselves, at most 2,000 characters.
     pub bio: Option<String>,
+    /// All addresses of theirs elsewhere, at most 5, each beginning with `https://`.
+    pub links: Option<Vec<String>>,
+    /// Whether the picture beside their name goes.
+    pub removes_avatar: bool,
 }
 
 /// A person's profile, by id.
@@ -108,6 +117,7 @@ pub async fn update_profile(
 ) -> Result<user::Model, UpdateProfileError> {
     let display_name = change.display_name.as_deref().map(check_name).transpose()?;
     let bio = change.bio.as_deref().map(|bio| text::check("bio", bio, 0, LONGEST_BIO)).transpose()?;
+    let links = change.links.as_deref().map(check_links).transpose()?;
     let tx = ctx.db.write().await?;
     let row = locked(&tx, actor).await?;
     let permit = authorize(actor, Action::AccountChange, &row)?;
@@ -123,6 +133,12 @@ pub async fn update_profile(
     if let Some(bio) = bio {
         row.bio = Set(bio);
     }
+    if let Some(links) = links {
+        row.links = Set(json!(links));
+    }
+    if change.removes_avatar {
+        row.avatar_sha256 = Set(None);
+    }
     let row = if row.is_changed() { row.update(&tx).await? } else { locked(&tx, actor).await? };
     audit::record(&tx, ctx, &permit, Some(row.id), json!({ "do": "updateProfile" })).await?;
     let event = outbox::Event {
@@ -135,6 +151,23 @@ pub async fn update_profile(
     outbox::append(&tx, ctx, event).await?;
     ctx.commit(tx).await?;
     Ok(row)
+}
+
+/// Checks addresses elsewhere: public web addresses over HTTPS.
+fn check_links(links: &[String]) -> Result<Vec<String>, Invalid> {
+    let links = text::check_words("links", links, MOST_LINKS, LONGEST_LINK)?;
+    let is_good = |link: &String| {
+        let url = Url::parse(link).ok().filter(|url| url.scheme() == "https" && url.username().is_empty());
+        url.is_some_and(|url| url.password().is_none() && url.domain().is_some_and(|domain| domain.contains('.')))
+    };
+    match links.iter().find(|link| link.contains(char::is_whitespace) || !is_good(link)) {
+        None => Ok(links),
+        Some(link) => {
+            let message =
+                format!("`{link}` is no address that others can open. Give one such as `https://example.org/me`.");
+            Err(Invalid::new("links", "BAD_LINK", message))
+        }
+    }
 }
 
 async fn locked<C: ConnectionTrait>(tx: &C, actor: &Actor) -> Result<user::Model, UpdateProfileError> {

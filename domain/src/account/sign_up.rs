@@ -209,6 +209,8 @@ pub(super) async fn open_account<C: ConnectionTrait>(
         handle: Set(new.handle),
         display_name: Set(new.display_name),
         bio: Set(String::new()),
+        avatar_sha256: Set(None),
+        links: Set(json!([])),
         password_hash: Set(new.password_hash),
         is_administrator: Set(new.is_administrator),
         suspended_at: Set(None),

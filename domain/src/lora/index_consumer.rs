@@ -130,6 +130,7 @@ async fn changed(ctx: &Context, events: &[outbox_event::Model]) -> Result<BTreeM
             EventKind::LoraDownloaded
             | EventKind::AssetDeleted
             | EventKind::CommentAdded
+            | EventKind::CommentEdited
             | EventKind::UserFollowed
             | EventKind::JobQueued
             | EventKind::UploadFinished => {}

@@ -5,6 +5,7 @@
 
 mod catalogue;
 pub mod compatibility;
+pub mod creator;
 mod delete;
 mod download;
 mod import;

@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use lettre::{
     AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
-    message::{Mailbox, MultiPart},
+    message::{
+        Mailbox, MultiPart,
+        header::{HeaderName, HeaderValue},
+    },
 };
 
 /// A mail to be sent.
@@ -20,6 +23,8 @@ pub struct Letter {
     pub text: String,
     /// Body as HTML.
     pub html: String,
+    /// Where a POST without a sign-in ends the mails of this kind (RFC 8058); none for mails that people asked for.
+    pub unsubscribe: Option<String>,
 }
 
 /// Sends mail.
@@ -94,5 +99,14 @@ fn sender(from: &str) -> anyhow::Result<Mailbox> {
 fn compose(from: &Mailbox, letter: &Letter) -> anyhow::Result<Message> {
     let to = letter.recipient.parse().with_context(|| format!("`{}` is no mail address.", letter.recipient))?;
     let body = MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone());
-    Ok(Message::builder().from(from.clone()).to(to).subject(&letter.subject).multipart(body)?)
+    let mut message = Message::builder().from(from.clone()).to(to).subject(&letter.subject);
+    if let Some(url) = &letter.unsubscribe {
+        let url = format!("<{url}>");
+        // As it is: a link is ASCII without spaces, and whoever folded it would break it.
+        let list = HeaderName::new_from_ascii_str("List-Unsubscribe");
+        message = message.raw_header(HeaderValue::dangerous_new_pre_encoded(list, url.clone(), url));
+        let post = HeaderName::new_from_ascii_str("List-Unsubscribe-Post");
+        message = message.raw_header(HeaderValue::new(post, "List-Unsubscribe=One-Click".to_owned()));
+    }
+    Ok(message.multipart(body)?)
 }

@@ -44,9 +44,11 @@ pub(super) async fn write(
             display_name: Set(words::capital(&name)),
             bio: Set(String::new()),
             password_hash: Set(password_hash.to_owned()),
+            links: Set(serde_json::json!([])),
             is_administrator: Set(false),
             suspended_at: Set(None),
             created_at: Set(at),
+            ..Default::default()
         });
         teams.push(team::ActiveModel {
             id: Set(team),

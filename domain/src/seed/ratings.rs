@@ -48,6 +48,7 @@ pub(super) fn draw(
             has_used: Set(chance.random.random()),
             created_at: Set(at),
             updated_at: Set(at),
+            ..Default::default()
         });
     }
     rows

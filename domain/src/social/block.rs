@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use atelier_entities::{follow, tag_block, user, user_block};
+use atelier_entities::{follow, lora, tag_block, user, user_block};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
@@ -23,6 +23,7 @@ use crate::{
     database,
     error::{ReadError, Refused},
     failures,
+    lora::versions::words,
     page::{self, Direction, Page, PageRequest},
     policy::{Action, Installation, Resource as _, authorize},
     text,
@@ -231,6 +232,14 @@ pub struct Blocked {
     pub people: Vec<Uuid>,
 }
 
+impl Blocked {
+    /// Whether a LoRA is among it.
+    pub fn covers(&self, lora: &lora::Model) -> bool {
+        self.people.contains(&lora.created_by)
+            || words(&lora.tags).iter().any(|tag| self.tags.contains(&tag.to_lowercase()))
+    }
+}
+
 /// What the actor does not want to see, in one statement; nothing, where nobody is signed in.
 ///
 /// # Errors
@@ -277,37 +286,4 @@ pub(crate) fn without_blocked<E: EntityTrait>(select: Select<E>, actor: &Actor, 
         .column(user_block::Column::BlockedId)
         .filter(user_block::Column::BlockerId.eq(person));
     select.filter(author.not_in_subquery(blocked.into_query()))
-}
-
-/// Those of several people who want to hear of what a person did to something with these tags: they block neither.
-pub(crate) async fn willing_to_hear(
-    db: &DatabaseTransaction,
-    people: Vec<Uuid>,
-    doer: Option<Uuid>,
-    tags: &[String],
-) -> Result<Vec<Uuid>, DbErr> {
-    let mut unwilling: HashSet<Uuid> = HashSet::new();
-    if let Some(doer) = doer {
-        let rows: Vec<Uuid> = user_block::Entity::find()
-            .select_only()
-            .column(user_block::Column::BlockerId)
-            .filter(user_block::Column::BlockedId.eq(doer))
-            .filter(user_block::Column::BlockerId.is_in(people.iter().copied()))
-            .into_tuple()
-            .all(db)
-            .await?;
-        unwilling.extend(rows);
-    }
-    if !tags.is_empty() {
-        let rows: Vec<Uuid> = tag_block::Entity::find()
-            .select_only()
-            .column(tag_block::Column::UserId)
-            .filter(tag_block::Column::Tag.is_in(tags.iter().map(String::as_str)))
-            .filter(tag_block::Column::UserId.is_in(people.iter().copied()))
-            .into_tuple()
-            .all(db)
-            .await?;
-        unwilling.extend(rows);
-    }
-    Ok(people.into_iter().filter(|person| !unwilling.contains(person)).collect())
 }

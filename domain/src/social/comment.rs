@@ -1,4 +1,5 @@
-//! Comments on LoRAs, in threads. A deleted comment leaves its place, so that the answers below it stay.
+//! Comments on LoRAs, in threads. A deleted comment leaves its place, so that the answers below it stay; a thread can be
+//! resolved, and taken up again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::mention;
 use crate::{
     actor::Actor,
     audit,
@@ -19,7 +21,7 @@ use crate::{
     failures,
     idempotency::{self, KeyError},
     lora as loras, nested, outbox,
-    page::{Direction, Page, PageRequest},
+    page::{self, Direction, Page, PageRequest},
     policy::{Action, CommentOn, Resource as _, authorize},
     social::block,
     text,
@@ -48,6 +50,9 @@ failures! {
         NotOpen => ("", "NOT_OPEN_TO_YOU", "You cannot comment here. Everything else about this LoRA stays open to you."),
         /// What it answers is gone.
         ParentDeleted => ("parentId", "PARENT_DELETED", "The comment to answer was deleted. Leave `parentId` out to begin a thread."),
+        /// It calls a crowd.
+        TooManyMentions { count: usize, most: usize } =>
+            ("body", "TOO_MANY_MENTIONS", "`body` mentions {count} people; a comment mentions at most {most}. Mention fewer."),
     }
 }
 
@@ -56,6 +61,9 @@ failures! {
     pub enum EditCommentError {
         /// It is gone.
         Deleted => ("id", "COMMENT_DELETED", "This comment was deleted. Write a new one."),
+        /// It calls a crowd.
+        TooManyMentions { count: usize, most: usize } =>
+            ("body", "TOO_MANY_MENTIONS", "`body` mentions {count} people; a comment mentions at most {most}. Mention fewer."),
     }
 }
 
@@ -67,7 +75,29 @@ failures! {
     }
 }
 
+failures! {
+    /// Why [`resolve`] refused.
+    pub enum ResolveCommentError {
+        /// It is an answer.
+        NoThread => ("id", "NO_THREAD", "This comment is an answer. Name the comment that begins the thread."),
+        /// It is done.
+        Resolved => ("id", "ALREADY_RESOLVED", "This thread is resolved already; there is nothing to do."),
+    }
+}
+
+failures! {
+    /// Why [`reopen`] refused.
+    pub enum ReopenCommentError {
+        /// It is an answer.
+        NoThread => ("id", "NO_THREAD", "This comment is an answer. Name the comment that begins the thread."),
+        /// It is open.
+        Open => ("id", "NOT_RESOLVED", "This thread is not resolved; there is nothing to take up again."),
+    }
+}
+
 widen!(KeyError, ReadError => AddCommentError);
+widen!(ReadError => ResolveCommentError);
+widen!(ReadError => ReopenCommentError);
 widen!(ReadError => EditCommentError);
 widen!(ReadError => DeleteCommentError);
 
@@ -104,6 +134,10 @@ pub async fn add(
             return Err(AddCommentError::NotOpen);
         }
     }
+    let mentioned = mention::people(&tx, &body).await?;
+    if mentioned.len() > mention::MOST {
+        return Err(AddCommentError::TooManyMentions { count: mentioned.len(), most: mention::MOST });
+    }
     let row = comment::ActiveModel {
         id: Set(ctx.new_id()),
         lora_id: Set(lora.id),
@@ -112,10 +146,13 @@ pub async fn add(
         body: Set(body),
         created_at: Set(ctx.now()),
         edited_at: Set(None),
+        resolved_at: Set(None),
+        resolved_by: Set(None),
         deleted_at: Set(None),
         hidden_at: Set(None),
     };
     let row = row.insert(&tx).await?;
+    let mentioned = mention::store(&tx, ctx, row.id, &mentioned).await?;
     audit::record(&tx, ctx, &permit, Some(lora.id), json!({ "do": "add", "comment": row.id })).await?;
     once.remember(&tx, ctx, row.id).await?;
     let event = outbox::Event {
@@ -123,17 +160,17 @@ pub async fn add(
         team: Some(lora.team_id),
         actor: Some(person.id),
         subject: row.id,
-        payload: json!({ "lora": lora.id }),
+        payload: json!({ "lora": lora.id, "mentioned": mentioned }),
     };
     outbox::append(&tx, ctx, event).await?;
     ctx.commit(tx).await?;
     Ok(row)
 }
 
-/// Changes a comment's text.
+/// Changes a comment's text. Whom it mentions from now on is told; whom it mentioned before is not told again.
 ///
 /// # Errors
-/// [`EditCommentError::Deleted`]; an [`crate::error::Invalid`] for a text that is missing or too long.
+/// [`EditCommentError`]; an [`crate::error::Invalid`] for a text that is missing or too long.
 pub async fn edit(ctx: &Context, actor: &Actor, id: Uuid, body: &str) -> Result<comment::Model, EditCommentError> {
     let body = text::check("body", body, 1, LONGEST)?;
     let tx = ctx.db.write().await?;
@@ -142,11 +179,24 @@ pub async fn edit(ctx: &Context, actor: &Actor, id: Uuid, body: &str) -> Result<
     if row.deleted_at.is_some() {
         return Err(EditCommentError::Deleted);
     }
+    let mentioned = mention::people(&tx, &body).await?;
+    if mentioned.len() > mention::MOST {
+        return Err(EditCommentError::TooManyMentions { count: mentioned.len(), most: mention::MOST });
+    }
+    let mentioned = mention::store(&tx, ctx, id, &mentioned).await?;
     let mut row = row.into_active_model();
     row.body = Set(body);
     row.edited_at = Set(Some(ctx.now()));
     let row = row.update(&tx).await?;
     audit::record(&tx, ctx, &permit, Some(id), json!({ "do": "edit" })).await?;
+    let event = outbox::Event {
+        kind: EventKind::CommentEdited,
+        team: Some(lora.team_id),
+        actor: Some(row.user_id),
+        subject: row.id,
+        payload: json!({ "lora": lora.id, "mentioned": mentioned }),
+    };
+    outbox::append(&tx, ctx, event).await?;
     ctx.commit(tx).await?;
     Ok(row)
 }
@@ -163,11 +213,58 @@ pub async fn delete(ctx: &Context, actor: &Actor, id: Uuid) -> Result<comment::M
         return Err(DeleteCommentError::Deleted);
     }
     let author = row.user_id;
+    mention::store(&tx, ctx, id, &[]).await?;
     let mut row = row.into_active_model();
     row.body = Set(String::new());
     row.deleted_at = Set(Some(ctx.now()));
     let row = row.update(&tx).await?;
     audit::record(&tx, ctx, &permit, Some(id), json!({ "do": "delete", "author": author })).await?;
+    ctx.commit(tx).await?;
+    Ok(row)
+}
+
+/// Resolves a thread: what it asked for is done. Answers can still be written.
+///
+/// # Errors
+/// [`ResolveCommentError`].
+pub async fn resolve(ctx: &Context, actor: &Actor, id: Uuid) -> Result<comment::Model, ResolveCommentError> {
+    let tx = ctx.db.write().await?;
+    let (row, lora) = locked(&tx, id).await?;
+    let permit = authorize(actor, Action::CommentResolve, &CommentOn { comment: &row, lora: &lora })?;
+    if row.parent_id.is_some() {
+        return Err(ResolveCommentError::NoThread);
+    }
+    if row.resolved_at.is_some() {
+        return Err(ResolveCommentError::Resolved);
+    }
+    let mut row = row.into_active_model();
+    row.resolved_at = Set(Some(ctx.now()));
+    row.resolved_by = Set(permit.user());
+    let row = row.update(&tx).await?;
+    audit::record(&tx, ctx, &permit, Some(id), json!({ "do": "resolve" })).await?;
+    ctx.commit(tx).await?;
+    Ok(row)
+}
+
+/// Takes a resolved thread up again.
+///
+/// # Errors
+/// [`ReopenCommentError`].
+pub async fn reopen(ctx: &Context, actor: &Actor, id: Uuid) -> Result<comment::Model, ReopenCommentError> {
+    let tx = ctx.db.write().await?;
+    let (row, lora) = locked(&tx, id).await?;
+    let permit = authorize(actor, Action::CommentResolve, &CommentOn { comment: &row, lora: &lora })?;
+    if row.parent_id.is_some() {
+        return Err(ReopenCommentError::NoThread);
+    }
+    if row.resolved_at.is_none() {
+        return Err(ReopenCommentError::Open);
+    }
+    let mut row = row.into_active_model();
+    row.resolved_at = Set(None);
+    row.resolved_by = Set(None);
+    let row = row.update(&tx).await?;
+    audit::record(&tx, ctx, &permit, Some(id), json!({ "do": "reopen" })).await?;
     ctx.commit(tx).await?;
     Ok(row)
 }
@@ -200,23 +297,29 @@ pub async fn by_ids(ctx: &Context, actor: &Actor, ids: &[Uuid]) -> Result<HashMa
     Ok(rows.into_iter().filter(|row| seen.contains_key(&row.lora_id)).map(|row| (row.id, row)).collect())
 }
 
-/// The comments that begin a thread on several LoRAs, newest first, without those of people whom the actor blocks; LoRAs
-/// that the actor may not see have none.
+/// The comments that begin a thread on a LoRA that the actor may see, newest first: all, those of resolved threads, or those
+/// of open ones.
 ///
 /// # Errors
-/// A cursor that cannot be read.
-pub async fn pages(
+/// [`Refused::NotFound`]; a cursor that cannot be read.
+pub async fn threads(
     ctx: &Context,
     actor: &Actor,
-    of: &[Uuid],
+    lora: Uuid,
+    resolved: Option<bool>,
     request: &PageRequest,
-) -> Result<HashMap<Uuid, Page<comment::Model>>, ReadError> {
-    let seen: Vec<Uuid> = loras::by_ids(ctx, actor, of).await?.into_keys().collect();
-    let columns = (comment::Column::LoraId, comment::Column::Id);
-    let keys = |row: &comment::Model| (row.lora_id, row.id);
-    let select = comment::Entity::find().filter(comment::Column::ParentId.is_null());
+) -> Result<Page<comment::Model>, ReadError> {
+    let lora = loras::get(ctx, actor, lora).await?;
+    let select =
+        comment::Entity::find().filter(comment::Column::LoraId.eq(lora.id)).filter(comment::Column::ParentId.is_null());
     let select = block::without_blocked(select, actor, comment::Column::UserId);
-    Ok(nested::pages(select, columns, keys, &seen, request, Direction::NewestFirst, ctx.db.read()).await?)
+    let select = match resolved {
+        Some(true) => select.filter(comment::Column::ResolvedAt.is_not_null()),
+        Some(false) => select.filter(comment::Column::ResolvedAt.is_null()),
+        None => select,
+    };
+    let column = comment::Column::Id;
+    Ok(page::by_id(select, column, |row| row.id, request, Direction::NewestFirst, ctx.db.read()).await?)
 }
 
 /// The answers to several comments, oldest first, without those of people whom the actor blocks.

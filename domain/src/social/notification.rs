@@ -1,5 +1,6 @@
-//! What a person is told. The number of a notification is that of the event it stems from: it grows, and no two of one
-//! person's share one, so that whoever asks for what came after a number misses nothing.
+//! What a person is told. Each person's notifications are numbered as they are written: the number grows, and no two of one
+//! person's share one, so that whoever asks for what came after a number misses nothing. Those that are for a mail alone
+//! are numbered as well, but not shown.
 
 use atelier_entities::notification;
 use sea_orm::{
@@ -39,7 +40,13 @@ pub struct ReadMark {
 }
 
 fn of(actor: &Actor) -> Result<Select<notification::Entity>, Refused> {
-    Ok(notification::Entity::find().filter(notification::Column::UserId.eq(actor.person()?.id)))
+    Ok(shown_to(actor.person()?.id))
+}
+
+fn shown_to(person: Uuid) -> Select<notification::Entity> {
+    notification::Entity::find()
+        .filter(notification::Column::UserId.eq(person))
+        .filter(notification::Column::InApp.eq(true))
 }
 
 /// The actor's notifications, newest first.
@@ -68,7 +75,7 @@ pub async fn get(ctx: &Context, actor: &Actor, id: Uuid) -> Result<notification:
     let row = notification::Entity::find_by_id(id).one(ctx.db.read()).await?;
     let row = row.ok_or(Refused::NotFound(notification::Model::NAME))?;
     authorize(actor, Action::NotificationRead, &row)?;
-    Ok(row)
+    if row.in_app { Ok(row) } else { Err(Refused::NotFound(notification::Model::NAME).into()) }
 }
 
 /// How many notifications of the actor are unread.
@@ -127,12 +134,12 @@ pub async fn mark_read(ctx: &Context, actor: &Actor, mark: ReadMark) -> Result<u
     let tx = ctx.db.write().await?;
     notification::Entity::update_many()
         .col_expr(notification::Column::ReadAt, Expr::value(ctx.now()))
-        .filter(own.clone())
+        .filter(own)
         .filter(marked)
         .filter(notification::Column::ReadAt.is_null())
         .exec(&tx)
         .await?;
-    let unread = notification::Entity::find().filter(own).filter(notification::Column::ReadAt.is_null());
+    let unread = shown_to(person.id).filter(notification::Column::ReadAt.is_null());
     let unread = unread.count(&tx).await?;
     ctx.commit(tx).await?;
     Ok(unread)

@@ -1,25 +1,27 @@
 //! Turns what happened into notifications. It reads the outbox in order, and what it writes commits together with its
 //! position: everybody is told once, also after a crash.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
 use atelier_entities::{
-    comment, follow, job,
+    comment, job,
     kinds::{ContentKind, EventKind, JobKind, JobState, LoraState, NotificationKind, Role},
     lora, lora_version, membership, notification, outbox_event, training_run, user,
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect,
+    QueryTrait,
+    sea_query::{Expr, SelectStatement},
 };
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::block;
-use crate::{context::Context, lora::versions::words, outbox::Consumer, policy::Resource as _};
-
-/// How many followers are told in one statement.
-const PIECE: usize = 500;
+use super::{
+    fanout,
+    tell::{PERSON, Told, tell},
+};
+use crate::{context::Context, outbox::Consumer, policy::Resource as _};
 
 /// Characters of a job's failure that are told; the job itself holds all.
 const LONGEST_REASON: usize = 300;
@@ -47,6 +49,7 @@ impl Consumer for NotificationConsumer {
                 EventKind::LoraVersionPublished => teller.version_published().await?,
                 EventKind::LoraRated => teller.lora_rated().await?,
                 EventKind::CommentAdded => teller.comment_added().await?,
+                EventKind::CommentEdited => teller.comment_edited().await?,
                 EventKind::UserFollowed => teller.user_followed().await?,
                 EventKind::JobFinished => teller.job_finished().await?,
                 EventKind::ContentHidden => teller.moderated(NotificationKind::ContentHidden).await?,
@@ -60,24 +63,6 @@ impl Consumer for NotificationConsumer {
             }
         }
         Ok(())
-    }
-}
-
-/// What is told, and what it is about.
-struct Told {
-    kind: NotificationKind,
-    actor: Option<Uuid>,
-    lora: Option<Uuid>,
-    comment: Option<Uuid>,
-    job: Option<Uuid>,
-    /// Whoever blocks one of these tags does not hear of it.
-    tags: Vec<String>,
-    message: String,
-}
-
-impl Told {
-    fn about(kind: NotificationKind, actor: Option<Uuid>, message: String) -> Self {
-        Self { kind, actor, lora: None, comment: None, job: None, tags: Vec::new(), message }
     }
 }
 
@@ -96,8 +81,7 @@ impl Teller<'_> {
             return Ok(());
         }
         let message = format!("{} published “{}”.", self.name_of(lora.created_by).await?, lora.name);
-        let told = Told::about(NotificationKind::LoraPublished, Some(lora.created_by), message);
-        self.tell_followers(lora.created_by, Told { lora: Some(lora.id), tags: words(&lora.tags), ..told }).await?;
+        self.tell_followers(NotificationKind::LoraPublished, &lora, message).await?;
         let mut lora = lora.into_active_model();
         lora.follower_notified_at = Set(Some(self.ctx.now()));
         lora.update(self.tx).await?;
@@ -109,9 +93,7 @@ impl Teller<'_> {
         let number = self.event.payload["number"].as_i64();
         let number = number.map_or_else(|| "a new version".to_owned(), |number| format!("version {number}"));
         let message = format!("{} published {number} of “{}”.", self.name_of(lora.created_by).await?, lora.name);
-        let told = Told::about(NotificationKind::LoraVersionPublished, Some(lora.created_by), message);
-        self.tell_followers(lora.created_by, Told { lora: Some(lora.id), tags: words(&lora.tags), ..told }).await?;
-        Ok(())
+        Ok(self.tell_followers(NotificationKind::LoraVersionPublished, &lora, message).await?)
     }
 
     /// The maker hears of each person's first rating of a version, not of every change of mind.
@@ -125,40 +107,62 @@ impl Teller<'_> {
             None => "a rating".to_owned(),
         };
         let message = format!("{} gave “{}” {stars}.", self.name_of(rater).await?, lora.name);
-        let told = Told::about(NotificationKind::LoraRated, Some(rater), message);
-        let maker = self.who_see(&lora, &[lora.created_by]).await?;
-        self.tell(maker, &Told { lora: Some(lora.id), ..told }).await?;
-        Ok(())
+        let told = self.told(NotificationKind::LoraRated, Some(rater), message);
+        Ok(self.tell(who_see(&lora, [lora.created_by]), &Told { lora: Some(lora.id), ..told }).await?)
     }
 
-    /// Whose comment was answered hears of the answer, and the LoRA's maker of every comment; who is both hears once.
+    /// Whose comment was answered hears of the answer, who is mentioned of that, and the LoRA's maker of every comment; who
+    /// is several of them hears once.
     async fn comment_added(&self) -> anyhow::Result<()> {
-        let comment = comment::Entity::find_by_id(self.event.subject_id).one(self.tx).await?;
-        let is_shown = |comment: &comment::Model| comment.deleted_at.is_none() && comment.hidden_at.is_none();
-        let Some(comment) = comment.filter(is_shown) else { return Ok(()) };
-        let Some(lora) = self.lora(comment.lora_id).await? else { return Ok(()) };
+        let Some((comment, lora)) = self.comment().await? else { return Ok(()) };
         let author = self.name_of(comment.user_id).await?;
         let parent = match comment.parent_id {
             Some(parent) => comment::Entity::find_by_id(parent).one(self.tx).await?,
             None => None,
         };
-        let answered = parent.filter(|parent| parent.deleted_at.is_none()).map(|parent| parent.user_id);
-        let about = |kind, message| Told {
-            lora: Some(lora.id),
-            comment: Some(comment.id),
-            ..Told::about(kind, Some(comment.user_id), message)
-        };
-        if let Some(answered) = answered {
+        if let Some(answered) = parent.filter(|parent| parent.deleted_at.is_none()).map(|parent| parent.user_id) {
             let message = format!("{author} answered your comment on “{}”.", lora.name);
-            let who = self.who_see(&lora, &[answered]).await?;
-            self.tell(who, &about(NotificationKind::CommentReplied, message)).await?;
+            let told = self.about(NotificationKind::CommentReplied, &comment, message);
+            self.tell(who_see(&lora, [answered]), &told).await?;
         }
-        if answered != Some(lora.created_by) {
-            let message = format!("{author} commented on “{}”.", lora.name);
-            let who = self.who_see(&lora, &[lora.created_by]).await?;
-            self.tell(who, &about(NotificationKind::LoraCommented, message)).await?;
+        self.tell_mentioned(&comment, &lora, &author).await?;
+        let message = format!("{author} commented on “{}”.", lora.name);
+        let told = self.about(NotificationKind::LoraCommented, &comment, message);
+        Ok(self.tell(who_see(&lora, [lora.created_by]), &told).await?)
+    }
+
+    /// Who is mentioned only since the comment was changed hears of it.
+    async fn comment_edited(&self) -> anyhow::Result<()> {
+        let Some((comment, lora)) = self.comment().await? else { return Ok(()) };
+        let author = self.name_of(comment.user_id).await?;
+        Ok(self.tell_mentioned(&comment, &lora, &author).await?)
+    }
+
+    async fn tell_mentioned(&self, comment: &comment::Model, lora: &lora::Model, author: &str) -> Result<(), DbErr> {
+        let mentioned = self.event.payload["mentioned"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mentioned: Vec<Uuid> =
+            mentioned.iter().filter_map(Value::as_str).filter_map(|id| id.parse().ok()).collect();
+        if mentioned.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let message = format!("{author} mentioned you in a comment on “{}”.", lora.name);
+        let told = self.about(NotificationKind::Mentioned, comment, message);
+        self.tell(who_see(lora, mentioned), &told).await
+    }
+
+    /// The event's comment and its LoRA, unless one of them is gone.
+    async fn comment(&self) -> Result<Option<(comment::Model, lora::Model)>, DbErr> {
+        let comment = comment::Entity::find_by_id(self.event.subject_id).one(self.tx).await?;
+        let Some(comment) = comment.filter(|comment| comment.deleted_at.is_none() && comment.hidden_at.is_none())
+        else {
+            return Ok(None);
+        };
+        Ok(self.lora(comment.lora_id).await?.map(|lora| (comment, lora)))
+    }
+
+    fn about(&self, kind: NotificationKind, comment: &comment::Model, message: String) -> Told {
+        let told = self.told(kind, Some(comment.user_id), message);
+        Told { lora: Some(comment.lora_id), comment: Some(comment.id), ..told }
     }
 
     /// Told once: who unfollows and follows again is no new follower.
@@ -172,8 +176,11 @@ impl Teller<'_> {
             .await?;
         if earlier == 0 {
             let message = format!("{} follows you.", self.name_of(follower).await?);
-            let told = Told::about(NotificationKind::NewFollower, Some(follower), message);
-            self.tell([self.event.subject_id], &told).await?;
+            self.tell(
+                people([self.event.subject_id]),
+                &self.told(NotificationKind::NewFollower, Some(follower), message),
+            )
+            .await?;
         }
         Ok(())
     }
@@ -198,9 +205,9 @@ impl Teller<'_> {
             }
         };
         let lora = self.lora_of_job(&job).await?;
-        let told = Told::about(NotificationKind::JobFinished, None, message);
-        let asker = self.members(job.team_id, &[asker]).await?;
-        self.tell(asker, &Told { job: Some(job.id), lora, ..told }).await?;
+        let told = Told { job: Some(job.id), lora, ..self.told(NotificationKind::JobFinished, None, message) };
+        // The event's actor is who asked, and hears of what the house did for them.
+        tell(self.tx, self.ctx, &told, members(job.team_id, [asker]), &[]).await?;
         Ok(())
     }
 
@@ -234,8 +241,9 @@ impl Teller<'_> {
             people.dedup();
         }
         let comment = (what == ContentKind::Comment).then_some(self.event.subject_id);
-        let told = Told::about(kind, None, message);
-        self.tell(people, &Told { lora: lora.map(|lora| lora.id), comment, ..told }).await?;
+        let told = self.told(kind, None, message);
+        let told = Told { lora: lora.map(|lora| lora.id), comment, ..told };
+        self.tell(self::people(people), &told).await?;
         Ok(())
     }
 
@@ -277,76 +285,39 @@ impl Teller<'_> {
         Ok(user.map_or_else(|| "Somebody".to_owned(), shown))
     }
 
-    /// Those of several people who may see a LoRA at this moment.
-    async fn who_see(&self, lora: &lora::Model, people: &[Uuid]) -> Result<Vec<Uuid>, DbErr> {
-        if lora.target().public {
-            return Ok(people.to_vec());
-        }
-        self.members(lora.team_id, people).await
+    async fn tell_followers(&self, kind: NotificationKind, lora: &lora::Model, message: String) -> Result<(), DbErr> {
+        let event = (kind, self.event.sequence);
+        fanout::begin(self.tx, self.ctx, event, lora, self.event.actor_id, message).await
     }
 
-    /// Those of several people who belong to a team.
-    async fn members(&self, team: Uuid, people: &[Uuid]) -> Result<Vec<Uuid>, DbErr> {
-        membership::Entity::find()
-            .select_only()
-            .column(membership::Column::UserId)
-            .filter(membership::Column::TeamId.eq(team))
-            .filter(membership::Column::UserId.is_in(people.iter().copied()))
-            .into_tuple()
-            .all(self.tx)
-            .await
+    fn told(&self, kind: NotificationKind, actor: Option<Uuid>, message: String) -> Told {
+        Told::by(kind, self.event.sequence, actor, message)
     }
 
-    async fn tell_followers(&self, maker: Uuid, told: Told) -> Result<(), DbErr> {
-        let mut after = Uuid::nil();
-        loop {
-            let rows: Vec<(Uuid, Uuid)> = follow::Entity::find()
-                .select_only()
-                .columns([follow::Column::Id, follow::Column::FollowerId])
-                .filter(follow::Column::FollowedId.eq(maker))
-                .filter(follow::Column::Id.gt(after))
-                .order_by_asc(follow::Column::Id)
-                .limit(PIECE as u64)
-                .into_tuple()
-                .all(self.tx)
-                .await?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            after = *last;
-            self.tell(rows.into_iter().map(|(_, follower)| follower), &told).await?;
-        }
+    /// Tells people; nobody is told of what they did themselves.
+    async fn tell(&self, audience: SelectStatement, told: &Told) -> Result<(), DbErr> {
+        let doers: Vec<Uuid> = told.actor.into_iter().chain(self.event.actor_id).collect();
+        tell(self.tx, self.ctx, told, audience, &doers).await.map(|_| ())
     }
+}
 
-    /// Writes notifications; nobody is told of what they did themselves, nor of whom or what they block.
-    async fn tell(&self, people: impl IntoIterator<Item = Uuid>, told: &Told) -> Result<(), DbErr> {
-        let doers: HashSet<Uuid> = match told.kind {
-            // The event's actor is who asked, and hears of what the house did for them.
-            NotificationKind::JobFinished => HashSet::new(),
-            _ => told.actor.into_iter().chain(self.event.actor_id).collect(),
-        };
-        let people = people.into_iter().filter(|person| !doers.contains(person)).collect();
-        let willing = block::willing_to_hear(self.tx, people, told.actor, &told.tags).await?;
-        let rows: Vec<notification::ActiveModel> = willing.into_iter().map(|person| self.row(person, told)).collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let conflict =
-            OnConflict::columns([notification::Column::UserId, notification::Column::Sequence]).do_nothing().to_owned();
-        notification::Entity::insert_many(rows).on_conflict(conflict).exec_without_returning(self.tx).await.map(|_| ())
-    }
+/// Several people, as an audience.
+fn people(ids: impl IntoIterator<Item = Uuid>) -> SelectStatement {
+    let select = user::Entity::find().select_only().expr_as(Expr::col(user::Column::Id), PERSON);
+    select.filter(user::Column::Id.is_in(ids)).into_query()
+}
 
-    fn row(&self, person: Uuid, told: &Told) -> notification::ActiveModel {
-        notification::ActiveModel {
-            id: Set(self.ctx.new_id()),
-            user_id: Set(person),
-            sequence: Set(self.event.sequence),
-            kind: Set(told.kind),
-            actor_id: Set(told.actor),
-            lora_id: Set(told.lora),
-            comment_id: Set(told.comment),
-            job_id: Set(told.job),
-            message: Set(told.message.clone()),
-            read_at: Set(None),
-            created_at: Set(self.ctx.now()),
-        }
-    }
+/// Those of several people who may see a LoRA at this moment.
+fn who_see(lora: &lora::Model, ids: impl IntoIterator<Item = Uuid>) -> SelectStatement {
+    if lora.target().public { people(ids) } else { members(lora.team_id, ids) }
+}
+
+/// Those of several people who belong to a team.
+fn members(team: Uuid, ids: impl IntoIterator<Item = Uuid>) -> SelectStatement {
+    membership::Entity::find()
+        .select_only()
+        .expr_as(Expr::col(membership::Column::UserId), PERSON)
+        .filter(membership::Column::TeamId.eq(team))
+        .filter(membership::Column::UserId.is_in(ids))
+        .into_query()
 }

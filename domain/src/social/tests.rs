@@ -1,5 +1,8 @@
 //! Who hears of what, once; and what ratings come to.
 
+mod fanout;
+mod mail;
+
 use atelier_entities::{
     kinds::{NotificationKind, UploadPurpose},
     lora, notification as told,
@@ -58,10 +61,11 @@ async fn publish(ctx: &Context, maker: &Actor, id: Uuid) {
     loras::publish(ctx, maker, publish).await.expect("published");
 }
 
-/// Lets the consumer act upon everything; twice, which must make no difference.
+/// Lets the consumer act upon everything, and tells the followers; twice, which must make no difference.
 async fn deliver(ctx: &Context) {
     while outbox::run_once(ctx, &super::NotificationConsumer).await.expect("consumes") > 0 {}
     assert_eq!(outbox::run_once(ctx, &super::NotificationConsumer).await.expect("consumes"), 0);
+    while super::fanout::run_once(ctx).await.expect("tells") > 0 {}
 }
 
 /// What somebody was told after a number.
@@ -163,8 +167,8 @@ async fn threads_tell_the_maker_and_the_answered_and_a_deleted_comment_keeps_its
     assert_eq!((gone.body.as_str(), gone.deleted_at.is_some()), ("", true));
     assert!(matches!(add(ctx, &eve, says(Some(root.id), "Late"), None).await, Err(AddCommentError::ParentDeleted)));
     let page = PageRequest::new(10, None).expect("a page");
-    let roots = super::comment::pages(ctx, &eve, &[id], &page).await.expect("reads");
-    assert_eq!(roots[&id].rows.iter().map(|(_, row)| row.id).collect::<Vec<_>>(), [root.id]);
+    let threads = super::comment::threads(ctx, &eve, id, None, &page).await.expect("reads");
+    assert_eq!(threads.rows.iter().map(|(_, row)| row.id).collect::<Vec<_>>(), [root.id]);
     let replies = super::comment::reply_pages(ctx, &eve, &[root.id, answer.id], &page).await.expect("reads");
     assert_eq!((replies[&root.id].rows.len(), replies[&answer.id].rows.len()), (1, 1));
 

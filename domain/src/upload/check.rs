@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use atelier_entities::{
     dataset, dataset_picture,
     kinds::{EventKind, UploadPurpose, UploadState},
-    upload,
+    upload, user,
 };
 use sea_orm::{
     ActiveEnum, ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr,
@@ -37,12 +37,13 @@ failures! {
 enum Verdict {
     Picture { picture: Box<InspectedPicture>, png: Stored, thumbnail: Stored },
     GenerationPicture { picture: Box<InspectedPicture>, png: Stored },
+    Avatar { picture: Box<InspectedPicture>, thumbnail: Stored },
     Lora { facts: Box<InspectedLora>, file: Stored },
     Rejected(String),
 }
 
-/// Checks an upload of which all bytes are here. A picture becomes a picture of its data set, or one that can be generated
-/// from; a LoRA's facts are kept for its import. An upload that was checked already is returned as it is, so that an interrupted check is simply
+/// Checks an upload of which all bytes are here. A picture becomes a picture of its data set, one that can be generated
+/// from, or the one beside a person's name; a LoRA's facts are kept for its import. An upload that was checked already is returned as it is, so that an interrupted check is simply
 /// called again.
 ///
 /// # Errors
@@ -82,11 +83,15 @@ async fn look(ctx: &Context, row: &upload::Model, file: &Path) -> anyhow::Result
     }
     let path: PathBuf = file.to_owned();
     match row.purpose {
-        UploadPurpose::DatasetPicture | UploadPurpose::GenerationPicture => {
+        UploadPurpose::DatasetPicture | UploadPurpose::GenerationPicture | UploadPurpose::UserAvatar => {
             let mut picture = match inspect(&ctx.inspector, move |inspector| inspector.picture(&path)).await? {
                 Ok(picture) => Box::new(picture),
                 Err(rejected) => return Ok(Verdict::Rejected(rejected.0)),
             };
+            if row.purpose == UploadPurpose::UserAvatar {
+                let thumbnail = ctx.blobs.put(std::mem::take(&mut picture.thumbnail_webp), "image/webp").await?;
+                return Ok(Verdict::Avatar { picture, thumbnail });
+            }
             let png = ctx.blobs.put(std::mem::take(&mut picture.png), "image/png").await?;
             if row.purpose == UploadPurpose::GenerationPicture {
                 return Ok(Verdict::GenerationPicture { picture, png });
@@ -117,6 +122,11 @@ async fn settle(tx: &DatabaseTransaction, ctx: &Context, row: &upload::Model, ve
             blob::record(tx, ctx, &png).await?;
             (UploadState::Ready, None, Some(png.sha256), Some(facts_of(&picture)))
         }
+        Verdict::Avatar { picture, thumbnail } => {
+            blob::record(tx, ctx, &thumbnail).await?;
+            show_avatar(tx, row.created_by, &thumbnail.sha256).await?;
+            (UploadState::Ready, None, Some(thumbnail.sha256), Some(facts_of(&picture)))
+        }
         Verdict::Picture { picture, png, thumbnail } => match room(tx, row).await? {
             Err(reason) => (UploadState::Rejected, Some(reason), None, None),
             Ok(dataset) => {
@@ -138,6 +148,16 @@ async fn settle(tx: &DatabaseTransaction, ctx: &Context, row: &upload::Model, ve
         payload: json!({ "state": state, "purpose": row.purpose, "target": row.target_id, "reason": reason }),
     };
     Ok(outbox::append(tx, ctx, event).await?)
+}
+
+/// Shows a picture beside a person's name; the one of before is forgotten.
+async fn show_avatar(tx: &DatabaseTransaction, person: Uuid, sha256: &str) -> Result<(), DbErr> {
+    user::Entity::update_many()
+        .col_expr(user::Column::AvatarSha256, Expr::value(sha256))
+        .filter(user::Column::Id.eq(person))
+        .exec(tx)
+        .await
+        .map(|_| ())
 }
 
 /// What is said of a picture.

@@ -51,6 +51,9 @@ pub const LINK_LIFE: TimeDelta = TimeDelta::hours(24);
 
 const LONGEST_FILE_NAME: usize = 255;
 
+/// The largest picture of a person, in bytes: it is shown small.
+const LARGEST_AVATAR: i64 = 10 << 20;
+
 /// A file that somebody wants to send.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewUpload {
@@ -73,6 +76,8 @@ failures! {
         DatasetNeeded => ("targetId", "TARGET_NEEDED", "Name the data set that the picture is for."),
         /// A picture to generate from belongs to a team alone.
         TargetNotTaken => ("targetId", "TARGET_NOT_TAKEN", "A picture to generate from is for a team and for nothing in it. Leave the target out."),
+        /// A picture of oneself belongs to oneself alone.
+        AvatarIsOnes => ("purpose", "AVATAR_IS_ONES_OWN", "A picture of yourself is for you alone. Leave target and team out."),
         /// The data set is full.
         DatasetFull { most: u64 } =>
             ("targetId", "DATASET_FULL", "This data set holds {most} pictures, which is the most. Remove some or make another data set."),
@@ -160,7 +165,11 @@ async fn authorize_target<C: ConnectionTrait>(
             Ok((permit, found.team_id))
         }
         (UploadPurpose::GenerationPicture, Some(_)) => Err(CreateUploadError::TargetNotTaken),
-        (UploadPurpose::LoraFile | UploadPurpose::GenerationPicture, None) => {
+        (UploadPurpose::UserAvatar, Some(_)) => Err(CreateUploadError::AvatarIsOnes),
+        (UploadPurpose::UserAvatar, None) if new.team.is_some_and(|team| team != personal_team) => {
+            Err(CreateUploadError::AvatarIsOnes)
+        }
+        (UploadPurpose::LoraFile | UploadPurpose::GenerationPicture | UploadPurpose::UserAvatar, None) => {
             let team = new.team.unwrap_or(personal_team);
             let found = team::Entity::find_by_id(team).one(tx).await?.ok_or(Refused::NotFound(team::Model::NAME))?;
             Ok((authorize(actor, Action::UploadCreate, &found)?, found.id))
@@ -171,6 +180,7 @@ async fn authorize_target<C: ConnectionTrait>(
 fn check_size(ctx: &Context, purpose: UploadPurpose, size: i64) -> Result<(), CreateUploadError> {
     let (limit, what) = match purpose {
         UploadPurpose::DatasetPicture | UploadPurpose::GenerationPicture => (ctx.settings.largest_picture, "picture"),
+        UploadPurpose::UserAvatar => (ctx.settings.largest_picture.min(LARGEST_AVATAR), "picture of yourself"),
         UploadPurpose::LoraFile => (ctx.settings.largest_lora, "LoRA"),
     };
     match size {

@@ -69,6 +69,7 @@ impl Tally {
                 | EventKind::LoraVersionPublished
                 | EventKind::LoraChanged
                 | EventKind::CommentAdded
+                | EventKind::CommentEdited
                 | EventKind::UserFollowed
                 | EventKind::JobQueued
                 | EventKind::UploadFinished

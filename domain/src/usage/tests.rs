@@ -43,6 +43,7 @@ async fn generated(ctx: &Context, person: &Actor, version: Uuid, pictures: i32) 
         steps: Set(4),
         guidance: Set(1.0),
         count: Set(pictures),
+        merges_loras: Set(false),
         start_strength: Set(None),
         created_at: Set(now),
     };

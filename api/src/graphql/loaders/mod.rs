@@ -23,6 +23,7 @@ use atelier_domain::{
     error::ReadError,
     generation as generations, jobs,
     ledger::Balance,
+    lora::creator::Totals,
     moderation,
     social::{self, compatibility_vote, follow, rating},
     training,
@@ -114,6 +115,10 @@ loaders! {
     dataset_findings: Vec<Finding> => atelier_domain::dataset::lint::of_datasets,
     /// People by key.
     users: user::Model => account::by_ids,
+    /// What a person's published LoRAs come to.
+    creator_totals: Totals => atelier_domain::lora::creator::totals,
+    /// How many LoRAs of a collection one may see.
+    collection_counts: i64 => social::collection_lora::counts,
     /// How many people follow a person.
     follower_counts: i64 => follow::follower_counts,
     /// How many people a person follows.
@@ -142,6 +147,8 @@ loaders! {
     report_reasons: Vec<(kinds::ReportReason, i64)> => moderation::reasons,
     /// Comments by key.
     comments: comment::Model => social::comment::by_ids,
+    /// Whom a comment mentions.
+    comment_mentions: Vec<user::Model> => social::mention::of_comments,
     /// How many answers a comment has.
     reply_counts: i64 => social::comment::reply_counts,
     /// How many pictures a data set holds.

@@ -10,9 +10,12 @@ use atelier_domain::{
     actor::Actor,
     context::Context as House,
     dataset::pictures,
-    entities::{comment, content_report, dataset_picture, follow, invitation, lora_version, membership},
+    entities::{
+        collection, collection_lora, comment, content_report, dataset_picture, follow, invitation, lora, lora_version,
+        membership,
+    },
     error::ReadError,
-    lora::versions,
+    lora::{creator, versions},
     moderation,
     page::{Page, PageRequest},
     social, team,
@@ -95,8 +98,14 @@ page_loaders! {
     lora_versions: lora_version::Model => versions::pages,
     /// Reports of a thing.
     content_reports: content_report::Model => moderation::report_pages,
-    /// Comments that begin a thread on a LoRA.
-    lora_comments: comment::Model => social::comment::pages,
+    /// Published LoRAs of a person, newest first.
+    creator_newest_loras: lora::Model => creator::newest,
+    /// Published LoRAs of a person, most downloaded first.
+    creator_most_downloaded_loras: lora::Model => creator::most_downloaded,
+    /// Collections that a person has made.
+    creator_collections: collection::Model => social::collection::pages,
+    /// LoRAs of a collection.
+    collection_loras: collection_lora::Model => social::collection_lora::pages,
     /// Answers to a comment.
     comment_replies: comment::Model => social::comment::reply_pages,
     /// Who follows a person.

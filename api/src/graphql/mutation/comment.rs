@@ -67,13 +67,43 @@ payload! {
     }
 }
 
+/// Which thread to resolve.
+#[derive(InputObject)]
+pub struct ResolveCommentInput {
+    /// The comment that begins the thread: one of yours, or one on a LoRA that you may change.
+    pub id: ID,
+}
+
+payload! {
+    /// The answer to `resolveComment`.
+    pub struct ResolveCommentPayload {
+        /// The comment that begins the thread.
+        comment: Comment
+    }
+}
+
+/// Which thread to take up again.
+#[derive(InputObject)]
+pub struct ReopenCommentInput {
+    /// The comment that begins the thread: one of yours, or one on a LoRA that you may change.
+    pub id: ID,
+}
+
+payload! {
+    /// The answer to `reopenComment`.
+    pub struct ReopenCommentPayload {
+        /// The comment that begins the thread.
+        comment: Comment
+    }
+}
+
 /// Mutations of comments.
 #[derive(Default)]
 pub struct CommentMutation;
 
 #[Object]
 impl CommentMutation {
-    /// Writes a comment on a LoRA.
+    /// Writes a comment on a LoRA. `@handle` in its text mentions a person, who is told if they may see the LoRA.
     async fn add_comment(&self, ctx: &Context<'_>, input: AddCommentInput) -> Result<AddCommentPayload> {
         let new = NewComment {
             lora: decode(Noun::Lora, &input.lora_id)?,
@@ -88,6 +118,18 @@ impl CommentMutation {
     async fn edit_comment(&self, ctx: &Context<'_>, input: EditCommentInput) -> Result<EditCommentPayload> {
         let id = decode(Noun::Comment, &input.id)?;
         EditCommentPayload::answer(comment::edit(ctx.house(), ctx.actor(), id, &input.body).await, Comment)
+    }
+
+    /// Resolves a thread: what it asked for is done. Answers can still be written.
+    async fn resolve_comment(&self, ctx: &Context<'_>, input: ResolveCommentInput) -> Result<ResolveCommentPayload> {
+        let id = decode(Noun::Comment, &input.id)?;
+        ResolveCommentPayload::answer(comment::resolve(ctx.house(), ctx.actor(), id).await, Comment)
+    }
+
+    /// Takes a resolved thread up again.
+    async fn reopen_comment(&self, ctx: &Context<'_>, input: ReopenCommentInput) -> Result<ReopenCommentPayload> {
+        let id = decode(Noun::Comment, &input.id)?;
+        ReopenCommentPayload::answer(comment::reopen(ctx.house(), ctx.actor(), id).await, Comment)
     }
 
     /// Deletes a comment. Its place and the answers to it stay.

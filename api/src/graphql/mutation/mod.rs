@@ -3,6 +3,7 @@
 use async_graphql::MergedObject;
 
 pub mod block;
+pub mod collection;
 pub mod comment;
 pub mod compatibility_vote;
 pub mod dataset;
@@ -16,6 +17,7 @@ pub mod lora;
 pub mod membership;
 pub mod moderation;
 pub mod notification;
+pub mod notification_preference;
 pub mod rating;
 pub mod team;
 pub mod training;
@@ -26,6 +28,7 @@ pub mod user;
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     block::BlockMutation,
+    collection::CollectionMutation,
     comment::CommentMutation,
     compatibility_vote::CompatibilityVoteMutation,
     dataset::DatasetMutation,
@@ -39,6 +42,7 @@ pub struct Mutation(
     membership::MembershipMutation,
     moderation::ModerationMutation,
     notification::NotificationMutation,
+    notification_preference::NotificationPreferenceMutation,
     rating::RatingMutation,
     team::TeamMutation,
     training::TrainingMutation,

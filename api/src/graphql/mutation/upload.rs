@@ -52,7 +52,9 @@ impl UploadMutation {
         let purpose: kinds::UploadPurpose = input.purpose.into();
         let noun = match purpose {
             kinds::UploadPurpose::DatasetPicture => Noun::Dataset,
-            kinds::UploadPurpose::LoraFile | kinds::UploadPurpose::GenerationPicture => Noun::Lora,
+            kinds::UploadPurpose::LoraFile
+            | kinds::UploadPurpose::GenerationPicture
+            | kinds::UploadPurpose::UserAvatar => Noun::Lora,
         };
         let new = NewUpload {
             purpose,

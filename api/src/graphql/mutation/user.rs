@@ -138,6 +138,11 @@ pub struct UpdateProfileInput {
     pub display_name: Option<String>,
     /// What you say of yourself, at most 2,000 characters.
     pub bio: Option<String>,
+    /// All addresses of yours elsewhere: at most 5, each beginning with `https://`, of at most 200 characters.
+    pub links: Option<Vec<String>>,
+    /// Whether your picture goes. A new one comes by `createUpload` for the purpose `USER_AVATAR`.
+    #[graphql(default)]
+    pub remove_avatar: bool,
 }
 
 payload! {
@@ -218,7 +223,12 @@ impl UserMutation {
 
     /// Changes your profile.
     async fn update_profile(&self, ctx: &Context<'_>, input: UpdateProfileInput) -> Result<UpdateProfilePayload> {
-        let change = UpdateProfile { display_name: input.display_name, bio: input.bio };
+        let change = UpdateProfile {
+            display_name: input.display_name,
+            bio: input.bio,
+            links: input.links,
+            removes_avatar: input.remove_avatar,
+        };
         UpdateProfilePayload::answer(account::update_profile(ctx.house(), ctx.actor(), change).await, User)
     }
 

@@ -1,13 +1,12 @@
 //! Reading comments.
 
 use async_graphql::{Context, ID, Object, Result};
-use atelier_domain::{id::Noun, lora as loras, social::comment};
+use atelier_domain::{id::Noun, social::comment};
 
 use crate::graphql::{
-    connection::ConnectionOf,
+    connection::{ConnectionOf, connection, page_request},
     context::{Resolve, decode},
     failure,
-    loaders::pages::load_page,
     types::comment::Comment,
 };
 
@@ -28,11 +27,12 @@ impl CommentQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The LoRA.")] lora_id: ID,
+        #[graphql(desc = "Only resolved threads, or only open ones; all without.")] resolved: Option<bool>,
         #[graphql(desc = "How many, 1 to 100.")] first: i32,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> Result<ConnectionOf<Comment>> {
         let id = decode(Noun::Lora, &lora_id)?;
-        loras::get(ctx.house(), ctx.actor(), id).await.map_err(failure::read_error)?;
-        load_page(ctx, |pages| &pages.lora_comments, id, (first, after), Comment).await
+        let page = page_request(first, after)?;
+        connection(comment::threads(ctx.house(), ctx.actor(), id, resolved, &page).await, Comment)
     }
 }

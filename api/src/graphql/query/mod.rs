@@ -4,9 +4,11 @@ use async_graphql::MergedObject;
 
 pub mod audit_entry;
 pub mod base_model;
+pub mod collection;
 pub mod comment;
 pub mod dataset;
 pub mod dataset_picture;
+pub mod feed;
 pub mod generation;
 pub mod job;
 pub mod ledger;
@@ -15,6 +17,7 @@ pub mod lora_version;
 pub mod moderation;
 pub mod node;
 pub mod notification;
+pub mod notification_preference;
 pub mod rating;
 pub mod team;
 pub mod training;
@@ -27,9 +30,11 @@ pub mod user;
 pub struct Query(
     audit_entry::AuditEntryQuery,
     base_model::BaseModelQuery,
+    collection::CollectionQuery,
     comment::CommentQuery,
     dataset::DatasetQuery,
     dataset_picture::DatasetPictureQuery,
+    feed::FeedQuery,
     generation::GenerationQuery,
     job::JobQuery,
     ledger::LedgerQuery,
@@ -38,6 +43,7 @@ pub struct Query(
     moderation::ModerationQuery,
     node::NodeQuery,
     notification::NotificationQuery,
+    notification_preference::NotificationPreferenceQuery,
     rating::RatingQuery,
     team::TeamQuery,
     training::TrainingQuery,

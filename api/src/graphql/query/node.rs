@@ -10,7 +10,7 @@ use atelier_domain::{
     jobs, ledger, lora,
     lora::versions,
     moderation, preview,
-    social::{comment, follow, notification, rating},
+    social::{collection, comment, follow, notification, rating},
     team::{self, invitations, members},
     training, upload,
 };
@@ -23,6 +23,7 @@ use crate::graphql::{
     types::{
         audit_entry::AuditEntry,
         base_model::BaseModel,
+        collection::Collection,
         comment::Comment,
         dataset::Dataset,
         dataset_picture::DatasetPicture,
@@ -59,6 +60,8 @@ pub enum Node {
     Asset(Asset),
     /// A base model.
     BaseModel(BaseModel),
+    /// A collection.
+    Collection(Collection),
     /// A comment.
     Comment(Comment),
     /// A data set.
@@ -165,6 +168,7 @@ async fn find(ctx: &Context<'_>, noun: Noun, id: Uuid) -> Result<Node, ReadError
         Noun::Rating => Rating(rating::get(house, actor, id).await?).into(),
         Noun::Report => ContentReport(moderation::report_of(house, actor, id).await?).into(),
         Noun::Comment => Comment(comment::get(house, actor, id).await?).into(),
+        Noun::Collection => Collection(collection::get(house, actor, id).await?).into(),
         Noun::Follow => Follow(follow::get(house, actor, id).await?).into(),
         Noun::Notification => Notification(notification::get(house, actor, id).await?).into(),
         Noun::Job => Job(jobs::control::get(house, actor, id).await?).into(),

@@ -53,6 +53,12 @@ impl Comment {
         if self.is_shown(ctx) { &self.0.body } else { "" }
     }
 
+    /// Whom it mentions by `@handle`, in the order of the text, at most 20.
+    async fn mentions(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
+        let people = load(ctx, |loaders| &loaders.comment_mentions, self.0.id).await?;
+        Ok(people.unwrap_or_default().into_iter().map(User).collect())
+    }
+
     /// How many answers it has.
     async fn reply_count(&self, ctx: &Context<'_>) -> Result<BigInt> {
         Ok(BigInt(load(ctx, |loaders| &loaders.reply_counts, self.0.id).await?.unwrap_or_default()))
@@ -76,6 +82,17 @@ impl Comment {
     /// When its text was last changed.
     async fn edited_at(&self) -> Option<DateTime<Utc>> {
         self.0.edited_at
+    }
+
+    /// When the thread that it begins was resolved; none while it is open.
+    async fn resolved_at(&self) -> Option<DateTime<Utc>> {
+        self.0.resolved_at
+    }
+
+    /// Who resolved the thread that it begins.
+    async fn resolved_by(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        let Some(id) = self.0.resolved_by else { return Ok(None) };
+        load(ctx, |loaders| &loaders.users, id).await.map(|row| row.map(User))
     }
 
     /// When it was deleted; its place in the thread stays.

@@ -2,10 +2,12 @@
 
 pub mod audit_entry;
 pub mod base_model;
+pub mod collection;
 pub mod comment;
 pub mod compatibility_vote;
 pub mod dataset;
 pub mod dataset_picture;
+pub mod feed;
 pub mod follow;
 pub mod generation;
 pub mod invitation;
@@ -19,6 +21,7 @@ pub mod lora_version;
 pub mod membership;
 pub mod moderation;
 pub mod notification;
+pub mod notification_preference;
 pub mod preview;
 pub mod rating;
 pub mod team;

@@ -24,6 +24,8 @@ pub enum NotificationKind {
     LoraCommented,
     /// Your comment was answered.
     CommentReplied,
+    /// You were mentioned in a comment.
+    Mentioned,
     /// Somebody follows you.
     NewFollower,
     /// Your job ended, well or not.
@@ -32,6 +34,8 @@ pub enum NotificationKind {
     ContentHidden,
     /// The moderators show something of yours again.
     ContentRestored,
+    /// Your review of something is asked for.
+    ReviewAsked,
 }
 
 /// Something that you are told.

@@ -23,6 +23,8 @@ pub enum UploadPurpose {
     LoraFile,
     /// A picture to generate others from: PNG, JPEG or WebP.
     GenerationPicture,
+    /// The picture beside your name: PNG, JPEG or WebP, at most 10 MiB. It is shown as soon as it was checked.
+    UserAvatar,
 }
 
 /// Where an upload stands.

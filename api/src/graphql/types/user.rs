@@ -1,16 +1,17 @@
 //! People.
 
-use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 use atelier_domain::{
-    account,
+    account, blob,
     entities::{user, user_block},
     id::Noun,
+    lora::versions::words,
     moderation,
     social::{block, notification},
 };
 use chrono::{DateTime, Utc};
 
-use super::{follow::Follow, team::Team};
+use super::{collection::Collection, follow::Follow, lora::Lora, team::Team};
 use crate::graphql::{
     connection::{ConnectionOf, connection, page_request},
     context::{Resolve, encode},
@@ -18,6 +19,15 @@ use crate::graphql::{
     loaders::{load, pages::load_page},
     scalars::BigInt,
 };
+
+/// Which of a person's LoRAs come first.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreatorLoraSortOrder {
+    /// Those that were published last.
+    Newest,
+    /// The most downloaded.
+    Downloads,
+}
 
 /// A person, as everybody sees them.
 pub struct User(pub user::Model);
@@ -62,6 +72,56 @@ impl User {
             return Ok(None);
         }
         load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
+    }
+
+    /// Their picture as WebP, at most 256 pixels on its longer edge: a signed link. Send one by `createUpload` for the
+    /// purpose `USER_AVATAR`.
+    async fn avatar_url(&self, ctx: &Context<'_>) -> Option<String> {
+        let sha256 = self.0.avatar_sha256.as_ref()?;
+        Some(blob::link(ctx.house(), sha256, &format!("{}.webp", self.0.handle)))
+    }
+
+    /// Addresses of theirs elsewhere.
+    async fn links(&self) -> Vec<String> {
+        words(&self.0.links)
+    }
+
+    /// How many LoRAs they have published.
+    async fn published_lora_count(&self, ctx: &Context<'_>) -> Result<BigInt> {
+        Ok(BigInt(load(ctx, |loaders| &loaders.creator_totals, self.0.id).await?.unwrap_or_default().loras))
+    }
+
+    /// How often the LoRAs that they have published were downloaded: each person counts once a version.
+    async fn download_count(&self, ctx: &Context<'_>) -> Result<BigInt> {
+        Ok(BigInt(load(ctx, |loaders| &loaders.creator_totals, self.0.id).await?.unwrap_or_default().downloads))
+    }
+
+    /// The LoRAs that they have published.
+    async fn loras(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What comes first; NEWEST without.")] sort: Option<CreatorLoraSortOrder>,
+        #[graphql(desc = "How many, 1 to 100.")] first: i32,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> Result<ConnectionOf<Lora>> {
+        match sort.unwrap_or(CreatorLoraSortOrder::Newest) {
+            CreatorLoraSortOrder::Newest => {
+                load_page(ctx, |pages| &pages.creator_newest_loras, self.0.id, (first, after), Lora).await
+            }
+            CreatorLoraSortOrder::Downloads => {
+                load_page(ctx, |pages| &pages.creator_most_downloaded_loras, self.0.id, (first, after), Lora).await
+            }
+        }
+    }
+
+    /// The collections that they have made and that you may see, newest first.
+    async fn collections(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.")] first: i32,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> Result<ConnectionOf<Collection>> {
+        load_page(ctx, |pages| &pages.creator_collections, self.0.id, (first, after), Collection).await
     }
 
     /// How many people follow them.

@@ -1,0 +1,289 @@
+//! The LoRAs of a collection and their order. Places are 0, 1, 2 … without gaps. What somebody may not see, or not any
+//! more, keeps its place and does not show.
+
+use std::collections::HashMap;
+
+use atelier_entities::{collection, collection_lora as entry, lora, scope::Scoped};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, ExprTrait as _, Query, WindowStatement},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::collection::{by_ids, locked};
+use crate::{
+    actor::Actor,
+    audit,
+    context::Context,
+    error::{ReadError, Refused},
+    failures,
+    page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
+    policy::{Action, Permit, Resource as _, authorize},
+    text,
+};
+
+/// How many LoRAs a collection may hold.
+const MOST: u64 = 1_000;
+
+const LONGEST_NOTE: usize = 500;
+
+failures! {
+    /// Why [`add`] refused.
+    pub enum AddToCollectionError {
+        /// It is in it.
+        Present => ("loraId", "ALREADY_IN_COLLECTION", "This LoRA is in the collection already; there is nothing to do."),
+        /// The list is long enough.
+        Full { most: u64 } => ("collectionId", "COLLECTION_FULL", "This collection holds {most} LoRAs, which is the most. Remove some or make another."),
+    }
+}
+
+failures! {
+    /// Why [`change_note`] refused.
+    pub enum UpdateCollectionLoraError {
+        /// It is not in it.
+        Absent => ("loraId", "NOT_IN_COLLECTION", "This LoRA is not in the collection. Add it first."),
+    }
+}
+
+failures! {
+    /// Why [`place`] refused.
+    pub enum MoveInCollectionError {
+        /// It is not in it.
+        Absent => ("loraId", "NOT_IN_COLLECTION", "This LoRA is not in the collection. Add it first."),
+        /// The other one is not in it.
+        AfterAbsent => ("afterLoraId", "NOT_IN_COLLECTION", "The LoRA to stand after is not in the collection. Name another, or none to stand first."),
+        /// Nothing stands after itself.
+        AfterItself => ("afterLoraId", "AFTER_ITSELF", "A LoRA cannot stand after itself. Name another, or none to stand first."),
+    }
+}
+
+failures! {
+    /// Why [`remove`] refused.
+    pub enum RemoveFromCollectionError {
+        /// It is not in it.
+        Absent => ("loraId", "NOT_IN_COLLECTION", "This LoRA is not in the collection; there is nothing to remove."),
+    }
+}
+
+/// Adds a LoRA that the actor may see, as the last one.
+///
+/// # Errors
+/// [`AddToCollectionError`]; an [`crate::error::Invalid`] for a note that is too long.
+pub async fn add(
+    ctx: &Context,
+    actor: &Actor,
+    (collection, lora): (Uuid, Uuid),
+    note: &str,
+) -> Result<collection::Model, AddToCollectionError> {
+    let note = text::check("note", note, 0, LONGEST_NOTE)?;
+    let tx = ctx.db.write().await?;
+    let row = locked(&tx, collection).await?.ok_or(Refused::NotFound(collection::Model::NAME))?;
+    let permit = authorize(actor, Action::CollectionWrite, &row)?;
+    let lora = lora::Entity::find_by_id(lora).one(&tx).await?.ok_or(Refused::NotFound(lora::Model::NAME))?;
+    authorize(actor, Action::LoraRead, &lora)?;
+    if find(&tx, collection, lora.id).await?.is_some() {
+        return Err(AddToCollectionError::Present);
+    }
+    let count = entry::Entity::find().filter(entry::Column::CollectionId.eq(collection)).count(&tx).await?;
+    if count >= MOST {
+        return Err(AddToCollectionError::Full { most: MOST });
+    }
+    let new = entry::ActiveModel {
+        collection_id: Set(collection),
+        lora_id: Set(lora.id),
+        position: Set(i32::try_from(count).unwrap_or(i32::MAX)),
+        note: Set(note),
+        created_at: Set(ctx.now()),
+    };
+    new.insert(&tx).await?;
+    Ok(changed(tx, ctx, &permit, row, json!({ "do": "add", "lora": lora.id })).await?)
+}
+
+/// Changes what a collection says of a LoRA in it.
+///
+/// # Errors
+/// [`UpdateCollectionLoraError`]; an [`crate::error::Invalid`] for a note that is too long.
+pub async fn change_note(
+    ctx: &Context,
+    actor: &Actor,
+    (collection, lora): (Uuid, Uuid),
+    note: &str,
+) -> Result<collection::Model, UpdateCollectionLoraError> {
+    let note = text::check("note", note, 0, LONGEST_NOTE)?;
+    let tx = ctx.db.write().await?;
+    let row = locked(&tx, collection).await?.ok_or(Refused::NotFound(collection::Model::NAME))?;
+    let permit = authorize(actor, Action::CollectionWrite, &row)?;
+    let found = find(&tx, collection, lora).await?.ok_or(UpdateCollectionLoraError::Absent)?;
+    let mut found = found.into_active_model();
+    found.note = Set(note);
+    found.update(&tx).await?;
+    Ok(changed(tx, ctx, &permit, row, json!({ "do": "note", "lora": lora })).await?)
+}
+
+/// Places a LoRA behind another one of the collection, or before all.
+///
+/// # Errors
+/// [`MoveInCollectionError`].
+pub async fn place(
+    ctx: &Context,
+    actor: &Actor,
+    (collection, lora): (Uuid, Uuid),
+    after: Option<Uuid>,
+) -> Result<collection::Model, MoveInCollectionError> {
+    let tx = ctx.db.write().await?;
+    let row = locked(&tx, collection).await?.ok_or(Refused::NotFound(collection::Model::NAME))?;
+    let permit = authorize(actor, Action::CollectionWrite, &row)?;
+    let from = find(&tx, collection, lora).await?.ok_or(MoveInCollectionError::Absent)?.position;
+    let behind = match after {
+        Some(after) if after == lora => return Err(MoveInCollectionError::AfterItself),
+        Some(after) => find(&tx, collection, after).await?.ok_or(MoveInCollectionError::AfterAbsent)?.position,
+        None => -1,
+    };
+    // Those between its old place and its new one make room.
+    let to = if behind < from {
+        shift(&tx, collection, (behind + 1, from - 1), 1).await?;
+        behind + 1
+    } else {
+        shift(&tx, collection, (from + 1, behind), -1).await?;
+        behind
+    };
+    entry::Entity::update_many()
+        .col_expr(entry::Column::Position, Expr::value(to))
+        .filter(entry::Column::CollectionId.eq(collection))
+        .filter(entry::Column::LoraId.eq(lora))
+        .exec(&tx)
+        .await?;
+    Ok(changed(tx, ctx, &permit, row, json!({ "do": "move", "lora": lora, "place": to })).await?)
+}
+
+/// Takes a LoRA out of a collection.
+///
+/// # Errors
+/// [`RemoveFromCollectionError`].
+pub async fn remove(
+    ctx: &Context,
+    actor: &Actor,
+    (collection, lora): (Uuid, Uuid),
+) -> Result<collection::Model, RemoveFromCollectionError> {
+    let tx = ctx.db.write().await?;
+    let row = locked(&tx, collection).await?.ok_or(Refused::NotFound(collection::Model::NAME))?;
+    let permit = authorize(actor, Action::CollectionWrite, &row)?;
+    let found = find(&tx, collection, lora).await?.ok_or(RemoveFromCollectionError::Absent)?;
+    entry::Entity::delete_by_id((collection, lora)).exec(&tx).await?;
+    shift(&tx, collection, (found.position + 1, i32::MAX), -1).await?;
+    Ok(changed(tx, ctx, &permit, row, json!({ "do": "remove", "lora": lora })).await?)
+}
+
+async fn find<C: ConnectionTrait>(tx: &C, collection: Uuid, lora: Uuid) -> Result<Option<entry::Model>, DbErr> {
+    entry::Entity::find_by_id((collection, lora)).one(tx).await
+}
+
+/// Moves all LoRAs from one place to another, both included, by so many places.
+async fn shift<C: ConnectionTrait>(tx: &C, collection: Uuid, (from, to): (i32, i32), by: i32) -> Result<(), DbErr> {
+    entry::Entity::update_many()
+        .col_expr(entry::Column::Position, Expr::col(entry::Column::Position).add(by))
+        .filter(entry::Column::CollectionId.eq(collection))
+        .filter(entry::Column::Position.between(from, to))
+        .exec(tx)
+        .await
+        .map(|_| ())
+}
+
+/// Says that the collection changed, and commits.
+async fn changed(
+    tx: DatabaseTransaction,
+    ctx: &Context,
+    permit: &Permit,
+    row: collection::Model,
+    detail: serde_json::Value,
+) -> Result<collection::Model, DbErr> {
+    let id = row.id;
+    let mut row = row.into_active_model();
+    row.updated_at = Set(ctx.now());
+    let row = row.update(&tx).await?;
+    audit::record(&tx, ctx, permit, Some(id), detail).await?;
+    ctx.commit(tx).await?;
+    Ok(row)
+}
+
+/// What a viewer sees of collections.
+fn visible_to(actor: &Actor) -> Select<entry::Entity> {
+    let loras = lora::Entity::visible_to(&actor.scope()).select_only().column(lora::Column::Id);
+    entry::Entity::find().filter(entry::Column::LoraId.in_subquery(loras.into_query()))
+}
+
+/// How many LoRAs of several collections the actor may see.
+///
+/// # Errors
+/// What the database says.
+pub async fn counts(ctx: &Context, actor: &Actor, collections: &[Uuid]) -> Result<HashMap<Uuid, i64>, ReadError> {
+    let seen = by_ids(ctx, actor, collections).await?;
+    let rows: Vec<(Uuid, i64)> = visible_to(actor)
+        .select_only()
+        .column(entry::Column::CollectionId)
+        .column_as(entry::Column::LoraId.count(), "number")
+        .filter(entry::Column::CollectionId.is_in(seen.into_keys()))
+        .group_by(entry::Column::CollectionId)
+        .into_tuple()
+        .all(ctx.db.read())
+        .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The same page of several collections, in their order, as far as the actor may see the LoRAs.
+///
+/// # Errors
+/// A cursor that cannot be read.
+pub async fn pages(
+    ctx: &Context,
+    actor: &Actor,
+    collections: &[Uuid],
+    request: &PageRequest,
+) -> Result<HashMap<Uuid, Page<entry::Model>>, ReadError> {
+    let seen = by_ids(ctx, actor, collections).await?;
+    let mut select = visible_to(actor).filter(entry::Column::CollectionId.is_in(seen.into_keys()));
+    if let Some(cursor) = &request.after {
+        select = select.filter(after(cursor).ok_or_else(bad_cursor)?);
+    }
+    let mut numbered = select.select_only().columns([entry::Column::CollectionId, entry::Column::LoraId]).into_query();
+    let window = WindowStatement::partition_by(entry::Column::CollectionId)
+        .order_by(entry::Column::Position, sea_orm::Order::Asc)
+        .order_by(entry::Column::LoraId, sea_orm::Order::Asc)
+        .take();
+    numbered.expr_window_as(Expr::cust("ROW_NUMBER()"), window, "place");
+    let first = Query::select()
+        .columns([entry::Column::CollectionId, entry::Column::LoraId])
+        .from_subquery(numbered, "numbered")
+        .and_where(Expr::col("place").lte(i64::from(request.first) + 1))
+        .take();
+    let key = Expr::tuple([Expr::col(entry::Column::CollectionId), Expr::col(entry::Column::LoraId)]);
+    let rows = entry::Entity::find()
+        .filter(key.in_subquery(first))
+        .order_by_asc(entry::Column::Position)
+        .order_by_asc(entry::Column::LoraId)
+        .all(ctx.db.read())
+        .await?;
+    let mut pages: HashMap<Uuid, Page<entry::Model>> = HashMap::new();
+    for row in rows {
+        let page = pages.entry(row.collection_id).or_insert_with(|| Page { rows: Vec::new(), has_next: false });
+        if page.rows.len() < request.first as usize {
+            page.rows.push((write_cursor(&format!("{}:{}", row.position, row.lora_id)), row));
+        } else {
+            page.has_next = true;
+        }
+    }
+    Ok(pages)
+}
+
+/// What comes after a cursor; none if it is no cursor of a collection.
+fn after(cursor: &str) -> Option<Condition> {
+    let text = read_cursor(cursor)?;
+    let (position, lora) = text.split_once(':')?;
+    let (position, lora): (i32, Uuid) = (position.parse().ok()?, lora.parse().ok()?);
+    let tied = Condition::all().add(entry::Column::Position.eq(position)).add(entry::Column::LoraId.gt(lora));
+    Some(Condition::any().add(entry::Column::Position.gt(position)).add(tied))
+}
