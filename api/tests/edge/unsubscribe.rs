@@ -16,7 +16,10 @@ async fn a_link_shows_what_it_ends_and_ends_it_by_post_alone() {
     let page = String::from_utf8(shown.body.clone()).unwrap();
     assert_eq!((shown.status, shown.header("cache-control")), (200, "no-store"));
     assert!(shown.header("content-security-policy").contains("form-action 'self'"));
-    assert!(page.contains("mails about &lt;foxes&gt; &amp; hares") && page.contains("<form method=\"post\">"), "{page}");
+    assert!(
+        page.contains("mails about &lt;foxes&gt; &amp; hares") && page.contains("<form method=\"post\">"),
+        "{page}"
+    );
     let ended = ask("POST", "signature=ok").await;
     let page = String::from_utf8(ended.body).unwrap();
     assert!(ended.status == 200 && page.contains("You get no more mails") && !page.contains("<form"), "{page}");
