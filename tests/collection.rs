@@ -75,7 +75,8 @@ async fn a_collection_keeps_its_order(engine: Engine) {
     }
     let note = json!({ "collectionId": id, "loraId": loras[0].id, "note": "The finest lines." });
     house.done(&bob, "updateCollectionLora", note, FIELDS).await;
-    let query = "query ($id: ID!) { collection(id: $id) { creator { handle } team { id } loras(first: 9) { edges { node { note } } } } }";
+    let query = "query ($id: ID!) { collection(id: $id) { creator { handle } team { id } \
+                 loras(first: 9) { edges { node { note } } } } }";
     let data = house.data_of(Some(&bob.token), query, json!({ "id": id })).await["collection"].clone();
     assert_eq!(nodes(&data["loras"])[2]["note"], "The finest lines.");
     assert_eq!((&data["creator"]["handle"], &data["team"]["id"]), (&json!("bob"), &json!(bob.team)));

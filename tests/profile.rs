@@ -1,5 +1,5 @@
-//! What a person shows of themselves: a picture, links, their LoRAs and what they come to; and what those publish whom one
-//! follows.
+//! What a person shows of themselves: a picture, links, their LoRAs and what they come to; and what those publish whom
+//! one follows.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,10 @@ async fn a_profile_has_a_picture_and_links(engine: Engine) {
     assert_eq!(data["upload"]["state"], "REJECTED");
     assert_eq!(profile(&house, "ada", "avatarUrl").await["avatarUrl"], json!(url));
     let refused = async |input: Value| house.user_error(&ada, "createUpload", input, "upload { id }").await;
-    let announced = |size: i64, team: Option<&str>| json!({ "purpose": "USER_AVATAR", "fileName": "me.png", "size": size, "teamId": team });
+    let announced = |size: i64, team: Option<&str>| {
+        let file = "me.png";
+        json!({ "purpose": "USER_AVATAR", "fileName": file, "size": size, "teamId": team })
+    };
     assert_eq!(refused(announced(9, Some(&bob.team))).await, "AVATAR_IS_ONES_OWN");
     assert_eq!(refused(announced((10 << 20) + 1, None)).await, "TOO_LARGE");
 
@@ -89,7 +92,8 @@ async fn a_profile_shows_what_was_published_and_what_it_comes_to(engine: Engine)
         let (mut names, mut after) = (Vec::new(), Value::Null);
         loop {
             let query = "query ($sort: CreatorLoraSortOrder, $after: String) { user(handle: \"ada\") { \
-                         loras(first: 2, sort: $sort, after: $after) { edges { cursor node { name } } pageInfo { hasNextPage } } } }";
+                         loras(first: 2, sort: $sort, after: $after) { edges { cursor node { name } } \
+                         pageInfo { hasNextPage } } } }";
             let variables = json!({ "sort": (!sort.is_empty()).then_some(sort), "after": after });
             let page = house.data_of(None, query, variables).await["user"]["loras"].clone();
             names.extend(nodes(&page).iter().map(|lora| text(&lora["name"])));
@@ -117,8 +121,8 @@ async fn a_feed_shows_what_those_published_whom_one_follows(engine: Engine) {
     let feed = async |person: &Person| {
         let (mut entries, mut after) = (Vec::new(), Value::Null);
         loop {
-            let query = "query ($after: String) { feed(first: 2, after: $after) { edges { cursor node { kind publishedAt \
-                         lora { name } version { number } creator { handle } } } pageInfo { hasNextPage } } }";
+            let query = "query ($after: String) { feed(first: 2, after: $after) { edges { cursor node { kind \
+                         publishedAt lora { name } version { number } creator { handle } } } pageInfo { hasNextPage } } }";
             let data = house.data_of(Some(&person.token), query, json!({ "after": after })).await["feed"].clone();
             entries.extend(nodes(&data).into_iter().map(|entry| {
                 (text(&entry["kind"]), text(&entry["lora"]["name"]), entry["version"]["number"].as_i64().unwrap())

@@ -135,6 +135,8 @@ pub async fn mark_read(ctx: &Context, actor: &Actor, mark: ReadMark) -> Result<u
     notification::Entity::update_many()
         .col_expr(notification::Column::ReadAt, Expr::value(ctx.now()))
         .filter(own)
+        // What is for a mail alone was not seen, whatever its number.
+        .filter(notification::Column::InApp.eq(true))
         .filter(marked)
         .filter(notification::Column::ReadAt.is_null())
         .exec(&tx)

@@ -21,6 +21,7 @@ use crate::{
         comment::{NewComment, add},
         fanout::run_once,
         follow::follow,
+        notification::{ReadMark, mark_read},
         notification_preference::{ChangedChannels, update},
     },
     testing::TestHouse,
@@ -143,6 +144,8 @@ async fn what_is_switched_off_or_taken_back_is_told_to_nobody() {
     let told = told_of(ctx, id).await;
     assert_eq!(told.iter().map(|row| Some(row.user_id)).collect::<Vec<_>>(), [eve.user_id()]);
     assert!(news(ctx, &eve, 0).await.is_empty(), "by mail alone");
+    mark_read(ctx, &eve, ReadMark { ids: None, through: Some(1_000) }).await.expect("nothing");
+    assert!(told_of(ctx, id).await[0].read_at.is_none(), "what was not shown was not read");
 
     // Taken back after the consumer has come to it: whoever was not told yet is not told any more.
     let hidden = draft(ctx, &ada, "Hidden").await;

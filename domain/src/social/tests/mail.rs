@@ -51,7 +51,7 @@ async fn who_is_mentioned_gets_one_mail_at_once_however_often_the_comment_is_cha
     let row = add(ctx, &ada, says, None).await.expect("written");
     write_all(ctx).await;
     let to_bob = ("bob@atelier.test".to_owned(), "ada mentioned you in a comment on “Ink wash”.".to_owned());
-    assert_eq!(mails(ctx).await, [to_bob.clone()]);
+    assert_eq!(mails(ctx).await, std::slice::from_ref(&to_bob));
     for body in ["Nobody.", "@bob again, and @eve."] {
         edit(ctx, &ada, row.id, body).await.expect("changed");
     }
