@@ -191,6 +191,14 @@ async fn a_hidden_comment_keeps_its_place_and_a_hidden_profile_its_handle(engine
     house.done(&bob, "editComment", json!({ "id": comment, "body": "Buy other ink." }), "comment { id }").await;
     assert_eq!(nodes(&seen(None).await["comments"])[0]["body"], "", "who changes it does not bring it back");
     assert_eq!(told(&house, &bob, 3).await.len(), 3);
+    house.done(&bob, "deleteRating", json!({ "id": rating }), "lora { id }").await;
+    let cases = queue(&house, &judge, "HIDDEN").await;
+    let gone = cases.iter().find(|case| case["subjectId"] == rating.as_str()).unwrap();
+    assert_eq!(
+        (cases.len(), &gone["subject"]),
+        (3, &Value::Null),
+        "what was taken back is not shown to moderators either"
+    );
     assert_eq!(
         house.user_error(&judge, "dismissReports", json!({ "subjectId": comment }), "case { hiddenAt }").await,
         "NO_OPEN_REPORTS"

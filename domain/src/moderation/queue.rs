@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use atelier_entities::{
     comment, content_report as report,
-    kinds::{ContentKind, ReportReason, ReportState},
+    kinds::{ContentKind, LoraState, ReportReason, ReportState},
     lora, moderation_case as case, preview, rating, user,
 };
 use sea_orm::{ColumnTrait, Condition, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder, QuerySelect, Select};
@@ -165,18 +165,26 @@ pub async fn contents(ctx: &Context, actor: &Actor, subjects: &[Uuid]) -> Result
     }
     let mut contents = HashMap::new();
     macro_rules! add {
-        ($entity:ident, $ids:ident, $variant:ident) => {{
-            let rows = $entity::Entity::find().filter($entity::Column::Id.is_in($ids)).all(db).await?;
-            contents.extend(rows.into_iter().map(|row| (row.id, Content::$variant(row))));
+        ($variant:ident, $select:expr) => {{
+            contents.extend($select.all(db).await?.into_iter().map(|row| (row.id, Content::$variant(row))));
         }};
     }
     for (kind, ids) in by_kind.into_values() {
         match kind {
-            ContentKind::Lora => add!(lora, ids, Lora),
-            ContentKind::Preview => add!(preview, ids, Preview),
-            ContentKind::Comment => add!(comment, ids, Comment),
-            ContentKind::Rating => add!(rating, ids, Rating),
-            ContentKind::User => add!(user, ids, User),
+            ContentKind::Lora => {
+                let live = lora::Entity::find().filter(lora::Column::State.ne(LoraState::Deleted));
+                add!(Lora, live.filter(lora::Column::Id.is_in(ids)));
+            }
+            ContentKind::Preview => add!(Preview, preview::Entity::find().filter(preview::Column::Id.is_in(ids))),
+            ContentKind::Comment => {
+                let live = comment::Entity::find().filter(comment::Column::DeletedAt.is_null());
+                add!(Comment, live.filter(comment::Column::Id.is_in(ids)));
+            }
+            ContentKind::Rating => {
+                let live = rating::Entity::find().filter(rating::Column::DeletedAt.is_null());
+                add!(Rating, live.filter(rating::Column::Id.is_in(ids)));
+            }
+            ContentKind::User => add!(User, user::Entity::find().filter(user::Column::Id.is_in(ids))),
         }
     }
     Ok(contents)

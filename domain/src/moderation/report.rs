@@ -89,7 +89,8 @@ pub async fn report(
     }
     let open = || {
         let of_person = report::Entity::find().filter(report::Column::ReporterId.eq(person.id));
-        of_person.filter(report::Column::State.eq(ReportState::Open))
+        // As the index of open reports says it.
+        of_person.filter(report::Column::ClosedAt.is_null())
     };
     if let Some(earlier) = open().filter(report::Column::SubjectId.eq(subject.id)).one(&tx).await? {
         return Ok(earlier);
