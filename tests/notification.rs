@@ -68,6 +68,8 @@ async fn people_say_by_which_channels_they_are_told(engine: Engine) {
         ("MENTIONED", "IMMEDIATE"),
         ("NEW_FOLLOWER", "OFF"),
         ("JOB_FINISHED", "OFF"),
+        ("CONTENT_HIDDEN", "IMMEDIATE"),
+        ("CONTENT_RESTORED", "IMMEDIATE"),
         ("REVIEW_ASKED", "IMMEDIATE"),
     ];
     let usual = usual.map(|(kind, mail)| json!({ "kind": kind, "inApp": true, "mail": mail }));

@@ -75,7 +75,7 @@ async fn furnish(house: &House, ada: &Person) -> String {
 
 /// Somebody judges twelve versions and reports what they rated; whoever made them moderates.
 async fn judge(house: &House, ada: &Person, lora: &str) {
-    let bob = house.person("bob").await;
+    let bob = house.person("judge").await;
     moderation::promote(house, ada).await;
     for number in 100..112_u8 {
         let file = files::lora(house.starter_widths(), number);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use atelier_entities::{kinds::LoraState, lora};
+use atelier_entities::{lora, scope::shown_to_all};
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, DbErr, EntityTrait, FromQueryResult, Order, QueryFilter, QueryOrder, QuerySelect,
@@ -121,7 +121,7 @@ pub async fn most_downloaded(
 }
 
 fn published() -> sea_orm::Select<lora::Entity> {
-    lora::Entity::find().filter(lora::Column::State.eq(LoraState::Published))
+    lora::Entity::find().filter(shown_to_all())
 }
 
 async fn pages(

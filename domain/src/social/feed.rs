@@ -1,7 +1,7 @@
 //! The feed: what those published whom one follows. It is read from the versions themselves, so that it is right at every
 //! moment: who follows somebody sees what they published before, and what was taken back is gone.
 
-use atelier_entities::{follow, kinds::LoraState, lora, lora_version as version};
+use atelier_entities::{follow, lora, lora_version as version, scope::shown_to_all};
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use crate::{
     lora as loras,
     page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
     policy::{Action, Installation, authorize},
+    social::block,
     text,
 };
 
@@ -34,7 +35,7 @@ impl FeedEntry {
     }
 }
 
-/// What those published whom the actor follows, newest first.
+/// What those published whom the actor follows, newest first, without what the actor blocks.
 ///
 /// # Errors
 /// [`crate::error::Refused::Unauthenticated`]; a cursor that cannot be read.
@@ -49,7 +50,7 @@ pub async fn read(ctx: &Context, actor: &Actor, request: &PageRequest) -> Result
         .select_only()
         .column(lora::Column::Id)
         .filter(lora::Column::CreatedBy.in_subquery(followed.into_query()))
-        .filter(lora::Column::State.eq(LoraState::Published));
+        .filter(shown_to_all());
     let mut select = version::Entity::find()
         .filter(version::Column::LoraId.in_subquery(shown.into_query()))
         .filter(version::Column::PublishedAt.is_not_null());
@@ -66,7 +67,9 @@ pub async fn read(ctx: &Context, actor: &Actor, request: &PageRequest) -> Result
     let has_next = rows.len() > request.first as usize;
     rows.truncate(request.first as usize);
     let ids: Vec<Uuid> = rows.iter().map(|row| row.lora_id).collect();
-    let loras = loras::by_ids(ctx, actor, &ids).await?;
+    let mut loras = loras::by_ids(ctx, actor, &ids).await?;
+    let blocked = block::of(ctx, actor).await?;
+    loras.retain(|_, lora| !blocked.covers(lora));
     let entries = rows.into_iter().filter_map(|version| {
         let (lora, published_at) = (loras.get(&version.lora_id)?.clone(), version.published_at?);
         let cursor = write_cursor(&format!("{}:{}", published_at.timestamp_micros(), version.id));

@@ -77,13 +77,13 @@ impl User {
     /// Their picture as WebP, at most 256 pixels on its longer edge: a signed link. Send one by `createUpload` for the
     /// purpose `USER_AVATAR`.
     async fn avatar_url(&self, ctx: &Context<'_>) -> Option<String> {
-        let sha256 = self.0.avatar_sha256.as_ref()?;
+        let sha256 = self.0.avatar_sha256.as_ref().filter(|_| self.is_shown(ctx))?;
         Some(blob::link(ctx.house(), sha256, &format!("{}.webp", self.0.handle)))
     }
 
     /// Addresses of theirs elsewhere.
-    async fn links(&self) -> Vec<String> {
-        words(&self.0.links)
+    async fn links(&self, ctx: &Context<'_>) -> Vec<String> {
+        if self.is_shown(ctx) { words(&self.0.links) } else { Vec::new() }
     }
 
     /// How many LoRAs they have published.
