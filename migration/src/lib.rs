@@ -25,6 +25,7 @@ mod m20261126_000023_notification_channels;
 mod m20261126_000024_mail_unsubscribe;
 mod m20261126_000031_merged_loras;
 mod m20261126_000032_looks_and_compatibility;
+mod m20261126_000033_lists_of_loras;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000024_mail_unsubscribe::Migration),
             Box::new(m20261126_000031_merged_loras::Migration),
             Box::new(m20261126_000032_looks_and_compatibility::Migration),
+            Box::new(m20261126_000033_lists_of_loras::Migration),
         ]
     }
 }

@@ -1,9 +1,13 @@
 //! Lists of LoRAs straight from the database: what is asked for without words, and drafts, which the index does not hold.
 
-use atelier_entities::{kinds::LoraState, lora, lora_version as version, scope::Scoped};
+use atelier_entities::{
+    kinds::LoraState,
+    lora, lora_version as version,
+    scope::{Scoped, shown_to_all},
+};
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, ExprTrait, Func, LikeExpr, SimpleExpr},
 };
 use uuid::Uuid;
@@ -31,7 +35,7 @@ pub(super) async fn page(
     request: &PageRequest,
 ) -> Result<Page<lora::Model>, ReadError> {
     let mut select = without(filtered(actor, words, filter), blocked);
-    let order = Order::of(sort);
+    let order = Order::of(sort, is_published(filter));
     if let Some(cursor) = &request.after {
         select = select.filter(order.after(cursor).ok_or_else(bad_cursor)?);
     }
@@ -46,15 +50,19 @@ pub(super) async fn page(
 /// What sorts a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
+    /// When it was published; of a draft, when it was made.
+    Time,
+    /// When it was published.
     Published,
     Rating,
     Downloads,
 }
 
 impl Order {
-    fn of(sort: LoraSort) -> Self {
+    fn of(sort: LoraSort, is_published: bool) -> Self {
         match sort {
-            LoraSort::Relevance | LoraSort::Trending | LoraSort::Newest => Self::Published,
+            LoraSort::Relevance | LoraSort::Trending | LoraSort::Newest if is_published => Self::Published,
+            LoraSort::Relevance | LoraSort::Trending | LoraSort::Newest => Self::Time,
             LoraSort::Rating => Self::Rating,
             LoraSort::Downloads => Self::Downloads,
         }
@@ -62,7 +70,8 @@ impl Order {
 
     fn expression(self) -> SimpleExpr {
         match self {
-            Self::Published => published().into(),
+            Self::Time => time().into(),
+            Self::Published => Expr::col(lora::Column::PublishedAt),
             Self::Rating => Expr::col(lora::Column::RatingScore),
             Self::Downloads => Expr::col(lora::Column::DownloadCount),
         }
@@ -70,7 +79,7 @@ impl Order {
 
     const fn name(self) -> &'static str {
         match self {
-            Self::Published => "published",
+            Self::Time | Self::Published => "published",
             Self::Rating => "rating",
             Self::Downloads => "downloads",
         }
@@ -78,7 +87,7 @@ impl Order {
 
     fn cursor(self, row: &lora::Model) -> String {
         let value = match self {
-            Self::Published => row.published_at.unwrap_or(row.created_at).timestamp_micros().to_string(),
+            Self::Time | Self::Published => row.published_at.unwrap_or(row.created_at).timestamp_micros().to_string(),
             Self::Rating => row.rating_score.to_string(),
             Self::Downloads => row.download_count.to_string(),
         };
@@ -95,7 +104,7 @@ impl Order {
         let value = parts.next()?;
         let id: Uuid = parts.next()?.parse().ok()?;
         let value = match self {
-            Self::Published => {
+            Self::Time | Self::Published => {
                 let time = DateTime::<Utc>::from_timestamp_micros(value.parse().ok()?)?;
                 Expr::value(Some(time).filter(text::is_storable)?)
             }
@@ -108,13 +117,22 @@ impl Order {
 }
 
 /// When a LoRA was published; of a draft, when it was made.
-fn published() -> sea_orm::sea_query::FunctionCall {
+fn time() -> sea_orm::sea_query::FunctionCall {
     Func::coalesce([Expr::col(lora::Column::PublishedAt), Expr::col(lora::Column::CreatedAt)])
 }
 
+fn is_published(filter: &LoraFilter) -> bool {
+    filter.state.is_none_or(|state| state == LoraState::Published)
+}
+
 fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora::Entity> {
-    let mut select = lora::Entity::visible_to(&actor.scope())
-        .filter(lora::Column::State.eq(filter.state.unwrap_or(LoraState::Published)));
+    let state = filter.state.unwrap_or(LoraState::Published);
+    let mut select = if is_published(filter) {
+        // Everybody sees the same: an index gives them in order.
+        lora::Entity::find().filter(shown_to_all())
+    } else {
+        lora::Entity::visible_to(&actor.scope()).filter(lora::Column::State.eq(state))
+    };
     for word in words {
         let holds = |column: lora::Column| Func::lower(Expr::col(column)).like(within(&word.to_lowercase()));
         select = select.filter(

@@ -8,8 +8,10 @@ use atelier_entities::{
     scope::{Scope, shown_to_all},
 };
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, sea_query::Expr,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait as _, Query},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -240,10 +242,14 @@ fn sees(actor: &Actor, version: &version::Model) -> bool {
 /// The versions that a viewer may see: published ones of published LoRAs, and all of their teams.
 pub(super) fn visible_to(scope: &Scope) -> sea_orm::Select<version::Entity> {
     let Scope::Teams(teams) = scope else { return version::Entity::find() };
-    let published = lora::Entity::find().select_only().column(lora::Column::Id).filter(shown_to_all());
-    let public = Condition::all()
-        .add(version::Column::PublishedAt.is_not_null())
-        .add(version::Column::LoraId.in_subquery(published.into_query()));
+    // Asked for each version that is looked at: the list of all that are shown would be made for every one of these statements.
+    let shown = Query::select()
+        .expr(Expr::value(1))
+        .from(lora::Entity)
+        .and_where(Expr::col((lora::Entity, lora::Column::Id)).equals((version::Entity, version::Column::LoraId)))
+        .cond_where(shown_to_all())
+        .take();
+    let public = Condition::all().add(version::Column::PublishedAt.is_not_null()).add(Expr::exists(shown));
     let own = version::Column::TeamId.is_in(teams.iter().copied());
     version::Entity::find().filter(Condition::any().add(public).add(own))
 }

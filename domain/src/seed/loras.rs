@@ -155,6 +155,9 @@ fn card(lora: SeededLora) -> lora::ActiveModel {
         rating_sum: Set(lora.rating_sum),
         rating_count: Set(lora.rating_count),
         rating_score: Set(score),
+        // Made up: no download or generation stands behind them.
+        download_count: Set((20.0 * lora.fame) as i64),
+        generation_count: Set((5.0 * lora.fame) as i64),
         follower_notified_at: Set(Some(lora.at)),
         published_at: Set(Some(lora.at)),
         created_at: Set(lora.at),

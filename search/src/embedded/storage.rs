@@ -163,7 +163,7 @@ impl Storage {
         if format != FORMAT {
             return Err(Unusable::Replace(format!("its format is `{format}`, not `{FORMAT}`")));
         }
-        let index = Index::open_in_dir(&folder).map_err(unusable)?;
+        let mut index = Index::open_in_dir(&folder).map_err(unusable)?;
         if index.schema() != fields.schema {
             return Err(Unusable::Replace("its fields are others".to_owned()));
         }
@@ -172,6 +172,7 @@ impl Storage {
             return Err(Unusable::Replace(format!("{} of its files are damaged", damaged.len())));
         }
         register_analyzers(&index);
+        search_on_several_threads(&mut index).map_err(unusable)?;
         index.reader().map_err(unusable)?;
         Ok((number, index))
     }
@@ -189,10 +190,11 @@ impl Storage {
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let folder = self.index(number);
         fs::create_dir_all(&folder)?;
-        let index = Index::create_in_dir(&folder, fields.schema.clone())
-            .map_err(|error| SearchError::Unavailable(error.to_string()))?;
+        let failed = |error: TantivyError| SearchError::Unavailable(error.to_string());
+        let mut index = Index::create_in_dir(&folder, fields.schema.clone()).map_err(failed)?;
         fs::write(folder.join("format"), FORMAT)?;
         register_analyzers(&index);
+        search_on_several_threads(&mut index).map_err(failed)?;
         Ok((number, index))
     }
 
@@ -217,6 +219,19 @@ impl Storage {
             number += 1;
         }
     }
+}
+
+/// Threads that look through the segments of one search; more would wait for each other.
+const MOST_THREADS: usize = 4;
+
+/// Has the segments of an index looked through at the same time: in an index of a million LoRAs, a search for common words
+/// takes half the time on two cores.
+fn search_on_several_threads(index: &mut Index) -> tantivy::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    if threads > 1 {
+        index.set_multithread_executor(threads)?;
+    }
+    Ok(())
 }
 
 fn register_analyzers(index: &Index) {
