@@ -164,6 +164,10 @@ impl Inspector for HeaderInspector {
         "header"
     }
 
+    fn knows_meanings(&self) -> bool {
+        false
+    }
+
     fn meanings(&self, _texts: &[String]) -> Option<Vec<Vec<f32>>> {
         None
     }

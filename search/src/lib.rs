@@ -12,6 +12,7 @@ mod document;
 mod elsewhere;
 pub mod embedded;
 mod error;
+mod likeness;
 pub mod meilisearch;
 mod query;
 mod words;

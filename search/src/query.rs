@@ -8,13 +8,6 @@ use uuid::Uuid;
 /// LoRAs in a list of those that look like a picture, at most.
 pub const MOST_ALIKE: usize = 200;
 
-/// How alike the directions of two vectors of one length are, -1 to 1; 0 where one has none.
-pub(crate) fn cosine(one: &[f32], other: &[f32]) -> f32 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let lengths = dot(one, one).sqrt() * dot(other, other).sqrt();
-    if lengths > 0.0 { (dot(one, other) / lengths).clamp(-1.0, 1.0) } else { 0.0 }
-}
-
 /// What somebody looks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoraQuery {

@@ -42,6 +42,10 @@ impl Inspector for ModelInspector {
         DESCRIBER
     }
 
+    fn knows_meanings(&self) -> bool {
+        self.sentences.is_some()
+    }
+
     fn meanings(&self, texts: &[String]) -> Option<Vec<Vec<f32>>> {
         let encoder = self.sentences.as_ref()?;
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();

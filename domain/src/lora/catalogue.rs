@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    search::{LoraFilter, LoraSort},
+    search::{LoraFilter, LoraSort, is_published},
     versions,
 };
 use crate::{
@@ -119,10 +119,6 @@ impl Order {
 /// When a LoRA was published; of a draft, when it was made.
 fn time() -> sea_orm::sea_query::FunctionCall {
     Func::coalesce([Expr::col(lora::Column::PublishedAt), Expr::col(lora::Column::CreatedAt)])
-}
-
-fn is_published(filter: &LoraFilter) -> bool {
-    filter.state.is_none_or(|state| state == LoraState::Published)
 }
 
 fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora::Entity> {

@@ -205,6 +205,9 @@ async fn bring_up_to_date(ctx: &Context, changed: &[(Uuid, u64)]) -> anyhow::Res
 
 /// Adds what the words of documents mean, where an encoder says it.
 async fn add_meanings(ctx: &Context, documents: &mut [LoraDocument]) -> anyhow::Result<()> {
+    if !ctx.inspector.knows_meanings() {
+        return Ok(());
+    }
     let text =
         |document: &LoraDocument| format!("{}. {} {}", document.name, document.description, document.tags.join(", "));
     let texts: Vec<String> = documents.iter().map(text).collect();

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use atelier_entities::{kinds::LoraState, lora};
 use atelier_search::{self as engine, SearchError};
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::catalogue;
@@ -16,7 +15,7 @@ use crate::{
     error::{Invalid, ReadError},
     generation::{PictureSource, pictures},
     page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
-    policy::{Action, Resource as _, authorize},
+    policy::Resource as _,
     ports::inspector::inspect,
     social::block::{self, Blocked},
     text,
@@ -140,7 +139,7 @@ async fn blocked(ctx: &Context, actor: &Actor, filter: &LoraFilter) -> Result<Bl
 }
 
 /// Whether the index knows everything that the filter asks for: it holds what is published.
-fn is_published(filter: &LoraFilter) -> bool {
+pub(super) fn is_published(filter: &LoraFilter) -> bool {
     filter.state.is_none_or(|state| state == LoraState::Published)
 }
 
@@ -209,10 +208,9 @@ async fn confirm(
     actor: &Actor,
     ids: impl Iterator<Item = Uuid>,
 ) -> Result<HashMap<Uuid, lora::Model>, ReadError> {
-    // By the keys alone: told of the state as well, SQLite goes through all that are published instead of 24 keys.
-    let rows = lora::Entity::find().filter(lora::Column::Id.is_in(ids)).all(ctx.db.read()).await?;
-    let is_shown = |row: &lora::Model| row.target().public && authorize(actor, Action::LoraRead, row).is_ok();
-    Ok(rows.into_iter().filter(is_shown).map(|row| (row.id, row)).collect())
+    let mut rows = super::by_ids(ctx, actor, &ids.collect::<Vec<Uuid>>()).await?;
+    rows.retain(|_, row| row.target().public);
+    Ok(rows)
 }
 
 fn query(search: &LoraSearch, words: &[String], blocked: &Blocked) -> engine::LoraQuery {
@@ -250,7 +248,7 @@ fn query(search: &LoraSearch, words: &[String], blocked: &Blocked) -> engine::Lo
 
 /// What the words mean, in lists by relevance.
 async fn meaning(ctx: &Context, search: &LoraSearch, words: &[String]) -> Result<Option<Vec<f32>>, ReadError> {
-    if words.is_empty() || search.sort != LoraSort::Relevance {
+    if !ctx.inspector.knows_meanings() || words.is_empty() || search.sort != LoraSort::Relevance {
         return Ok(None);
     }
     let texts = vec![words.join(" ")];

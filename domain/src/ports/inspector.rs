@@ -145,6 +145,9 @@ pub trait Inspector: Send + Sync {
     /// What describes looks: looks of one describer are of one length, and near where pictures look alike.
     fn describer(&self) -> &str;
 
+    /// Whether a sentence encoder is there.
+    fn knows_meanings(&self) -> bool;
+
     /// What texts mean, a vector of one length each, near where their meanings are; none where no sentence encoder is there.
     fn meanings(&self, texts: &[String]) -> Option<Vec<Vec<f32>>>;
 

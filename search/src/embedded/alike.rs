@@ -14,9 +14,8 @@ use super::{
     position::Position,
     ranking::{Key, Ranked, Ranking},
     search::Engine,
-    vectors::Space,
 };
-use crate::{Facets, Hit, Hits, LoraFilter, LoraQuery, LoraSort, MOST_ALIKE, SearchError, Viewer};
+use crate::{Facets, Hit, Hits, LoraFilter, LoraQuery, LoraSort, MOST_ALIKE, SearchError, Viewer, likeness::Space};
 
 /// Vectors that are looked through at first for each LoRA that is wanted: a LoRA has several.
 const AT_FIRST: usize = 4;

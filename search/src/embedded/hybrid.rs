@@ -15,10 +15,10 @@ use super::{
     ranking::{Key, Ranking},
     search::{Engine, Found, MOST_HITS},
     states,
-    vectors::Space,
 };
 use crate::{
     Facets, Hit, Hits, LoraQuery, LoraSort, SearchError,
+    likeness::{LEAST_COSINE, Space},
     words::{highlight, reading::Reading},
 };
 
@@ -27,9 +27,6 @@ const WINDOW: usize = 200;
 
 /// LoRAs that mean the same whose ranks count.
 const MEANT: usize = 100;
-
-/// What lies further from the words than this is not meant.
-const LEAST_COSINE: f64 = 0.3;
 
 /// How little the first ranks are ahead of those behind them.
 const RANK_OFFSET: f64 = 60.0;

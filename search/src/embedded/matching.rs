@@ -272,11 +272,9 @@ pub(super) fn restrictions(fields: &Fields, filter: &LoraFilter, viewer: &Viewer
         let term = Term::from_field_i64(fields.published, time);
         queries.push(Box::new(RangeQuery::new(Bound::Excluded(term), Bound::Unbounded)));
     }
-    if let Some(strength) = filter.safe_at.filter(|strength| strength.is_nan()) {
-        tracing::debug!(strength, "no strength is not a number");
+    if filter.safe_at.is_some_and(f64::is_nan) {
         queries.push(Box::new(EmptyQuery));
-    }
-    if let Some(strength) = filter.safe_at {
+    } else if let Some(strength) = filter.safe_at {
         let term = |field| Term::from_field_f64(field, strength);
         let (from, to) = (Bound::Included(term(fields.safe_high)), Bound::Included(term(fields.safe_low)));
         queries.push(Box::new(RangeQuery::new(Bound::Unbounded, to)));

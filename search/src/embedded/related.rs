@@ -12,20 +12,14 @@ use uuid::Uuid;
 use super::{
     alike::{Passing, ids_of},
     failed, matching,
-    ranking::{Key, Ranking},
+    ranking::Ranking,
     search::Engine,
-    vectors::Space,
 };
-use crate::{LoraFilter, LoraSort, SearchError, Viewer, words::whole_value};
-
-/// LoRAs that are looked at more closely, of those with the same tags and of those that look alike.
-const LOOKED_AT: usize = 200;
-
-/// What looking exactly alike counts, where having all the tags counts 1.
-const LOOKS_COUNT: f64 = 1.0;
-
-/// Previews of nothing in common still have some likeness; what is below this counts nothing.
-const UNLIKE: f64 = 0.5;
+use crate::{
+    LoraFilter, LoraSort, SearchError, Viewer,
+    likeness::{LOOKED_AT, Space, most_alike, of_looks, tag_weights},
+    words::whole_value,
+};
 
 impl Engine {
     pub(super) fn related(&self, id: Uuid, viewer: &Viewer, most: usize) -> Result<Vec<Uuid>, SearchError> {
@@ -45,24 +39,16 @@ impl Engine {
         }
         self.add_likeness(id, &mut scores)?;
         scores.remove(&id);
-        let mut found: Vec<Key> = scores.into_iter().map(|(id, score)| Key { score, id: id.as_u128() }).collect();
-        found.retain(|key| key.score > 0.0);
-        found.sort_by(|a, b| b.cmp(a));
-        Ok(found.into_iter().take(most).map(|key| Uuid::from_u128(key.id)).collect())
+        Ok(most_alike(scores, most))
     }
 
     /// Tags with what each counts: the rarer, the more, and 1 together.
     fn tags(&self, searcher: &Searcher, tags: &[String]) -> Result<Vec<(Term, f32)>, SearchError> {
-        let loras = searcher.num_docs() as f32;
-        let mut weighed = Vec::with_capacity(tags.len());
-        for tag in tags {
-            let term = Term::from_field_text(self.fields.tag, &whole_value(tag));
-            let with = searcher.doc_freq(&term).map_err(failed)? as f32;
-            weighed.push((term, (1.0 + loras / with.max(1.0)).ln()));
-        }
-        let sum: f32 = weighed.iter().map(|(_, weight)| weight).sum();
-        weighed.iter_mut().for_each(|(_, weight)| *weight /= sum);
-        Ok(weighed)
+        let terms: Vec<Term> =
+            tags.iter().map(|tag| Term::from_field_text(self.fields.tag, &whole_value(tag))).collect();
+        let with = terms.iter().map(|term| Ok(searcher.doc_freq(term)? as f64)).collect::<tantivy::Result<Vec<f64>>>();
+        let weights = tag_weights(searcher.num_docs() as f64, &with.map_err(failed)?);
+        Ok(terms.into_iter().zip(weights.into_iter().map(|weight| weight as f32)).collect())
     }
 
     /// Adds the share of the tags that LoRAs have: of those named, or of those with the largest shares.
@@ -113,8 +99,7 @@ impl Engine {
             }
         }
         for (other, cosine) in nearest {
-            let likeness = ((f64::from(cosine) - UNLIKE) / (1.0 - UNLIKE)).max(0.0);
-            *scores.entry(other).or_default() += LOOKS_COUNT * likeness;
+            *scores.entry(other).or_default() += of_looks(f64::from(cosine));
         }
         Ok(())
     }

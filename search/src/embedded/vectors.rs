@@ -15,7 +15,10 @@ use heed::{
 use rand::{SeedableRng as _, rngs::StdRng};
 use uuid::Uuid;
 
-use crate::{SearchError, query::cosine};
+use crate::{
+    SearchError,
+    likeness::{Space, cosine},
+};
 
 /// The most that the file may grow to: addresses, not room on the disk.
 const MAP_SIZE: usize = 1 << 38;
@@ -31,23 +34,11 @@ const NEIGHBOURS_BELOW: usize = 32;
 const WHILE_BUILT: usize = 96;
 const WHILE_SEARCHED: usize = 128;
 
-/// What vectors are of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Space {
-    /// How a picture looks; a LoRA has one for each of its previews.
-    Looks,
-    /// What its words mean; a LoRA has one or none.
-    Meanings,
-}
-
-impl Space {
-    const ALL: [Self; 2] = [Self::Looks, Self::Meanings];
-
-    const fn number(self) -> u16 {
-        match self {
-            Self::Looks => 0,
-            Self::Meanings => 1,
-        }
+/// The number of a space in the file.
+const fn number(space: Space) -> u16 {
+    match space {
+        Space::Looks => 0,
+        Space::Meanings => 1,
     }
 }
 
@@ -93,7 +84,7 @@ impl Vectors {
                 }
             }
         }
-        for space in Space::ALL.into_iter().filter(|space| changed[usize::from(space.number())]) {
+        for space in Space::ALL.into_iter().filter(|space| changed[usize::from(number(*space))]) {
             self.build(&mut txn, space)?;
         }
         txn.commit().map_err(failed)
@@ -111,7 +102,7 @@ impl Vectors {
         if known == vectors {
             return Ok(false);
         }
-        let writer = Writer::new(self.graph, space.number(), dimensions);
+        let writer = Writer::new(self.graph, number(space), dimensions);
         for item in before {
             writer.del_item(txn, item).map_err(broken)?;
             self.owners.delete(txn, &item).map_err(failed)?;
@@ -146,7 +137,7 @@ impl Vectors {
     /// Takes what was added and removed into the graph.
     fn build(&self, txn: &mut RwTxn<'_>, space: Space) -> Result<(), SearchError> {
         let dimensions = self.length(txn, space)?.unwrap_or(1);
-        let writer = Writer::<Cosine>::new(self.graph, space.number(), dimensions);
+        let writer = Writer::<Cosine>::new(self.graph, number(space), dimensions);
         let mut random = StdRng::seed_from_u64(0);
         let mut builder = writer.builder(&mut random);
         builder.ef_construction(WHILE_BUILT).build::<NEIGHBOURS, NEIGHBOURS_BELOW>(txn).map_err(broken)
@@ -154,17 +145,17 @@ impl Vectors {
 
     /// How long the vectors of a space are: as long as the first one.
     fn length(&self, txn: &RoTxn<'_>, space: Space) -> Result<Option<usize>, SearchError> {
-        let prefix = space.number().to_be_bytes();
+        let prefix = number(space).to_be_bytes();
         let mut entries = self.items.prefix_iter(txn, &prefix).map_err(failed)?;
         let Some((_, items)) = entries.next().transpose().map_err(failed)? else { return Ok(None) };
         let Some(item) = numbers(items).next() else { return Ok(None) };
-        let writer = Writer::<Cosine>::new(self.graph, space.number(), usize::MAX);
+        let writer = Writer::<Cosine>::new(self.graph, number(space), usize::MAX);
         Ok(writer.item_vector(txn, item).map_err(broken)?.map(|vector| vector.len()))
     }
 
     /// None where nothing was built.
     fn reader(&self, txn: &RoTxn<'_>, space: Space) -> Result<Option<Reader<Cosine>>, SearchError> {
-        match Reader::open(txn, space.number(), self.graph) {
+        match Reader::open(txn, number(space), self.graph) {
             Ok(reader) => Ok(Some(reader)),
             Err(hannoy::Error::MissingMetadata(_) | hannoy::Error::NeedBuild(_)) => Ok(None),
             Err(error) => Err(broken(error)),
@@ -176,7 +167,7 @@ impl Vectors {
     }
 
     fn read(&self, txn: &RoTxn<'_>, space: Space, items: &[u32]) -> Result<Vec<Vec<f32>>, SearchError> {
-        let writer = Writer::<Cosine>::new(self.graph, space.number(), usize::MAX);
+        let writer = Writer::<Cosine>::new(self.graph, number(space), usize::MAX);
         let vectors = items.iter().map(|item| writer.item_vector(txn, *item).map_err(broken));
         Ok(vectors.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
@@ -242,7 +233,7 @@ pub(super) enum VectorChange {
 
 fn key(space: Space, id: Uuid) -> [u8; 18] {
     let mut key = [0; 18];
-    key[..2].copy_from_slice(&space.number().to_be_bytes());
+    key[..2].copy_from_slice(&number(space).to_be_bytes());
     key[2..].copy_from_slice(id.as_bytes());
     key
 }

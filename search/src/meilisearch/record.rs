@@ -4,12 +4,10 @@ use meilisearch_sdk::search::MatchRange;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    vectors::{Lengths, Space},
-    wording::plain as plain_word,
-};
+use super::{vectors::Lengths, wording::plain as plain_word};
 use crate::{
     HighlightField, LoraDocument, Viewer,
+    likeness::Space,
     words::{
         self, analysis,
         highlight::{self, Texts},

@@ -15,18 +15,13 @@ use super::{
     filter::filter,
     http::Http,
     record::{Found, encoded},
-    vectors::{Lengths, Space, nearest},
+    vectors::{Lengths, name, nearest},
 };
-use crate::{LoraFilter, SearchError, Viewer, words::whole_value};
-
-/// LoRAs that are looked at more closely, of those with the same tags and of those that look alike.
-const LOOKED_AT: usize = 200;
-
-/// What looking exactly alike counts, where having all the tags counts 1.
-const LOOKS_COUNT: f64 = 1.0;
-
-/// Previews of nothing in common still have some likeness; what is below this counts nothing.
-const UNLIKE: f64 = 0.5;
+use crate::{
+    LoraFilter, SearchError, Viewer,
+    likeness::{LOOKED_AT, Space, most_alike, of_looks, tag_weights},
+    words::whole_value,
+};
 
 #[derive(Deserialize)]
 struct Source {
@@ -59,8 +54,7 @@ pub(super) async fn related(
     for found in tagged(index, &weights, &others).await? {
         scores.insert(found.id, share(&found));
     }
-    let looks =
-        source.vectors.get(Space::Looks.name()).map(|vectors| vectors.embeddings.as_slice()).unwrap_or_default();
+    let looks = source.vectors.get(name(Space::Looks)).map(|vectors| vectors.embeddings.as_slice()).unwrap_or_default();
     let mut nearest_cosine: HashMap<Uuid, f64> = HashMap::new();
     for look in looks {
         for (found, cosine) in nearest(index, lengths, (Space::Looks, look), &others, LOOKED_AT).await? {
@@ -70,12 +64,9 @@ pub(super) async fn related(
         }
     }
     for (id, cosine) in nearest_cosine {
-        *scores.entry(id).or_default() += LOOKS_COUNT * ((cosine - UNLIKE) / (1.0 - UNLIKE)).max(0.0);
+        *scores.entry(id).or_default() += of_looks(cosine);
     }
-    let mut found: Vec<(f64, Uuid)> = scores.into_iter().map(|(id, score)| (score, id)).collect();
-    found.retain(|(score, _)| *score > 0.0);
-    found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| b.1.cmp(&a.1)));
-    Ok(found.into_iter().take(most).map(|(_, id)| id).collect())
+    Ok(most_alike(scores, most))
 }
 
 async fn source(index: &Index<Http>, id: Uuid, visible: &str) -> Result<Option<Source>, SearchError> {
@@ -98,9 +89,7 @@ async fn weights(index: &Index<Http>, tags: &[String], visible: &str) -> Result<
     let all = count(visible.to_owned()).await?;
     let with = tags.iter().map(|tag| count(format!("{visible} AND tag_values = \"{}\"", encoded(tag))));
     let with = try_join_all(with).await?;
-    let weights: Vec<f64> = with.into_iter().map(|with| (1.0 + all / with.max(1.0)).ln()).collect();
-    let sum: f64 = weights.iter().sum();
-    Ok(tags.into_iter().zip(weights.into_iter().map(|weight| weight / sum)).collect())
+    Ok(tags.into_iter().zip(tag_weights(all, &with)).collect())
 }
 
 /// LoRAs with some of the tags: those with the most of them, the rarest tags first.

@@ -14,11 +14,12 @@ use super::{
     http::Http,
     position::{Key, Position},
     record::{self, Found},
-    vectors::{Lengths, Space, nearest, one_of},
+    vectors::{Lengths, name, nearest, one_of},
     wording::{Form, Wording, ways},
 };
 use crate::{
     Facets, Hit, Hits, LoraQuery, LoraSort, MOST_ALIKE, SearchError,
+    likeness::{LEAST_COSINE, Space},
     words::{highlight::highlights_where, reading::Reading},
 };
 
@@ -27,8 +28,8 @@ const MOST_HITS: usize = 1000;
 /// How many hits before the last one of an earlier page are looked through for it first: as many as may have been
 /// taken away from before it in the meantime.
 const SLACK: usize = 20;
-/// What lies further from the words than this is not meant: a cosine of 0.3, brought into 0 to 1.
-const LEAST_SCORE: f64 = 0.65;
+/// [`LEAST_COSINE`] as the engine writes it: brought into 0 to 1.
+const LEAST_SCORE: f64 = (LEAST_COSINE + 1.0) / 2.0;
 /// How much the meaning counts beside the words.
 const SEMANTIC_SHARE: f32 = 0.5;
 /// What is counted.
@@ -237,7 +238,7 @@ impl<'a> Searching<'a> {
             .with_show_ranking_score(true)
             .with_show_matches_position(!text.is_empty());
         if let Some(meaning) = self.meaning() {
-            query.with_vector(meaning).with_hybrid(Space::Meanings.name(), SEMANTIC_SHARE);
+            query.with_vector(meaning).with_hybrid(name(Space::Meanings), SEMANTIC_SHARE);
         }
         if !piece.sorts.is_empty() {
             query.with_sort(piece.sorts);

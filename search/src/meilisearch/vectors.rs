@@ -10,26 +10,13 @@ use meilisearch_sdk::{
 use uuid::Uuid;
 
 use super::{failed, http::Http, record::Found};
-use crate::{LoraDocument, SearchError};
+use crate::{LoraDocument, SearchError, likeness::Space};
 
-/// What vectors are of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Space {
-    /// How a picture looks; a LoRA has one for each of its previews.
-    Looks,
-    /// What its words mean; a LoRA has one or none.
-    Meanings,
-}
-
-impl Space {
-    const ALL: [Self; 2] = [Self::Looks, Self::Meanings];
-
-    /// Its name on the server.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Looks => "looks",
-            Self::Meanings => "meanings",
-        }
+/// The name of a space on the server.
+pub(super) const fn name(space: Space) -> &'static str {
+    match space {
+        Space::Looks => "looks",
+        Space::Meanings => "meanings",
     }
 }
 
@@ -50,7 +37,7 @@ impl Lengths {
             }
             Err(error) => return Err(failed(error)),
         };
-        let of = |space: Space| told.get(space.name()).and_then(|embedder| embedder.dimensions);
+        let of = |space: Space| told.get(name(space)).and_then(|embedder| embedder.dimensions);
         Ok(Self { looks: of(Space::Looks), meanings: of(Space::Meanings) })
     }
 
@@ -72,7 +59,7 @@ impl Lengths {
         let spaces = Space::ALL.into_iter().filter_map(|space| {
             let given =
                 Embedder { source: EmbedderSource::UserProvided, dimensions: self.of(space), ..Embedder::default() };
-            self.of(space).map(|_| (space.name().to_owned(), given))
+            self.of(space).map(|_| (name(space).to_owned(), given))
         });
         spaces.collect()
     }
@@ -84,7 +71,7 @@ impl Lengths {
         let fitting: Vec<Vec<f32>> = vectors.into_iter().filter(fits).collect();
         if fitting.len() < count {
             // Another describer made them: they say nothing beside the others until the index is built anew.
-            tracing::warn!(space = space.name(), "vectors are left out of the search index");
+            tracing::warn!(space = name(space), "vectors are left out of the search index");
         }
         Some(fitting).filter(|fitting| !fitting.is_empty())
     }
@@ -104,7 +91,7 @@ pub(super) async fn nearest(
     let mut query = SearchQuery::new(index);
     query
         .with_vector(vector)
-        .with_hybrid(space.name(), 1.0)
+        .with_hybrid(name(space), 1.0)
         .with_filter(filter)
         .with_limit(most.max(1))
         .with_attributes_to_retrieve(Selectors::Some(Found::ALL))

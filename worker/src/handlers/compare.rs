@@ -12,12 +12,8 @@ use atelier_inference::{
     inspect,
 };
 
-use super::Failure;
-use crate::{
-    device::Device,
-    files::local_copy,
-    sink::{JobSink, Message, StopFlag, report},
-};
+use super::{Failure, render::on_device};
+use crate::{device::Device, files::local_copy, sink::StopFlag};
 
 /// The strengths that are tried: those that people use.
 const STRENGTHS: [f64; 5] = [0.5, 0.75, 1.0, 1.25, 1.5];
@@ -45,23 +41,11 @@ pub async fn compare(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
         device: device.name().clone(),
         precision: Default::default(),
     };
-    let (mut sink, mut messages) = JobSink::new(stop.clone());
-    let comparing = device.run(move |models| {
+    let compared = on_device(ctx, device, claim.lease, stop, move |models, mut sink| {
         let lora = inspect(&spec.lora)?;
         compare_on(models.get(&folder)?, &spec, &lora, &Scorer::without_weights(), &mut sink)
-    });
-    tokio::pin!(comparing);
-    let compared = loop {
-        tokio::select! {
-            biased;
-            Some(message) = messages.recv() => {
-                if let Message::Step(step) = message {
-                    report(ctx, claim.lease, stop, &step).await?;
-                }
-            }
-            compared = &mut comparing => break compared??,
-        }
-    };
+    })
+    .await?;
     let sheet = match compared.sheet {
         Some(sheet) => {
             let png = tokio::task::spawn_blocking(move || sheet.encode_png(&[])).await.map_err(anyhow::Error::from)?;

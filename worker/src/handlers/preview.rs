@@ -6,7 +6,7 @@ use atelier_domain::{
     ports::inspector::model_folder,
     preview::{self, PreviewSettings, RenderedPreview},
 };
-use atelier_inference::{LoraUse, RenderRequest};
+use atelier_inference::{LoraUse, RenderRequest, quality};
 
 use super::{
     Failure,
@@ -43,6 +43,9 @@ pub async fn preview(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
         let used = recipe_lora(&work.lora.name, &work.version, work.strength);
         let recipe = recipe(&request, &work.base_model.name, seed.unsigned_abs(), vec![used]);
         for one in render(ctx, device, claim.lease, stop, folder.clone(), request, (before, pictures)).await? {
+            let picture = one.picture.clone();
+            let look =
+                tokio::task::spawn_blocking(move || quality::look(&picture)).await.map_err(anyhow::Error::from)?;
             let stored = store(ctx, one.picture, recipe.to_text_chunks()).await?;
             previews.push(RenderedPreview {
                 picture: stored.picture,
@@ -52,7 +55,7 @@ pub async fn preview(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
                 height: stored.height,
                 prompt: prompt.clone(),
                 seed: *seed,
-                look: stored.look,
+                look,
             });
         }
     }

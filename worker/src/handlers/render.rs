@@ -7,7 +7,7 @@ use atelier_inference::{Picture, Recipe, RecipeLora, RenderRequest, Rendered, qu
 
 use super::Failure;
 use crate::{
-    device::Device,
+    device::{Device, Models},
     sink::{JobSink, Message, StopFlag, report},
 };
 
@@ -31,10 +31,27 @@ pub async fn render(
     request: RenderRequest,
     (before, pictures): (u32, u32),
 ) -> Result<Vec<Rendered>, Failure> {
+    on_device(ctx, device, lease, stop, move |models, sink| {
+        let mut sink = sink.counting(before, pictures);
+        models.get(&folder)?.render(&request, &mut sink)
+    })
+    .await
+}
+
+/// Does something on the device whose steps are passed on.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn on_device<T: Send + 'static>(
+    ctx: &Context,
+    device: &Device,
+    lease: Lease,
+    stop: &StopFlag,
+    work: impl FnOnce(&mut Models, JobSink) -> atelier_inference::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
     let (sink, mut messages) = JobSink::new(stop.clone());
-    let mut sink = sink.counting(before, pictures);
-    let rendering = device.run(move |models| models.get(&folder)?.render(&request, &mut sink));
-    tokio::pin!(rendering);
+    let working = device.run(move |models| work(models, sink));
+    tokio::pin!(working);
     loop {
         tokio::select! {
             biased;
@@ -43,7 +60,7 @@ pub async fn render(
                     report(ctx, lease, stop, &step).await?;
                 }
             }
-            rendered = &mut rendering => return Ok(rendered??),
+            done = &mut working => return Ok(done??),
         }
     }
 }
@@ -84,8 +101,6 @@ pub struct StoredPicture {
     pub width: i32,
     /// Pixels down.
     pub height: i32,
-    /// How it looks.
-    pub look: Vec<f32>,
 }
 
 /// Stores a picture with text beside its pixels.
@@ -96,16 +111,14 @@ pub async fn store(ctx: &Context, picture: Picture, text: Vec<(String, String)>)
     let (width, height) = (picture.width, picture.height);
     let encoded = tokio::task::spawn_blocking(move || {
         let thumbnail = picture.thumbnail(THUMBNAIL_EDGE);
-        let look = quality::look(&picture);
-        (picture.encode_png(&text), thumbnail.encode_webp(), quality::blurhash(&thumbnail), look)
+        (picture.encode_png(&text), thumbnail.encode_webp(), quality::blurhash(&thumbnail))
     });
-    let (png, webp, blurhash, look) = encoded.await.map_err(anyhow::Error::from)?;
+    let (png, webp, blurhash) = encoded.await.map_err(anyhow::Error::from)?;
     Ok(StoredPicture {
         picture: ctx.blobs.put(png, "image/png").await?,
         thumbnail: ctx.blobs.put(webp, "image/webp").await?,
         blurhash,
         width: i32::try_from(width).unwrap_or(i32::MAX),
         height: i32::try_from(height).unwrap_or(i32::MAX),
-        look,
     })
 }
