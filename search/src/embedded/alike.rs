@@ -9,10 +9,11 @@ use tantivy::{
 use uuid::Uuid;
 
 use super::{
-    failed, matching,
+    failed,
     matching::Strictness,
     position::Position,
     ranking::{Key, Ranked, Ranking},
+    restrictions,
     search::Engine,
 };
 use crate::{Facets, Hit, Hits, LoraFilter, LoraQuery, LoraSort, MOST_ALIKE, SearchError, Viewer, likeness::Space};
@@ -100,9 +101,10 @@ impl Engine {
             let terms = ids.iter().map(|id| self.fields.id_term(*id));
             clauses.push((Occur::Must, Box::new(TermSetQuery::new(terms))));
         }
-        let restrictions = matching::restrictions(&self.fields, passing.filter, passing.viewer);
+        let restrictions = restrictions::restrictions(&self.fields, passing.filter, passing.viewer);
         clauses.extend(restrictions.into_iter().map(|query| (Occur::Must, query)));
-        let ranking = Ranking { sort: LoraSort::Newest, most: usize::MAX, after: None, facets };
+        let ranking =
+            Ranking { sort: LoraSort::Newest, most: usize::MAX, after: None, facets: facets.then_some(&*self.facets) };
         searcher.search(&BooleanQuery::new(clauses), &ranking).map_err(failed)
     }
 }

@@ -1,9 +1,12 @@
 //! Words of the index that a misspelt or unfinished word may stand for.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 use levenshtein_automata::{DFA, Distance, LevenshteinAutomatonBuilder, SINK_STATE};
-use tantivy::{Searcher, schema::Field};
+use tantivy::{Searcher, SegmentReader, schema::Field};
 use tantivy_fst::Automaton;
 
 /// Letters from which one typing error is forgiven.
@@ -43,6 +46,7 @@ pub(super) struct Completions {
 /// Accepts what is near a word. People seldom err in the first letter: with another one, an error less is forgiven,
 /// which also spares the search most of the words of the index.
 struct Near {
+    letters: usize,
     first: Option<u8>,
     /// For words with the same first letter.
     same: DFA,
@@ -58,6 +62,45 @@ enum NearState {
 }
 
 impl Near {
+    /// What is near a word; nothing if it is too short to be misspelt.
+    fn word(word: &str, known: bool) -> Option<Self> {
+        let letters = word.chars().count();
+        if letters < ONE_ERROR_FROM || word.chars().any(|c| c.is_ascii_digit()) && letters < TWO_ERRORS_FROM {
+            return None;
+        }
+        // A word of eight letters that lost two has six.
+        let two = !known && letters + 2 >= TWO_ERRORS_FROM;
+        let same = if two { TWO_ERRORS.build_dfa(word) } else { ONE_ERROR.build_dfa(word) };
+        Some(Self { letters, first: word.as_bytes().first().copied(), same, other: ONE_ERROR.build_dfa(word) })
+    }
+
+    /// What begins nearly like a word; nothing if it is too short to be misspelt.
+    fn beginning(word: &str) -> Option<Self> {
+        let letters = word.chars().count();
+        let (same, other) = (ONE_ERROR.build_prefix_dfa(word), NO_ERROR.build_prefix_dfa(word));
+        let near = Self { letters, first: word.as_bytes().first().copied(), same, other };
+        (letters >= ONE_ERROR_FROM).then_some(near)
+    }
+
+    /// The words of a segment that are near, but not the word itself.
+    fn within(&self, segment: &SegmentReader, field: Field) -> tantivy::Result<Vec<Candidate>> {
+        let index = segment.inverted_index(field)?;
+        let mut stream = index.terms().search(self).into_stream()?;
+        let mut found = Vec::new();
+        let mut scanned = 0;
+        while scanned < MOST_SCANNED && stream.advance() {
+            scanned += 1;
+            let Ok(word) = std::str::from_utf8(stream.key()) else { continue };
+            let errors = self.errors(word).unwrap_or_default();
+            let longest = self.letters.max(word.chars().count());
+            if errors == 1 || errors == 2 && longest >= TWO_ERRORS_FROM {
+                let documents = u64::from(stream.value().doc_freq);
+                found.push(Candidate { word: word.to_owned(), errors, documents });
+            }
+        }
+        Ok(found)
+    }
+
     /// The typing errors between a word and what this accepts; none if it does not.
     fn errors(&self, word: &str) -> Option<u8> {
         let dfa = if word.as_bytes().first().copied() == self.first { &self.same } else { &self.other };
@@ -103,103 +146,103 @@ impl Automaton for Near {
     }
 }
 
-/// Words that `word` may be a misspelling of, nearest first, then most frequent. One that the index knows is not taken
-/// for two errors.
+/// Words that each of some words may be a misspelling of, nearest first, then most frequent. A word that the index knows
+/// is not taken for two errors.
 pub(super) fn corrections(
     searcher: &Searcher,
     field: Field,
-    word: &str,
-    known: bool,
-) -> tantivy::Result<Vec<Candidate>> {
-    let letters = word.chars().count();
-    if letters < ONE_ERROR_FROM || word.chars().any(|c| c.is_ascii_digit()) && letters < TWO_ERRORS_FROM {
-        return Ok(Vec::new());
-    }
-    // A word of eight letters that lost two has six.
-    let two = !known && letters + 2 >= TWO_ERRORS_FROM;
-    let same = if two { TWO_ERRORS.build_dfa(word) } else { ONE_ERROR.build_dfa(word) };
-    let near = Near { first: word.as_bytes().first().copied(), same, other: ONE_ERROR.build_dfa(word) };
-    let allowed = |candidate: &Candidate| {
-        let longest = letters.max(candidate.word.chars().count());
-        candidate.errors == 1 || candidate.errors == 2 && longest >= TWO_ERRORS_FROM
-    };
-    within(searcher, field, near, allowed)
+    words: &[(&str, bool)],
+) -> tantivy::Result<Vec<Vec<Candidate>>> {
+    let near: Vec<Option<Near>> = words.iter().map(|(word, known)| Near::word(word, *known)).collect();
+    within(searcher, field, &near)
 }
 
 /// Words whose beginning `word` may be a misspelling of, as [`corrections`].
 pub(super) fn misspelt_beginnings(searcher: &Searcher, field: Field, word: &str) -> tantivy::Result<Vec<Candidate>> {
-    if word.chars().count() < ONE_ERROR_FROM {
-        return Ok(Vec::new());
-    }
-    let first = word.as_bytes().first().copied();
-    let near = Near { first, same: ONE_ERROR.build_prefix_dfa(word), other: NO_ERROR.build_prefix_dfa(word) };
-    within(searcher, field, near, |candidate| candidate.errors > 0)
+    Ok(within(searcher, field, &[Near::beginning(word)])?.remove(0))
 }
 
-fn within(
-    searcher: &Searcher,
-    field: Field,
-    near: Near,
-    allowed: impl Fn(&Candidate) -> bool,
-) -> tantivy::Result<Vec<Candidate>> {
-    let mut found: HashMap<String, Candidate> = HashMap::new();
-    for segment in searcher.segment_readers() {
-        let index = segment.inverted_index(field)?;
-        let mut stream = index.terms().search(&near).into_stream()?;
-        let mut scanned = 0;
-        while scanned < MOST_SCANNED && stream.advance() {
-            scanned += 1;
-            let Ok(word) = std::str::from_utf8(stream.key()) else { continue };
-            let documents = u64::from(stream.value().doc_freq);
-            if let Some(known) = found.get_mut(word) {
-                known.documents += documents;
-                continue;
-            }
-            let Some(errors) = near.errors(word) else { continue };
-            let candidate = Candidate { word: word.to_owned(), errors, documents };
-            if allowed(&candidate) {
-                found.insert(word.to_owned(), candidate);
-            }
-        }
+fn within(searcher: &Searcher, field: Field, near: &[Option<Near>]) -> tantivy::Result<Vec<Vec<Candidate>>> {
+    let numbered = near.iter().enumerate().filter_map(|(number, near)| Some((number, near.as_ref()?)));
+    let lookups = numbered.flat_map(|lookup| searcher.segment_readers().iter().map(move |segment| (lookup, segment)));
+    let looked_up = searcher
+        .index()
+        .search_executor()
+        .map(|((number, near), segment)| Ok((number, near.within(segment, field)?)), lookups)?;
+    let mut found = vec![Vec::new(); near.len()];
+    for (number, candidates) in looked_up {
+        found[number].extend(candidates);
     }
-    let mut found: Vec<Candidate> = found.into_values().collect();
-    found.sort_by(|a, b| a.errors.cmp(&b.errors).then(b.documents.cmp(&a.documents)).then_with(|| a.word.cmp(&b.word)));
-    found.truncate(MOST_CORRECTIONS);
-    Ok(found)
+    let in_order = |candidates| {
+        let mut found = together(candidates);
+        found.sort_by(|a, b| {
+            a.errors.cmp(&b.errors).then(b.documents.cmp(&a.documents)).then_with(|| a.word.cmp(&b.word))
+        });
+        found.truncate(MOST_CORRECTIONS);
+        found
+    };
+    Ok(found.into_iter().map(in_order).collect())
 }
 
 /// Words that begin with `beginning` and go on, shortest first, then most frequent.
 pub(super) fn completions(searcher: &Searcher, field: Field, beginning: &str) -> tantivy::Result<Completions> {
-    let mut found: HashMap<String, Candidate> = HashMap::new();
-    let mut truncated = false;
-    for segment in searcher.segment_readers() {
-        let index = segment.inverted_index(field)?;
-        let mut stream = index.terms().range().gt(beginning).into_stream()?;
-        let mut scanned = 0;
-        while stream.advance() {
-            if !stream.key().starts_with(beginning.as_bytes()) {
-                break;
-            }
-            scanned += 1;
-            if scanned > MOST_SCANNED {
-                truncated = true;
-                break;
-            }
-            let Ok(word) = std::str::from_utf8(stream.key()) else { continue };
-            let documents = u64::from(stream.value().doc_freq);
-            match found.get_mut(word) {
-                Some(known) => known.documents += documents,
-                None => {
-                    found.insert(word.to_owned(), Candidate { word: word.to_owned(), errors: 0, documents });
-                }
-            }
-        }
-    }
-    let mut candidates: Vec<Candidate> = found.into_values().collect();
+    let segments = searcher
+        .index()
+        .search_executor()
+        .map(|segment| completions_in(segment, field, beginning), searcher.segment_readers().iter())?;
+    let mut truncated = segments.iter().any(|segment| segment.truncated);
+    let mut candidates = together(segments.into_iter().flat_map(|segment| segment.candidates));
     candidates.sort_by(|a, b| {
         (a.word.len(), b.documents).cmp(&(b.word.len(), a.documents)).then_with(|| a.word.cmp(&b.word))
     });
     truncated |= candidates.len() > MOST_COMPLETIONS;
     candidates.truncate(MOST_COMPLETIONS);
     Ok(Completions { candidates, truncated })
+}
+
+/// The completions of a segment, without those that are longer than enough others.
+fn completions_in(segment: &SegmentReader, field: Field, beginning: &str) -> tantivy::Result<Completions> {
+    let index = segment.inverted_index(field)?;
+    let mut stream = index.terms().range().gt(beginning).into_stream()?;
+    let mut found = Completions::default();
+    let mut of_length: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut longest = usize::MAX;
+    let mut scanned = 0;
+    while stream.advance() && stream.key().starts_with(beginning.as_bytes()) {
+        scanned += 1;
+        if scanned > MOST_SCANNED {
+            found.truncated = true;
+            break;
+        }
+        let length = stream.key().len();
+        if length > longest {
+            found.truncated = true;
+            continue;
+        }
+        let Ok(word) = std::str::from_utf8(stream.key()) else { continue };
+        let documents = u64::from(stream.value().doc_freq);
+        found.candidates.push(Candidate { word: word.to_owned(), errors: 0, documents });
+        *of_length.entry(length).or_default() += 1;
+        let mut shorter = 0;
+        let enough = of_length.iter().find(|(_, count)| {
+            shorter += **count;
+            shorter >= MOST_COMPLETIONS
+        });
+        longest = enough.map_or(longest, |(length, _)| *length);
+    }
+    Ok(found)
+}
+
+/// The candidates of all segments, each word once.
+fn together(candidates: impl IntoIterator<Item = Candidate>) -> Vec<Candidate> {
+    let mut found: HashMap<String, Candidate> = HashMap::new();
+    for candidate in candidates {
+        match found.get_mut(&candidate.word) {
+            Some(known) => known.documents += candidate.documents,
+            None => {
+                found.insert(candidate.word.clone(), candidate);
+            }
+        }
+    }
+    found.into_values().collect()
 }

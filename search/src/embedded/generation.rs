@@ -5,9 +5,10 @@ use std::{
     time::Duration,
 };
 
-use tantivy::{Index, ReloadPolicy};
+use tantivy::{Index, IndexReader, ReloadPolicy};
 
 use super::{
+    facets::FacetValues,
     failed,
     schema::Fields,
     search::Engine,
@@ -37,10 +38,13 @@ impl Generation {
         states: Arc<States>,
         vectors: Vectors,
     ) -> Result<Self, SearchError> {
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed)?;
+        let reader: IndexReader =
+            index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed)?;
+        let facets = Arc::new(FacetValues::default());
+        facets.prepare(&reader.searcher()).map_err(failed)?;
         let vectors = Arc::new(vectors);
-        let writer = Writer::start(index, tantivy::IndexReader::clone(&reader), fields.clone(), Arc::clone(&vectors))?;
-        Ok(Self { number, engine: Arc::new(Engine { reader, fields, synonyms, states, vectors }), writer })
+        let writer = Writer::start(index, reader.clone(), fields.clone(), Arc::clone(&vectors), Arc::clone(&facets))?;
+        Ok(Self { number, engine: Arc::new(Engine { reader, fields, synonyms, states, vectors, facets }), writer })
     }
 }
 

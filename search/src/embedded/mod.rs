@@ -16,13 +16,19 @@ use crate::{Hits, LoraDocument, LoraIndex, LoraQuery, SearchError, Suggestion, V
 
 mod alike;
 mod completion;
+mod facets;
 mod generation;
 mod hybrid;
+mod list;
+mod lists;
 mod matching;
+mod piece;
 mod position;
 mod ranking;
 mod related;
+mod restrictions;
 mod schema;
+mod scoring;
 mod search;
 mod states;
 mod storage;

@@ -9,14 +9,18 @@ use std::{
 use tantivy::{
     DocAddress, DocId, Score, SegmentOrdinal, SegmentReader,
     collector::{Collector, SegmentCollector},
-    columnar::{ColumnValues, StrColumn},
+    columnar::ColumnValues,
 };
 
-use super::schema::column;
+use super::{
+    facets::{FacetValues, SegmentValues},
+    schema::column,
+};
 use crate::LoraSort;
 
-/// Columns whose values are counted: tags, licences, base models.
-const COUNTED: [&str; 3] = [column::TAG, column::LICENSE, column::BASE_MODEL];
+/// Documents that are looked at together. What is known of each lies somewhere else in memory, and one that has to wait for
+/// it keeps no other one waiting.
+const TOGETHER: usize = 1024;
 
 /// Where a LoRA stands in the list. Greater is further ahead.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +50,14 @@ impl PartialEq for Key {
 impl Eq for Key {}
 
 /// Takes the first of what is found.
-pub(super) struct Ranking {
+pub(super) struct Ranking<'a> {
     pub(super) sort: LoraSort,
     /// How many.
     pub(super) most: usize,
     /// Those behind this one.
     pub(super) after: Option<Key>,
-    /// Whether facets are counted.
-    pub(super) facets: bool,
+    /// The values that are counted, if facets are.
+    pub(super) facets: Option<&'a FacetValues>,
 }
 
 /// What was found.
@@ -74,10 +78,10 @@ enum Source {
     Signed(Arc<dyn ColumnValues<i64>>),
 }
 
-/// A column whose values are counted.
-struct Counter {
-    column: StrColumn,
-    counts: Vec<u64>,
+/// How often each value of a segment occurs.
+struct Counts {
+    values: Arc<SegmentValues>,
+    by_number: Vec<u64>,
 }
 
 /// Takes the first of what is found in a segment.
@@ -90,10 +94,13 @@ pub(super) struct SegmentRanking {
     after: Option<Key>,
     top: BinaryHeap<Reverse<(Key, DocAddress)>>,
     total: u64,
-    counters: Vec<Option<Counter>>,
+    counts: Option<Counts>,
+    /// What has not been looked at yet.
+    documents: Vec<DocId>,
+    relevances: Vec<Score>,
 }
 
-impl Collector for Ranking {
+impl Collector for Ranking<'_> {
     type Fruit = Ranked;
     type Child = SegmentRanking;
 
@@ -106,11 +113,7 @@ impl Collector for Ranking {
             LoraSort::Downloads => Source::Unsigned(columns.column_first_or_default(column::DOWNLOADS)?),
             LoraSort::Newest => Source::Signed(columns.column_first_or_default(column::PUBLISHED)?),
         };
-        let mut counters = Vec::new();
-        for name in COUNTED.iter().filter(|_| self.facets) {
-            let column = columns.str(name)?;
-            counters.push(column.map(|column| Counter { counts: vec![0; column.num_terms()], column }));
-        }
+        let values = self.facets.map(|facets| facets.of(reader)).transpose()?;
         Ok(SegmentRanking {
             segment,
             source,
@@ -120,7 +123,9 @@ impl Collector for Ranking {
             after: self.after,
             top: BinaryHeap::with_capacity(self.most.min(1024) + 1),
             total: 0,
-            counters,
+            documents: Vec::with_capacity(TOGETHER),
+            relevances: Vec::with_capacity(TOGETHER),
+            counts: values.map(|values| Counts { by_number: vec![0; values.count()], values }),
         })
     }
 
@@ -146,28 +151,56 @@ impl Collector for Ranking {
     }
 }
 
-impl SegmentRanking {
-    fn score(&self, document: DocId, relevance: Score) -> f64 {
-        match &self.source {
-            Source::Relevance(prominence) => f64::from(relevance) * prominence.get_val(document),
-            Source::Float(values) => values.get_val(document),
-            Source::Unsigned(values) => values.get_val(document) as f64,
-            Source::Signed(values) => values.get_val(document) as f64,
+impl Source {
+    /// What some documents are sorted by.
+    fn scores(&self, documents: &[DocId], relevances: &[Score]) -> Vec<f64> {
+        match self {
+            Self::Relevance(prominence) => {
+                let prominences = values(prominence.as_ref(), documents).into_iter();
+                prominences.zip(relevances).map(|(prominence, relevance)| f64::from(*relevance) * prominence).collect()
+            }
+            Self::Float(column) => values(column.as_ref(), documents),
+            Self::Unsigned(column) => {
+                values(column.as_ref(), documents).into_iter().map(|value| value as f64).collect()
+            }
+            Self::Signed(column) => values(column.as_ref(), documents).into_iter().map(|value| value as f64).collect(),
         }
     }
 }
 
-impl SegmentCollector for SegmentRanking {
-    type Fruit = tantivy::Result<Ranked>;
+fn values<T: Clone + Default + PartialOrd + 'static>(column: &dyn ColumnValues<T>, documents: &[DocId]) -> Vec<T> {
+    let mut values = vec![T::default(); documents.len()];
+    column.get_vals(documents, &mut values);
+    values
+}
 
-    fn collect(&mut self, document: DocId, relevance: Score) {
-        self.total += 1;
-        for counter in self.counters.iter_mut().flatten() {
-            for value in counter.column.term_ords(document) {
-                counter.counts[value as usize] += 1;
+impl Counts {
+    fn add(&mut self, documents: &[DocId]) {
+        for document in documents {
+            for number in self.values.of(*document) {
+                self.by_number[*number as usize] += 1;
             }
         }
-        let score = self.score(document, relevance);
+    }
+}
+
+impl SegmentRanking {
+    fn look_at_documents(&mut self) {
+        self.total += self.documents.len() as u64;
+        if let Some(counts) = &mut self.counts {
+            counts.add(&self.documents);
+        }
+        let scores = self.source.scores(&self.documents, &self.relevances);
+        let documents = std::mem::take(&mut self.documents);
+        for (document, score) in documents.iter().zip(scores) {
+            self.rank(*document, score);
+        }
+        self.documents = documents;
+        self.documents.clear();
+        self.relevances.clear();
+    }
+
+    fn rank(&mut self, document: DocId, score: f64) {
         let too_early = self.after.is_some_and(|after| score > after.score);
         let too_late =
             self.top.len() >= self.most && self.top.peek().is_none_or(|Reverse((last, _))| score < last.score);
@@ -184,20 +217,23 @@ impl SegmentCollector for SegmentRanking {
             self.top.pop();
         }
     }
+}
 
-    fn harvest(self) -> tantivy::Result<Ranked> {
-        let mut ranked = Ranked { total: self.total, ..Ranked::default() };
-        ranked.top = self.top.into_iter().map(|Reverse(entry)| entry).collect();
-        for (counts, counter) in ranked.counts.iter_mut().zip(self.counters) {
-            let Some(counter) = counter else { continue };
-            let counted = counter.counts.iter().enumerate().filter(|(_, count)| **count > 0);
-            for (value, count) in counted {
-                let mut text = String::new();
-                if counter.column.ord_to_str(value as u64, &mut text)? {
-                    counts.insert(text, *count);
-                }
-            }
+impl SegmentCollector for SegmentRanking {
+    type Fruit = tantivy::Result<Ranked>;
+
+    fn collect(&mut self, document: DocId, relevance: Score) {
+        self.documents.push(document);
+        self.relevances.push(relevance);
+        if self.documents.len() == TOGETHER {
+            self.look_at_documents();
         }
-        Ok(ranked)
+    }
+
+    fn harvest(mut self) -> tantivy::Result<Ranked> {
+        self.look_at_documents();
+        let top = self.top.into_iter().map(|Reverse(entry)| entry).collect();
+        let counts = self.counts.map(|counts| counts.values.by_value(&counts.by_number)).unwrap_or_default();
+        Ok(Ranked { top, total: self.total, counts })
     }
 }

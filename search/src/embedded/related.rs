@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::{
     alike::{Passing, ids_of},
-    failed, matching,
+    failed,
     ranking::Ranking,
+    restrictions,
     search::Engine,
 };
 use crate::{
@@ -78,9 +79,9 @@ impl Engine {
             let those = tantivy::query::ConstScoreQuery::new(Box::new(TermSetQuery::new(terms)), 0.0);
             clauses.push((Occur::Must, Box::new(those)));
         }
-        let restrictions = matching::restrictions(&self.fields, passing.filter, passing.viewer);
+        let restrictions = restrictions::restrictions(&self.fields, passing.filter, passing.viewer);
         clauses.extend(restrictions.into_iter().map(|query| (Occur::Must, query)));
-        let ranking = Ranking { sort: LoraSort::Relevance, most: LOOKED_AT, after: None, facets: false };
+        let ranking = Ranking { sort: LoraSort::Relevance, most: LOOKED_AT, after: None, facets: None };
         let found = searcher.search(&BooleanQuery::new(clauses), &ranking).map_err(failed)?;
         for (key, _) in found.top {
             scores.insert(Uuid::from_u128(key.id), key.score);

@@ -29,6 +29,8 @@ pub(super) mod column {
     pub(in crate::embedded) const LICENSE: &str = "license";
     pub(in crate::embedded) const BASE_MODEL: &str = "base_model";
     pub(in crate::embedded) const RATING: &str = "rating";
+    pub(in crate::embedded) const SAFE_LOW: &str = "safe_low";
+    pub(in crate::embedded) const SAFE_HIGH: &str = "safe_high";
     pub(in crate::embedded) const DOWNLOADS: &str = "downloads";
     pub(in crate::embedded) const PUBLISHED: &str = "published";
     pub(in crate::embedded) const TRENDING: &str = "trending";
@@ -110,8 +112,8 @@ impl Fields {
             license: builder.add_text_field(column::LICENSE, STRING | FAST),
             base_model: builder.add_text_field(column::BASE_MODEL, STRING | FAST),
             rating: builder.add_f64_field(column::RATING, FAST | INDEXED),
-            safe_low: builder.add_f64_field("safe_low", FAST | INDEXED),
-            safe_high: builder.add_f64_field("safe_high", FAST | INDEXED),
+            safe_low: builder.add_f64_field(column::SAFE_LOW, FAST | INDEXED),
+            safe_high: builder.add_f64_field(column::SAFE_HIGH, FAST | INDEXED),
             downloads: builder.add_u64_field(column::DOWNLOADS, value()),
             published: builder.add_i64_field(column::PUBLISHED, FAST | INDEXED),
             trending: builder.add_f64_field(column::TRENDING, value()),

@@ -5,17 +5,21 @@ use std::{collections::HashMap, sync::Arc};
 use tantivy::{
     DocAddress, IndexReader, Searcher, TantivyDocument,
     collector::Count,
-    query::{BooleanQuery, Occur, TermQuery},
+    query::{BooleanQuery, EnableScoring, Occur, TermQuery},
     schema::{IndexRecordOption, Value},
 };
 use uuid::Uuid;
 
 use super::{
+    facets::FacetValues,
     failed,
-    matching::{self, Matching, Strictness},
+    lists::Lists,
+    matching::{Matching, Strictness},
     position::Position,
     ranking::{Key, Ranked, Ranking},
+    restrictions,
     schema::Fields,
+    scoring::Search,
     states::{self, States},
     vectors::Vectors,
 };
@@ -38,6 +42,7 @@ pub(super) struct Engine {
     pub(super) synonyms: Arc<Synonyms>,
     pub(super) states: Arc<States>,
     pub(super) vectors: Arc<Vectors>,
+    pub(super) facets: Arc<FacetValues>,
 }
 
 /// What was found and where.
@@ -68,7 +73,7 @@ impl Engine {
             sort,
             most: first + 1,
             after: after.map(|position| Key { score: position.score, id: position.id.as_u128() }),
-            facets: query.facets,
+            facets: query.facets.then_some(&*self.facets),
         };
         let found = self.find(query, &reading, &ranking, after)?;
         let has_next = found.ranked.top.len() > first;
@@ -101,7 +106,7 @@ impl Engine {
         &self,
         query: &LoraQuery,
         reading: &Reading,
-        ranking: &Ranking,
+        ranking: &Ranking<'_>,
         after: Option<Position>,
     ) -> Result<Found, SearchError> {
         let earlier = after.filter(|_| ranking.sort == LoraSort::Relevance).and_then(|p| self.states.get(p.state));
@@ -109,13 +114,25 @@ impl Engine {
         let meanings = self.synonyms.meanings();
         let matching = Matching::new(&searcher, &self.fields, &meanings, reading).map_err(failed)?;
         let mut strictness = after.map_or(Strictness::All, |position| position.strictness);
+        if matching.is_empty() {
+            let all = restrictions::restrictions(&self.fields, &query.filter, &query.viewer);
+            let all = BooleanQuery::new(all.into_iter().map(|query| (Occur::Must, query)).collect());
+            let ranked = searcher.search(&all, ranking).map_err(failed)?;
+            return Ok(Found { searcher, ranked, strictness, marks: matching.marks });
+        }
+        let unscored = EnableScoring::disabled_from_searcher(&searcher);
+        let listed = restrictions::listed(&self.fields, &query.filter, &query.viewer);
+        let listed: tantivy::Result<Vec<_>> = listed.iter().map(|query| query.weight(unscored)).collect();
+        let (listed, limits) = (listed.map_err(failed)?, restrictions::limits(&self.fields, &query.filter));
+        let lists = Lists::new(&searcher, &self.fields, &matching).map_err(failed)?;
         let run = |strictness| {
-            let query = matching.query(&self.fields, &query.filter, &query.viewer, strictness);
-            searcher.search(&query, ranking).map_err(failed)
+            let least = matching.least(strictness);
+            let search = Search { lists: &lists, least, listed: &listed, limits: &limits };
+            search.run(&searcher, ranking).map_err(failed)
         };
         let mut ranked = run(strictness)?;
         // Only the first page chooses: what follows has to be the same list.
-        if after.is_none() && !matching.is_empty() {
+        if after.is_none() {
             for weaker in Strictness::FALLING {
                 if ranked.total == 0 && matching.differs(weaker, strictness) {
                     ranked = run(weaker)?;
@@ -129,7 +146,7 @@ impl Engine {
     pub(super) fn is_visible(&self, current: &Searcher, query: &LoraQuery, id: Uuid) -> Result<bool, SearchError> {
         let term = TermQuery::new(self.fields.id_term(id), IndexRecordOption::Basic);
         let mut clauses: Vec<(Occur, Box<dyn tantivy::query::Query>)> = vec![(Occur::Must, Box::new(term))];
-        let restrictions = matching::restrictions(&self.fields, &query.filter, &query.viewer);
+        let restrictions = restrictions::restrictions(&self.fields, &query.filter, &query.viewer);
         clauses.extend(restrictions.into_iter().map(|query| (Occur::Must, query)));
         Ok(current.search(&BooleanQuery::new(clauses), &Count).map_err(failed)? > 0)
     }
