@@ -1,40 +1,97 @@
 //! Trains the starter model from nothing, or goes on from where it was left:
 //!
 //! ```text
-//! cargo run --release -p atelier-inference --example train_starter -- autoencoder FOLDER MINUTES [SEED]
-//! cargo run --release -p atelier-inference --example train_starter -- model FOLDER MINUTES [SEED]
+//! cargo run --release -p atelier-inference --example train_starter -- autoencoder|model FOLDER MINUTES
+//!     [--seed N] [--device cpu|cuda:0] [--batch N] [--sizes 128,64]
 //! ```
+//!
+//! `--seed` is that of the first picture; go on from another one when training goes on. A card wants larger batches than a
+//! processor; it needs the program built with `--features cuda`.
 
 use std::{path::PathBuf, time::Duration};
 
-use atelier_inference::starter::{
-    autoencoder_training::{self, AutoencoderTraining},
-    base_training::{self, BaseTraining},
+use atelier_inference::{
+    device::DeviceName,
+    starter::{
+        autoencoder_training::{self, AutoencoderTraining},
+        base_training::{self, BaseTraining},
+        configuration::SIZE,
+    },
 };
-use burn::backend::{Autodiff, Flex};
+use burn::{
+    backend::{Autodiff, Flex},
+    tensor::backend::AutodiffBackend,
+};
 
-type Device = burn::backend::flex::FlexDevice;
+type Failure = Box<dyn std::error::Error>;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [what, folder, minutes, rest @ ..] = arguments.as_slice() else {
+/// What is to be done.
+struct Wishes {
+    what: String,
+    folder: PathBuf,
+    time: Duration,
+    seed: u64,
+    device: DeviceName,
+    batch: Option<usize>,
+    sizes: Vec<u32>,
+}
+
+fn wishes(arguments: &[String]) -> Result<Wishes, Failure> {
+    let [what, folder, minutes, options @ ..] = arguments else {
         return Err("Say what to train, into which folder and for how many minutes.".into());
     };
-    let folder = PathBuf::from(folder);
     let time = Duration::from_secs_f64(minutes.parse::<f64>()? * 60.0);
-    let first_seed = rest.first().map(|seed| seed.parse()).transpose()?.unwrap_or(1);
-    let device = Device::default();
-    match what.as_str() {
+    let (device, sizes) = (DeviceName::Cpu, vec![SIZE]);
+    let mut wishes = Wishes { what: what.clone(), folder: folder.into(), time, seed: 1, device, batch: None, sizes };
+    for option in options.chunks(2) {
+        let [name, value] = option else { return Err(format!("`{}` wants a value.", option.concat()).into()) };
+        match name.as_str() {
+            "--seed" => wishes.seed = value.parse()?,
+            "--device" => wishes.device = value.parse()?,
+            "--batch" => wishes.batch = Some(value.parse()?),
+            "--sizes" => wishes.sizes = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            other => {
+                return Err(format!("`{other}` is unknown; say `--seed`, `--device`, `--batch` or `--sizes`.").into());
+            }
+        }
+    }
+    Ok(wishes)
+}
+
+fn train<B: AutodiffBackend>(wishes: &Wishes, device: &B::Device) -> Result<(), Failure> {
+    // A card computes a batch at once; a processor's element-wise work uses one thread.
+    let parts = if wishes.device == DeviceName::Cpu { 2 } else { 1 };
+    let (folder, time, first_seed) = (&wishes.folder, wishes.time, wishes.seed);
+    match wishes.what.as_str() {
         "autoencoder" => {
-            let training = AutoencoderTraining { size: 64, batch: 16, parts: 2, time, learning_rate: 6e-4, first_seed };
-            autoencoder_training::train::<Autodiff<Flex>>(&folder.join("vae"), &training, &device)?;
+            let batch = wishes.batch.unwrap_or(16);
+            let size = *wishes.sizes.first().ok_or("Name a size.")?;
+            let training = AutoencoderTraining { size, batch, parts, time, learning_rate: 6e-4, first_seed };
+            autoencoder_training::train::<B>(&folder.join("vae"), &training, device)?;
         }
         "model" => {
-            let training = BaseTraining { batch: 96, fresh: 16, time, parts: 2, learning_rate: 2e-3, first_seed };
-            base_training::train::<Autodiff<Flex>>(&folder, &folder.with_extension("checkpoint"), &training, &device)?;
+            let batch = wishes.batch.unwrap_or(96);
+            let (sizes, fresh) = (wishes.sizes.clone(), batch.div_ceil(6));
+            let training = BaseTraining { sizes, batch, fresh, time, parts, learning_rate: 2e-3, first_seed };
+            base_training::train::<B>(folder, &folder.with_extension("checkpoint"), &training, device)?;
         }
         other => return Err(format!("`{other}` cannot be trained; say `autoencoder` or `model`.").into()),
     }
     Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    tracing_subscriber::fmt().init();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let wishes = wishes(&arguments)?;
+    wishes.device.check()?;
+    match wishes.device {
+        DeviceName::Cpu => train::<Autodiff<Flex>>(&wishes, &burn::backend::flex::FlexDevice::default()),
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda(number) => {
+            train::<Autodiff<burn::backend::Cuda>>(&wishes, &burn::backend::cuda::CudaDevice::new(number))
+        }
+        #[cfg(not(feature = "cuda"))]
+        DeviceName::Cuda(_) => Err("This program was built without CUDA.".into()),
+    }
 }

@@ -3,6 +3,8 @@
 
 pub mod bench;
 pub mod compare;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod device;
 pub mod dtype;
 pub mod error;

@@ -15,7 +15,7 @@ pub fn of_device(device: &DeviceName) -> Option<u64> {
     match device {
         DeviceName::Cpu => of_machine("MemTotal:"),
         #[cfg(feature = "cuda")]
-        DeviceName::Cuda(number) => crate::device::cuda_memory(*number),
+        DeviceName::Cuda(number) => crate::cuda::memory(*number),
         #[cfg(not(feature = "cuda"))]
         DeviceName::Cuda(_) => None,
     }

@@ -5,12 +5,17 @@ same run, alternating.
     pip install torch diffusers transformers safetensors peft
     python tests/bench/reference_inference.py target/release/atelier FOLDER --size 64x64 --steps 4 [--rounds 5] [--device cpu] [--dtype f32]
     python tests/bench/reference_inference.py target/release/atelier FOLDER --size 64x64 --steps 4 --train [--batch 1]
+    python tests/bench/reference_inference.py target/release/atelier klein-4b --size 1024x1024 --steps 4 --device cuda --dtype bf16 --compile
+
+Where the folder is one of `klein-4b`, `sdxl` and `sdxl-turbo`, both draw weights of the published sizes. `--compile` compiles the
+reference's blocks and its decoder with `torch.compile`.
 
 Prints one line of JSON: the medians of both in milliseconds, and the reference's over ours (above 1 we are faster). With
 `--train` of steps of a LoRA training, with `peft`'s pairs of rank 16 beside the same layers and PyTorch's AdamW; otherwise of
 generating.
 """
 import argparse
+import io
 import json
 import statistics
 import subprocess
@@ -22,6 +27,52 @@ from diffusers import DiffusionPipeline
 
 # What `atelier bench inference --train` trains.
 RANK = 16
+
+DECODER = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "down_block_types": ("DownEncoderBlock2D",) * 4,
+           "up_block_types": ("UpDecoderBlock2D",) * 4}
+
+
+def drawn_klein():
+    """FLUX.2 [klein] 4B in its published size."""
+    from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, Flux2Transformer2DModel
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    text = Qwen3Config(vocab_size=151936, hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32,
+                       num_key_value_heads=8, head_dim=128, rms_norm_eps=1e-6, rope_theta=1e6)
+    return Flux2KleinPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True), is_distilled=True, tokenizer=None,
+        vae=AutoencoderKLFlux2(latent_channels=32, sample_size=1024, **DECODER), text_encoder=Qwen3ForCausalLM(text),
+        transformer=Flux2Transformer2DModel(in_channels=128, num_layers=5, num_single_layers=20, num_attention_heads=24,
+                                            joint_attention_dim=7680, guidance_embeds=False),
+    )
+
+
+def drawn_sdxl(turbo):
+    """SDXL, or SDXL-Turbo, in its published size."""
+    from diffusers import (AutoencoderKL, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, StableDiffusionXLPipeline,
+                           UNet2DConditionModel)
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    text = lambda hidden, layers, heads, act: CLIPTextConfig(
+        hidden_size=hidden, intermediate_size=4 * hidden, num_hidden_layers=layers, num_attention_heads=heads, hidden_act=act,
+        projection_dim=hidden)
+    times = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
+    return StableDiffusionXLPipeline(
+        scheduler=EulerAncestralDiscreteScheduler(timestep_spacing="trailing", **times) if turbo
+        else EulerDiscreteScheduler(timestep_spacing="leading", **times),
+        vae=AutoencoderKL(latent_channels=4, scaling_factor=0.13025, **DECODER), tokenizer=None, tokenizer_2=None,
+        text_encoder=CLIPTextModel(text(768, 12, 12, "quick_gelu")),
+        text_encoder_2=CLIPTextModelWithProjection(text(1280, 32, 20, "gelu")),
+        unet=UNet2DConditionModel(
+            sample_size=64 if turbo else 128, block_out_channels=(320, 640, 1280), attention_head_dim=(5, 10, 20),
+            cross_attention_dim=2048, transformer_layers_per_block=(1, 2, 10), addition_embed_type="text_time",
+            addition_time_embed_dim=256, projection_class_embeddings_input_dim=2816, use_linear_projection=True,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")),
+    )
+
+
+DRAWN = {"klein-4b": drawn_klein, "sdxl": lambda: drawn_sdxl(False), "sdxl-turbo": lambda: drawn_sdxl(True)}
 
 
 def finish(device):
@@ -42,12 +93,16 @@ class Flux2:
         self.states = (layers // 4, layers // 2, 3 * layers // 4)
 
     def text(self):
+        if self.pipeline.tokenizer is None:
+            ids = (torch.arange(self.length, device=self.pipeline.device) % 200)[None]
+            states = self.pipeline.text_encoder.model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states
+            return torch.cat([states[place] for place in self.states], dim=-1)
         return self.pipeline.encode_prompt(prompt="a", max_sequence_length=self.length, text_encoder_out_layers=self.states)[0]
 
-    def denoise(self, embeds, steps, after_step):
+    def denoise(self, embeds, steps, after_step, output="latent"):
         return self.pipeline(
             prompt_embeds=embeds, negative_prompt_embeds=None if self.distilled else embeds, width=self.width, height=self.height,
-            num_inference_steps=steps, guidance_scale=3.5, output_type="latent", callback_on_step_end=after_step,
+            num_inference_steps=steps, guidance_scale=3.5, output_type=output, callback_on_step_end=after_step,
         ).images
 
 
@@ -64,9 +119,7 @@ class Flux2:
         packed, ids = self.pipeline.prepare_latents(
             batch, self.network.config.in_channels // 4, self.height, self.width, torch.float32, self.pipeline.device, None,
         )
-        embeds, text_ids = self.pipeline.encode_prompt(
-            prompt="a", max_sequence_length=self.length, text_encoder_out_layers=self.states
-        )
+        embeds, text_ids = self.pipeline.encode_prompt(prompt_embeds=self.text())
         return packed, ids, embeds.expand(batch, -1, -1), text_ids.expand(batch, -1, -1)
 
     def loss(self, learnt):
@@ -91,14 +144,19 @@ class Sdxl:
         self.distilled = "Ancestral" in type(pipeline.scheduler).__name__
 
     def text(self):
+        if self.pipeline.tokenizer is None:
+            ids = (torch.arange(77, device=self.pipeline.device) % 200)[None]
+            encoders = (self.pipeline.text_encoder, self.pipeline.text_encoder_2)
+            first, second = (encoder(ids, output_hidden_states=True) for encoder in encoders)
+            return torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), None, second.text_embeds, None
         return self.pipeline.encode_prompt(prompt="a", do_classifier_free_guidance=False)
 
-    def denoise(self, encoded, steps, after_step):
+    def denoise(self, encoded, steps, after_step, output="latent"):
         embeds, _, pooled, _ = encoded
         negative = {} if self.distilled else dict(negative_prompt_embeds=embeds, negative_pooled_prompt_embeds=pooled)
         return self.pipeline(
             prompt_embeds=embeds, pooled_prompt_embeds=pooled, **negative, width=self.width, height=self.height,
-            num_inference_steps=steps, guidance_scale=0.0 if self.distilled else 5.0, output_type="latent",
+            num_inference_steps=steps, guidance_scale=0.0 if self.distilled else 5.0, output_type=output,
             callback_on_step_end=after_step,
         ).images
 
@@ -191,13 +249,18 @@ def once(subject, steps, device):
         text = time.perf_counter()
         subject.denoise(encoded, steps, after_step)
         finish(device)
-    laps = [1000 * (later - earlier) for earlier, later in zip([text, *moments], moments)]
-    return {"text": 1000 * (text - begun), "step": laps}
+        laps = [1000 * (later - earlier) for earlier, later in zip([text, *moments], moments)]
+        # Once more as a whole, without waiting after each step: token ids to the bytes of a file.
+        begun_whole = time.perf_counter()
+        subject.denoise(subject.text(), steps, None, "pil")[0].save(io.BytesIO(), "png", compress_level=1)
+        total = 1000 * (time.perf_counter() - begun_whole)
+    return {"text": 1000 * (text - begun), "step": laps, "total": total}
 
 
 def ours(arguments):
+    model = ["--arch" if arguments.folder in DRAWN else "--folder", arguments.folder]
     command = [
-        arguments.binary, "bench", "inference", "--folder", arguments.folder, "--size", arguments.size,
+        arguments.binary, "bench", "inference", *model, "--size", arguments.size,
         "--steps", str(arguments.steps), "--repeats", "3", "--device", arguments.device, "--dtype", arguments.dtype, "--json",
     ]
     if arguments.train:
@@ -208,15 +271,16 @@ def ours(arguments):
 def generating(subject, arguments):
     """Measures both by turns: milliseconds of each stage, theirs and ours."""
     once(subject, arguments.steps, arguments.device)
-    theirs, own = {"text": [], "step": []}, {"text": [], "step": []}
+    theirs, own = ({"text": [], "step": [], "total": []} for _ in range(2))
     for _ in range(arguments.rounds):
         measured = once(subject, arguments.steps, arguments.device)
         theirs["text"].append(measured["text"])
         # The first step of the reference also draws noise and sets its scheduler up.
         theirs["step"].extend(measured["step"][1:] or measured["step"])
+        theirs["total"].append(measured["total"])
         stages = ours(arguments)["stages"]
-        own["text"].append(stages["text"]["median_ms"])
-        own["step"].append(stages["step"]["median_ms"])
+        for stage in own:
+            own[stage].append(stages[stage]["median_ms"])
     return theirs, own
 
 
@@ -250,16 +314,29 @@ def main():
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="f32", choices=["f32", "bf16"])
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     width, height = map(int, arguments.size.split("x"))
     dtype = torch.float32 if arguments.dtype == "f32" else torch.bfloat16
-    pipeline = DiffusionPipeline.from_pretrained(arguments.folder, torch_dtype=dtype).to(arguments.device)
+    if arguments.folder in DRAWN:
+        torch.set_default_dtype(dtype)
+        with torch.device(arguments.device):
+            pipeline = DRAWN[arguments.folder]()
+        torch.set_default_dtype(torch.float32)
+    else:
+        pipeline = DiffusionPipeline.from_pretrained(arguments.folder, torch_dtype=dtype)
+    pipeline.to(arguments.device)
     pipeline.set_progress_bar_config(disable=True)
     kind = Sdxl if type(pipeline).__name__.startswith("StableDiffusionXL") else Flux2
     subject = kind(pipeline, width, height)
+    if arguments.compile:
+        if kind is Sdxl:
+            subject.network.to(memory_format=torch.channels_last)
+        subject.network.compile_repeated_blocks(fullgraph=True) if kind is Flux2 else subject.network.compile()
+        pipeline.vae.decode = torch.compile(pipeline.vae.decode)
     theirs, own = (learning if arguments.train else generating)(subject, arguments)
     medians = lambda times: {stage: round(statistics.median(values), 3) for stage, values in times.items()}
     theirs, own = medians(theirs), medians(own)

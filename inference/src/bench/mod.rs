@@ -11,9 +11,12 @@ mod training;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
-use burn::tensor::{
-    Distribution, Tensor,
-    backend::{AutodiffBackend, Backend},
+use burn::{
+    module::Param,
+    tensor::{
+        Distribution, Tensor,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,16 +26,20 @@ use self::{
     training::Learning,
 };
 use crate::{
-    device::{DeviceName, finish},
+    device::{DeviceName, finish, is_processor},
     dtype::Precision,
     error::{Error, Result},
     lora::inject::Prepared,
     model::{self, Pipeline, Work},
+    nn::linear::Linear,
     training::trainable::Trainable,
 };
 
-/// Edge of the matrices whose product says what the device can do at best.
+/// Edge of the matrices whose product says what the processor can do at best.
 const CALIBRATION: usize = 1024;
+
+/// The same of a card, which a smaller product does not fill.
+const CARD_CALIBRATION: usize = 8192;
 
 /// Rank of the LoRAs that are drawn and trained.
 const RANK: usize = 16;
@@ -324,18 +331,21 @@ fn once<B: Backend, S: Subject<B>>(
     Ok(measured)
 }
 
-/// Operations a second of a matrix product, in units of 10^12: the best of five.
+/// Operations a second of a matrix product, as the layers compute theirs, in units of 10^12: the best of five.
 fn calibration<B: Backend>(device: &B::Device) -> f64 {
-    let matrix = || Tensor::<B, 2>::random([CALIBRATION; 2], Distribution::Default, device);
-    let (one, other) = (matrix(), matrix());
+    let edge = if is_processor::<B>(device) { CALIBRATION } else { CARD_CALIBRATION };
+    let matrix = || Tensor::<B, 2>::random([edge; 2], Distribution::Default, device);
+    let (one, mut other) = (matrix(), Linear::new(edge, edge, false, device));
+    other.weight = Param::from_tensor(matrix());
     let mut best = f64::INFINITY;
-    for _ in 0..5 {
+    // The first time chooses and compiles kernels.
+    for _ in 0..6 {
         let started = Instant::now();
         // A number of it is read back: so the product was made.
-        let _ = one.clone().matmul(other.clone()).narrow(0, 0, 1).narrow(1, 0, 1).into_data();
+        let _ = other.forward(one.clone()).narrow(0, 0, 1).narrow(1, 0, 1).into_data();
         best = best.min(started.elapsed().as_secs_f64());
     }
-    2.0 * (CALIBRATION as f64).powi(3) / best / 1e12
+    2.0 * (edge as f64).powi(3) / best / 1e12
 }
 
 /// The most memory that this process had in use, as Linux says it.

@@ -6,11 +6,7 @@ use burn::{
     tensor::{Tensor, activation::silu, backend::Backend},
 };
 
-use crate::nn::{
-    linear::Linear,
-    norm::scaled_layer_norm,
-    processor::{self, GatedSum},
-};
+use crate::nn::{activation::gated_sum, linear::Linear, norm::scaled_layer_norm};
 
 /// Shift, scale and gate, each `[1, 1, hidden]`, or `[batch, 1, hidden]` where the times of a batch differ.
 #[derive(Clone, Debug)]
@@ -31,8 +27,7 @@ impl<B: Backend> Modulated<B> {
 
     /// `stream + gate · branch`.
     pub fn join(&self, stream: Tensor<B, 3>, branch: Tensor<B, 3>) -> Tensor<B, 3> {
-        let inputs = [stream.clone().into(), branch.clone().into(), self.gate.clone().into()];
-        processor::run(&GatedSum, inputs).unwrap_or_else(|| branch * self.gate.clone() + stream)
+        gated_sum(stream, branch, self.gate.clone())
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use burn::{
     module::{Param, ParamId},
-    tensor::{DType, Tensor, TensorData, backend::Backend},
+    tensor::{DType, Element, Tensor, TensorData, backend::Backend},
 };
 
 use super::adapter::LowRankPair;
@@ -93,11 +93,15 @@ struct PreparedPair<B: Backend> {
 }
 
 impl<B: Backend> Prepared<B> {
-    /// Brings pairs to a device, in f32 whatever the model's precision: what is trained must be able to change by a little.
+    /// Brings pairs to a device, in the precision in which the backend keeps weights.
     ///
     /// # Errors
     /// [`Error::Lora`] when a pair's matrices are not of the rank that it states.
     pub fn new(pairs: BTreeMap<String, LowRankPair>, device: &B::Device) -> Result<Self> {
+        Self::in_precision(pairs, <B::FloatElem as Element>::dtype(), device)
+    }
+
+    fn in_precision(pairs: BTreeMap<String, LowRankPair>, precision: DType, device: &B::Device) -> Result<Self> {
         let prepare = |(name, pair): (String, LowRankPair)| {
             let LowRankPair { a, b, rank, inputs, outputs, scale, .. } = pair;
             if rank == 0 || a.len() != rank * inputs || b.len() != rank * outputs {
@@ -106,7 +110,7 @@ impl<B: Backend> Prepared<B> {
                 )));
             }
             let matrix = |values: Vec<f32>, shape: [usize; 2]| {
-                Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
+                Tensor::from_data(TensorData::new(values, shape), (device, precision))
             };
             let (a, b) = (matrix(a, [rank, inputs]), matrix(b, [outputs, rank]));
             Ok((name, PreparedPair { a, b, scale: f64::from(scale) }))
@@ -127,8 +131,8 @@ impl<B: Backend> Prepared<B> {
 
     /// Bytes that it fills.
     pub fn bytes(&self) -> usize {
-        let of = |pair: &PreparedPair<B>| pair.a.shape().num_elements() + pair.b.shape().num_elements();
-        self.0.values().map(of).sum::<usize>() * size_of::<f32>()
+        let of = |matrix: &Tensor<B, 2>| matrix.shape().num_elements() * matrix.dtype().size();
+        self.0.values().map(|pair| of(&pair.a) + of(&pair.b)).sum()
     }
 
     /// Lays the pairs beside the layers that they name, after those that are there already. On an autodiff backend they are
@@ -181,7 +185,8 @@ fn learnt<B: Backend>(matrix: &Tensor<B, 2>) -> Param<Tensor<B, 2>> {
     Param::initialized(ParamId::new(), matrix.clone().require_grad())
 }
 
-/// [Prepares](Prepared::new) pairs and [lays](Prepared::attach) them beside a model's layers.
+/// [Prepares](Prepared::new) pairs and [lays](Prepared::attach) them beside a model's layers, in f32 whatever the model's
+/// precision: what is trained must be able to change by a little.
 ///
 /// # Errors
 /// As both of them.
@@ -191,7 +196,7 @@ pub fn attach<B: Backend, M: Adaptable<B>>(
     strength: f64,
     device: &B::Device,
 ) -> Result<()> {
-    Prepared::new(pairs.clone(), device)?.attach(model, strength)
+    Prepared::in_precision(pairs.clone(), DType::F32, device)?.attach(model, strength)
 }
 
 /// Adds the pairs to the weights that they lie beside, which become the model's own: a step costs nothing more for them,

@@ -6,14 +6,28 @@ use burn::tensor::{
     backend::Backend,
 };
 
-use super::processor::{self, Gated};
+use super::{
+    cuda,
+    processor::{self, Gated, GatedSum},
+};
 
 /// `silu(gate) · value`.
 pub fn silu_gated<B: Backend>(gate: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
-    processor::run(&Gated::Silu, [gate.clone().into(), value.clone().into()]).unwrap_or_else(|| silu(gate) * value)
+    processor::run(&Gated::Silu, [gate.clone().into(), value.clone().into()])
+        .or_else(|| cuda::gated(&gate, &value, false))
+        .unwrap_or_else(|| silu(gate) * value)
 }
 
 /// `gelu(gate) · value`.
 pub fn gelu_gated<B: Backend>(gate: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
-    processor::run(&Gated::Gelu, [gate.clone().into(), value.clone().into()]).unwrap_or_else(|| gelu(gate) * value)
+    processor::run(&Gated::Gelu, [gate.clone().into(), value.clone().into()])
+        .or_else(|| cuda::gated(&gate, &value, true))
+        .unwrap_or_else(|| gelu(gate) * value)
+}
+
+/// `stream + gate · branch`, the end of a residual branch (Peebles and Xie, "DiT", 2022); the gate is `[batch or 1, 1, width]`.
+pub fn gated_sum<B: Backend>(stream: Tensor<B, 3>, branch: Tensor<B, 3>, gate: Tensor<B, 3>) -> Tensor<B, 3> {
+    processor::run(&GatedSum, [stream.clone().into(), branch.clone().into(), gate.clone().into()])
+        .or_else(|| cuda::gated_sum(&stream, &branch, &gate))
+        .unwrap_or_else(|| branch * gate + stream)
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor, TensorData, activation::softmax, backend::Backend};
 
-use super::processor::{self, Mask};
+use super::{
+    cuda,
+    processor::{self, Mask},
+};
 
 /// What a [`Bias`] holds where a query must not look. It stands for minus infinity, in every precision: finite, so that a
 /// row of padding does not become not-a-number.
@@ -22,7 +25,9 @@ pub fn multi_head_attention<B: Backend>(
 ) -> Tensor<B, 3> {
     let operation = processor::Attention { heads, mask: bias.map(|bias| bias.mask.clone()) };
     let inputs = [query.clone().into(), key.clone().into(), value.clone().into()];
-    processor::run(&operation, inputs).unwrap_or_else(|| composed(query, key, value, heads, bias))
+    processor::run(&operation, inputs)
+        .or_else(|| cuda::attention(&query, &key, &value, heads, bias.map(|bias| &bias.added)))
+        .unwrap_or_else(|| composed(query.clone(), key.clone(), value.clone(), heads, bias))
 }
 
 /// The same from burn's operations.

@@ -3,7 +3,7 @@
 use burn::{
     module::{Initializer, Module, Param},
     tensor::{
-        Tensor,
+        FloatDType, Tensor,
         activation::silu,
         backend::Backend,
         module::conv2d,
@@ -12,6 +12,7 @@ use burn::{
 };
 
 use super::{
+    cuda,
     norm::{in_f32, in_precision_of},
     processor::{self, Convolution, GroupNormalisation},
 };
@@ -100,8 +101,14 @@ impl<B: Backend> Conv2d<B> {
         for adapter in std::mem::take(&mut self.adapters) {
             self.weight = self.weight.clone().map(|weight| {
                 let [rank, inputs, height, width] = adapter.down.dims();
-                let down = adapter.down.val().reshape([rank, inputs * height * width]);
-                let change = adapter.up.val().matmul(down).mul_scalar(adapter.scale).reshape(weight.dims());
+                let down = adapter.down.val().cast(FloatDType::F32).reshape([rank, inputs * height * width]);
+                let change = adapter
+                    .up
+                    .val()
+                    .cast(FloatDType::F32)
+                    .matmul(down)
+                    .mul_scalar(adapter.scale)
+                    .reshape(weight.dims());
                 let sum = in_precision_of(weight.clone(), &change) + change;
                 in_precision_of(sum, &weight)
             });
@@ -117,7 +124,25 @@ impl<B: Backend> Conv2d<B> {
             (Some(bias), [input, weight]) => processor::run(&operation, [input, weight, bias.clone().into()]),
             (None, pair) => processor::run(&operation, pair),
         };
-        computed.unwrap_or_else(|| self.composed(input, weight, bias))
+        computed
+            .or_else(|| self.on_card(&input, &weight, bias.as_ref()))
+            .unwrap_or_else(|| self.composed(input.clone(), weight.clone(), bias.clone()))
+    }
+
+    /// The same where a card's own library computes it, which knows the same zeros on every side only.
+    fn on_card(
+        &self,
+        input: &Tensor<B, 4>,
+        weight: &Tensor<B, 4>,
+        bias: Option<&Tensor<B, 1>>,
+    ) -> Option<Tensor<B, 4>> {
+        let Self { stride, padding_start, padding_end, .. } = *self;
+        if padding_start == padding_end {
+            return cuda::convolve(input, weight, bias, cuda::Steps { stride, padding: padding_start });
+        }
+        let (before, after) = (padding_start, padding_end);
+        let padded = input.clone().pad((before, after, before, after), 0.0);
+        cuda::convolve(&padded, weight, bias, cuda::Steps { stride, padding: 0 })
     }
 
     /// The same by burn's convolution.
@@ -172,7 +197,9 @@ impl<B: Backend> GroupNorm<B> {
 
     fn computed(&self, input: Tensor<B, 4>, is_activated: bool) -> Option<Tensor<B, 4>> {
         let operation = GroupNormalisation { groups: self.groups, epsilon: self.epsilon as f32, is_activated };
-        processor::run(&operation, [input.into(), self.weight.val().into(), self.bias.val().into()])
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        processor::run(&operation, [input.clone().into(), weight.clone().into(), bias.clone().into()])
+            .or_else(|| cuda::group_norm(&input, (&weight, &bias), (self.groups, self.epsilon), is_activated))
     }
 
     /// The same from burn's operations.

@@ -2,10 +2,11 @@
 
 use burn::{
     module::{Initializer, Module, Param},
-    tensor::{Tensor, backend::Backend},
+    tensor::{FloatDType, Tensor, backend::Backend},
 };
 
 use super::{
+    cuda,
     norm::in_precision_of,
     processor::{self, Input, Projection},
 };
@@ -59,7 +60,8 @@ impl<B: Backend> Linear<B> {
     pub fn merge_adapters(&mut self) {
         for adapter in std::mem::take(&mut self.adapters) {
             self.weight = self.weight.clone().map(|weight| {
-                let change = adapter.b.val().matmul(adapter.a.val()).mul_scalar(adapter.scale);
+                let [a, b] = [&adapter.a, &adapter.b].map(|matrix| matrix.val().cast(FloatDType::F32));
+                let change = b.matmul(a).mul_scalar(adapter.scale);
                 let sum = in_precision_of(weight.clone(), &change) + change;
                 in_precision_of(sum, &weight)
             });
@@ -84,6 +86,12 @@ impl<B: Backend> Linear<B> {
         let (inputs, outputs) = self.features();
         let rows = dims.iter().product::<usize>() / inputs;
         let flat = input.reshape([rows, inputs]);
+        if let Some(parts) = self.on_card(std::slice::from_ref(&flat), widths) {
+            return std::array::from_fn(|index| {
+                dims[D - 1] = widths[index];
+                parts[index].clone().reshape(dims)
+            });
+        }
         let pair = self.pair(std::slice::from_ref(&flat));
         let mut start = 0;
         widths.map(|width| {
@@ -116,11 +124,19 @@ impl<B: Backend> Linear<B> {
             piece.reshape([rows, width])
         };
         let pieces: Vec<Tensor<B, 2>> = pieces.into_iter().map(flat).collect();
+        dims[D - 1] = outputs;
+        if let Some([output]) = self.on_card(&pieces, [outputs]) {
+            return output.reshape(dims);
+        }
         let pair = self.pair(&pieces);
         let bias = self.bias.as_ref().map(Param::val);
         let output = project(Projected { pieces, weight: self.weight.val(), bias, pair });
-        dims[D - 1] = outputs;
         output.reshape(dims)
+    }
+
+    /// The outputs, cut into parts, where a card's own library computes them.
+    fn on_card<const N: usize>(&self, pieces: &[Tensor<B, 2>], widths: [usize; N]) -> Option<[Tensor<B, 2>; N]> {
+        cuda::project(self, pieces, &widths)?.try_into().ok()
     }
 
     /// What all adapters together add for an input that comes in pieces, as one pair of their ranks' sum.

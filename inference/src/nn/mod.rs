@@ -5,6 +5,8 @@ pub mod attention;
 pub mod autoencoder;
 pub mod chain;
 pub mod convolution;
+#[cfg_attr(not(feature = "cuda"), path = "no_cuda.rs")]
+mod cuda;
 pub mod linear;
 pub mod norm;
 pub mod processor;

@@ -5,7 +5,10 @@ use burn::{
     tensor::{DType, FloatDType, Tensor, backend::Backend},
 };
 
-use super::processor::{self, RmsNormalisation, ScaledLayerNorm};
+use super::{
+    cuda,
+    processor::{self, RmsNormalisation, ScaledLayerNorm},
+};
 
 /// Root-mean-square normalisation with a learned scale (Zhang and Sennrich, 2019).
 #[derive(Module, Debug)]
@@ -34,7 +37,15 @@ impl<B: Backend> RmsNorm<B> {
     pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
         let operation = RmsNormalisation { epsilon: self.epsilon as f32 };
         processor::run(&operation, [input.clone().into(), self.weight.val().into()])
+            .or_else(|| self.on_card(&input))
             .unwrap_or_else(|| self.composed(input))
+    }
+
+    fn on_card<const D: usize>(&self, input: &Tensor<B, D>) -> Option<Tensor<B, D>> {
+        let dims = input.dims();
+        let rows = dims[..D - 1].iter().product();
+        let normed = cuda::rms_norm(&input.clone().reshape([rows, dims[D - 1]]), &self.weight.val(), self.epsilon)?;
+        Some(normed.reshape(dims))
     }
 
     /// The same from burn's operations.
@@ -55,6 +66,7 @@ pub fn scaled_layer_norm<B: Backend>(
 ) -> Tensor<B, 3> {
     let operation = ScaledLayerNorm { epsilon: epsilon as f32 };
     processor::run(&operation, [input.clone().into(), scale.clone().into(), shift.clone().into()])
+        .or_else(|| cuda::layer_norm(&input, &scale, &shift, epsilon))
         .unwrap_or_else(|| composed_layer_norm(input, scale, shift, epsilon))
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
 use super::{
+    cuda,
     norm::in_f32,
     processor::{self, Pairs, Turn},
 };
@@ -77,7 +78,9 @@ impl<B: Backend> Rotation<B> {
 
     /// Turns `[batch, tokens, heads · width]`, head by head.
     pub fn turn(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
-        processor::run(&self.turn, [input.clone().into()]).unwrap_or_else(|| self.composed(input))
+        processor::run(&self.turn, [input.clone().into()])
+            .or_else(|| cuda::turn(&input, &self.cos, &self.sin, self.turn.pairs == Pairs::Halves))
+            .unwrap_or_else(|| self.composed(input))
     }
 
     /// The same from burn's operations.

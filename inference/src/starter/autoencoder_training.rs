@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -12,7 +11,7 @@ use burn::{
     module::{AutodiffModule, Module},
     optim::{AdamWConfig, Optimizer},
     tensor::{
-        Distribution, Tensor,
+        Distribution, ElementConversion, Tensor,
         backend::{AutodiffBackend, Backend},
     },
 };
@@ -101,39 +100,34 @@ pub fn train<B: AutodiffBackend>(folder: &Path, training: &AutoencoderTraining, 
     let mut optimiser = AdamWConfig::new().with_weight_decay(1e-4).with_beta_2(0.99).init::<B, Autoencoder<B>>();
     let pools = parts::pools(training.parts)?;
     let batches = draw(training.first_seed, training.batch, training.size, true);
-    let (started, mut saved, mut step, mut error_sum) = (Instant::now(), Instant::now(), 0u64, 0.0);
+    let (started, mut saved, mut step, mut losses) = (Instant::now(), Instant::now(), 0u64, Vec::new());
     while started.elapsed() < training.time {
         let batch = batches.recv().map_err(|_| Error::Input("No more pictures are drawn.".to_owned()))?;
         let share = batch.len().div_ceil(training.parts);
-        let errors = Mutex::new(0.0);
-        let (_, gradients) = parts::gradients(
+        let (loss, gradients) = parts::gradients(
             &model,
             batch.chunks(share).collect(),
             &pools,
             |copy: &Autoencoder<B>, part: &[CaptionedPicture]| {
                 let pictures = to_tensor::<B::InnerBackend>(part.iter().map(|one| &one.picture), device);
                 let latents = Tensor::from_inner(encoder.encode(pictures.clone()));
-                let (loss, error) = losses(copy, latents, Tensor::from_inner(pictures));
-                let weight = part.len() as f64 / batch.len() as f64;
-                *errors.lock().expect("invariant: no part panics while it adds") += f64::from(error) * weight;
-                loss.mul_scalar(weight)
+                loss_of(copy, latents, Tensor::from_inner(pictures)).mul_scalar(part.len() as f64 / batch.len() as f64)
             },
         )?;
-        error_sum += errors.into_inner().expect("invariant: no part panics while it adds");
+        losses.push(loss);
         let share = started.elapsed().as_secs_f64() / training.time.as_secs_f64();
         let rate = training.learning_rate * schedule(step, share);
         model = optimiser.step(rate, model, gradients);
         step += 1;
         if step.is_multiple_of(25) {
             let pictures = step as f64 * training.batch as f64 / started.elapsed().as_secs_f64();
-            let decibel = -10.0 * (error_sum / 25.0 / 4.0).log10();
+            let mean: f32 = Tensor::cat(std::mem::take(&mut losses), 0).mean().into_scalar().elem();
             tracing::info!(
                 step,
-                psnr = format!("{decibel:.2}"),
+                loss = format!("{mean:.5}"),
                 pictures_per_second = format!("{pictures:.1}"),
                 "autoencoder"
             );
-            error_sum = 0.0;
         }
         if saved.elapsed() > Duration::from_secs(180) {
             write(&model, &weights, training, device)?;
@@ -150,23 +144,16 @@ pub(super) fn schedule(step: u64, share: f64) -> f64 {
     warm * (0.05 + 0.95 * cosine)
 }
 
-/// The loss, and the mean squared error of the pictures alone.
-fn losses<B: AutodiffBackend>(
-    model: &Autoencoder<B>,
-    latents: Tensor<B, 4>,
-    pictures: Tensor<B, 4>,
-) -> (Tensor<B, 1>, f32) {
+/// Mean squared error of the pictures and, less, of the differences between their neighbouring pixels.
+fn loss_of<B: AutodiffBackend>(model: &Autoencoder<B>, latents: Tensor<B, 4>, pictures: Tensor<B, 4>) -> Tensor<B, 1> {
     let noise = latents.random_like(Distribution::Normal(0.0, LATENT_NOISE));
     let decoded = model.decode(latents + noise);
     let difference = decoded - pictures;
     let [_, _, height, width] = difference.dims();
     let across = difference.clone().narrow(3, 1, width - 1) - difference.clone().narrow(3, 0, width - 1);
     let down = difference.clone().narrow(2, 1, height - 1) - difference.clone().narrow(2, 0, height - 1);
-    let error = difference.square().mean();
     let edges = across.square().mean() + down.square().mean();
-    let value = error.clone().inner().into_scalar();
-    let loss = error + edges.mul_scalar(EDGE_WEIGHT);
-    (loss, burn::tensor::ElementConversion::elem::<f32>(value))
+    difference.square().mean() + edges.mul_scalar(EDGE_WEIGHT)
 }
 
 /// Measures the latents' statistics and writes the weights.

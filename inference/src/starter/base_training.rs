@@ -7,17 +7,21 @@ use std::{
 };
 
 use burn::{
+    backend::{Flex, flex::FlexDevice},
     module::{AutodiffModule, Module},
     optim::{AdamW, AdamWConfig, GradientsParams, Muon, MuonConfig, Optimizer, adaptor::OptimizerAdaptor},
     record::{BinFileRecorder, FullPrecisionSettings, Recorder},
-    tensor::backend::AutodiffBackend,
+    tensor::{
+        ElementConversion, Tensor,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 pub use super::configuration::transformer_config;
 use super::{
-    configuration::{SIZE, write_frame},
+    configuration::write_frame,
     encoded_scenes::EncodedScenes,
     learner::{Learner, Lesson, gradients, inner_matrices},
     parts, samples,
@@ -38,6 +42,8 @@ use crate::{
 /// How the model is trained.
 #[derive(Clone, Debug)]
 pub struct BaseTraining {
+    /// Edges of its pictures, in pixels: a batch is of one of them, each by turns.
+    pub sizes: Vec<u32>,
     /// Pictures a step.
     pub batch: usize,
     /// How many of them are new; the others are drawn from those seen before.
@@ -82,7 +88,7 @@ struct Optimisers<B: AutodiffBackend> {
 struct Progress<B: AutodiffBackend> {
     learner: Learner<B>,
     optimisers: Optimisers<B>,
-    average: WeightAverage,
+    average: WeightAverage<B::InnerBackend>,
     step: u64,
 }
 
@@ -102,43 +108,49 @@ pub fn train<B: AutodiffBackend>(
     write_frame(folder)?;
     let configs = Configs::read(folder)?;
     let tokenizer = Tokenizer::load(&folder.join("tokenizer"))?;
-    let autoencoder = load::<B::InnerBackend, _>(
-        Autoencoder::new(&configs.autoencoder, device),
-        &folder::weight_files(&folder.join("vae"))?,
-        |name| Some(name.to_owned()),
-    )?;
+    let decoder = autoencoder::<B::InnerBackend>(folder, &configs, device)?;
+    let encoder = autoencoder::<Flex>(folder, &configs, &FlexDevice)?;
     let mut now = Progress::<B>::begin(&configs, folder, checkpoint, device)?;
     let nothing = tokenizer.encode_chat("", PROMPT_LENGTH)?;
     let seed = training.first_seed + (now.step << 20);
-    let source = (seed, training.fresh, SIZE);
-    let mut scenes = EncodedScenes::begin(autoencoder.clone(), tokenizer, PROMPT_LENGTH, source, device);
+    let begin = |(place, size): (u64, &u32)| {
+        let grid = *size as usize / configs.size_multiple() as usize;
+        // Far from each other: nothing is drawn for two of them.
+        let source = (seed + (place << 34), training.fresh, *size);
+        (grid, EncodedScenes::begin(encoder.clone(), tokenizer.clone(), PROMPT_LENGTH, source))
+    };
+    let mut scenes: Vec<_> = (0u64..).zip(&training.sizes).map(begin).collect();
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let pools = parts::pools(training.parts)?;
-    let grid = SIZE as usize / configs.size_multiple() as usize;
-    let (started, mut saved, begun_at, mut loss_sum) = (Instant::now(), Instant::now(), now.step, 0.0);
+    let (started, mut saved, begun_at, mut losses) = (Instant::now(), Instant::now(), now.step, Vec::new());
     while started.elapsed() < training.time {
+        let turn = now.step as usize % scenes.len().max(1);
+        let Some((grid, scenes)) = scenes.get_mut(turn) else {
+            return Err(Error::Input("There is no size to train at. Name one.".to_owned()));
+        };
         let batch = scenes.batch(training.batch, &mut random)?;
-        let lesson = Lesson { configs: &configs, nothing: &nothing, grid, seed: random.next_u64() };
+        let lesson = Lesson { configs: &configs, nothing: &nothing, grid: *grid, seed: random.next_u64() };
         let (loss, gradients) = gradients(&now.learner, &batch, lesson, &pools, device)?;
-        loss_sum += f64::from(loss);
+        losses.push(loss);
         let share = started.elapsed().as_secs_f64() / training.time.as_secs_f64();
         now.advance(gradients, training.learning_rate * schedule(now.step - begun_at, share));
         if now.step.is_multiple_of(50) {
             let rate = (now.step - begun_at) as f64 * training.batch as f64 / started.elapsed().as_secs_f64();
-            tracing::info!(
-                step = now.step,
-                loss = format!("{:.4}", loss_sum / 50.0),
-                rate = format!("{rate:.1}/s"),
-                "model"
-            );
-            loss_sum = 0.0;
+            let loss: f32 = Tensor::cat(std::mem::take(&mut losses), 0).mean().into_scalar().elem();
+            tracing::info!(step = now.step, loss = format!("{loss:.4}"), rate = format!("{rate:.1}/s"), "model");
         }
         if saved.elapsed() > SAVE_EVERY {
-            now.save(folder, checkpoint, &configs, &autoencoder, device)?;
+            now.save(folder, checkpoint, &configs, &decoder, device)?;
             saved = Instant::now();
         }
     }
-    now.save(folder, checkpoint, &configs, &autoencoder, device)
+    now.save(folder, checkpoint, &configs, &decoder, device)
+}
+
+/// The folder's autoencoder.
+fn autoencoder<B: Backend>(folder: &Path, configs: &Configs, device: &B::Device) -> Result<Autoencoder<B>> {
+    let drawn = Autoencoder::new(&configs.autoencoder, device);
+    load::<B, _>(drawn, &folder::weight_files(&folder.join("vae"))?, |name| Some(name.to_owned()))
 }
 
 /// Rises over the first steps, stays, falls towards the end of the time.

@@ -2,9 +2,13 @@
 
 use std::{sync::mpsc, thread};
 
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::{
+    backend::{Flex, flex::FlexDevice},
+    tensor::{Tensor, TensorData, backend::Backend},
+};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::{
     pictures::to_tensor,
@@ -22,6 +26,9 @@ const AHEAD: usize = 8;
 /// How many scenes are remembered.
 const MEMORY: usize = 100_000;
 
+/// How many have to be remembered before new ones are not waited for any more.
+const ENOUGH: usize = 30_000;
+
 /// A scene that was encoded.
 pub struct EncodedScene {
     /// Latent tokens, row by row.
@@ -37,22 +44,21 @@ pub struct EncodedScenes {
 }
 
 impl EncodedScenes {
-    /// Begins to draw and to encode, `fresh` scenes at once, on a thread of its own. Every second is a study.
-    pub fn begin<B: Backend>(
-        autoencoder: Autoencoder<B>,
+    /// Begins to draw and to encode, `fresh` scenes at once, on a thread of its own and on the processor wherever the model is
+    /// trained. Every second is a study.
+    pub fn begin(
+        autoencoder: Autoencoder<Flex>,
         tokenizer: Tokenizer,
         prompt_length: usize,
         (first_seed, fresh, size): (u64, usize, u32),
-        device: &B::Device,
     ) -> Self {
         let (sender, new) = mpsc::sync_channel(AHEAD);
-        let device = device.clone();
         thread::spawn(move || {
             let mut seed = first_seed;
             loop {
                 let seeds = seed..seed + fresh as u64;
                 seed = seeds.end;
-                let encoded = encode(&autoencoder, &tokenizer, prompt_length, seeds, size, &device);
+                let encoded = encode(&autoencoder, &tokenizer, prompt_length, seeds, size);
                 // Nobody listens any more when training has ended.
                 if sender.send(encoded).is_err() {
                     return;
@@ -62,12 +68,19 @@ impl EncodedScenes {
         Self { new, seen: Vec::new() }
     }
 
-    /// The next new scenes, and as many as are missing of those seen before.
+    /// The next new scenes, and as many as are missing of those seen before. Where many were seen, new ones are not waited
+    /// for: a card learns faster than processors draw.
     ///
     /// # Errors
     /// When a caption could not be encoded.
     pub fn batch(&mut self, size: usize, random: &mut ChaCha8Rng) -> Result<Vec<&EncodedScene>> {
-        let new = self.new.recv().map_err(|_| Error::Input("The thread that draws scenes has ended.".to_owned()))??;
+        let new = match self.new.try_recv() {
+            Ok(new) => new?,
+            Err(mpsc::TryRecvError::Empty) if self.seen.len() >= ENOUGH => Vec::new(),
+            Err(_) => {
+                self.new.recv().map_err(|_| Error::Input("The thread that draws scenes has ended.".to_owned()))??
+            }
+        };
         let count = new.len().min(size);
         let mut places = Vec::with_capacity(size);
         for scene in new {
@@ -86,16 +99,16 @@ impl EncodedScenes {
     }
 }
 
-fn encode<B: Backend>(
-    autoencoder: &Autoencoder<B>,
+fn encode(
+    autoencoder: &Autoencoder<Flex>,
     tokenizer: &Tokenizer,
     prompt_length: usize,
     seeds: std::ops::Range<u64>,
     size: u32,
-    device: &B::Device,
 ) -> Result<Vec<EncodedScene>> {
-    let drawn: Vec<_> = seeds.map(|seed| scene(with_studies(seed), size)).collect();
-    let tokens = to_tokens(autoencoder.encode_packed(to_tensor::<B>(drawn.iter().map(|one| &one.picture), device)));
+    let drawn: Vec<_> = seeds.into_par_iter().map(|seed| scene(with_studies(seed), size)).collect();
+    let tokens =
+        to_tokens(autoencoder.encode_packed(to_tensor::<Flex>(drawn.iter().map(|one| &one.picture), &FlexDevice)));
     let [_, count, channels] = tokens.dims();
     let values: Vec<f32> = tokens.into_data().iter::<f32>().collect();
     let pairs = drawn.iter().zip(values.chunks_exact(count * channels));

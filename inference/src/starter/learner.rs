@@ -11,7 +11,11 @@ use burn::{
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use rayon::ThreadPool;
+use rayon::{
+    ThreadPool,
+    iter::{IndexedParallelIterator, ParallelIterator},
+    slice::ParallelSliceMut,
+};
 
 use super::{
     encoded_scenes::{EncodedScene, latents},
@@ -27,8 +31,27 @@ use crate::{
 /// One in so many pictures is shown without its caption, so that guidance has something to guide away from.
 const WITHOUT_CAPTION: f64 = 0.1;
 
-/// Mean of the normal distribution whose logistic function the times are.
+/// Mean of the normal distribution whose logistic function the times are, where a picture is [`TIME_MEAN_GRID`] tokens wide.
 const TIME_MEAN: f64 = 0.4;
+const TIME_MEAN_GRID: f64 = 4.0;
+
+/// The same where it is so many tokens wide. The more tokens show the same thing, the more noise it takes to hide it; this
+/// follows half of the way that Esser et al. ("Scaling Rectified Flow Transformers", 2024) derive.
+fn time_mean(grid: usize) -> f64 {
+    TIME_MEAN + 0.5 * (grid as f64 / TIME_MEAN_GRID).ln()
+}
+
+/// Standard normal numbers `[scenes, tokens, channels]`, each scene's from a stream of its own, so that many threads can draw.
+fn noise(seed: u64, [scenes, tokens, channels]: [usize; 3]) -> Vec<f32> {
+    let mut values = vec![0.0; scenes * tokens * channels];
+    values.par_chunks_mut(tokens * channels).enumerate().for_each(|(place, one)| {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        // Stream 0 draws times and omissions.
+        random.set_stream(place as u64 + 1);
+        one.iter_mut().for_each(|value| *value = random.sample(StandardNormal));
+    });
+    values
+}
 
 /// The two parts that learn.
 #[derive(Module, Debug)]
@@ -58,9 +81,8 @@ impl<B: Backend> Learner<B> {
         let mut random = ChaCha8Rng::seed_from_u64(lesson.seed);
         let picture = latents::<B>(scenes, lesson.configs.transformer.in_channels, device);
         let shape = picture.dims();
-        let noise: Vec<f32> = (&mut random).sample_iter(StandardNormal).take(shape.iter().product()).collect();
-        let noise = Tensor::from_data(TensorData::new(noise, shape), device);
-        let times = logit_normal_times(&mut random, scenes.len(), TIME_MEAN);
+        let noise = Tensor::from_data(TensorData::new(noise(lesson.seed, shape), shape), device);
+        let times = logit_normal_times(&mut random, scenes.len(), time_mean(lesson.grid));
         let time = Tensor::from_data(TensorData::new(times, [scenes.len()]), device);
         let context = self.context(scenes, lesson, &mut random, device);
         let text = position::text(context.dims()[1]);
@@ -97,7 +119,7 @@ pub fn gradients<B: AutodiffBackend>(
     lesson: Lesson<'_>,
     pools: &[ThreadPool],
     device: &B::Device,
-) -> Result<(f32, GradientsParams)> {
+) -> Result<(Tensor<B::InnerBackend, 1>, GradientsParams)> {
     let share = scenes.len().div_ceil(pools.len());
     let numbered = scenes.chunks(share).zip(1..).collect();
     parts::gradients(learner, numbered, pools, |copy: &Learner<B>, (part, number): (&[&EncodedScene], u64)| {

@@ -3,23 +3,24 @@
 use burn::{
     module::AutodiffModule,
     optim::{GradientsAccumulator, GradientsParams},
-    tensor::{ElementConversion, Tensor, backend::AutodiffBackend},
+    tensor::{Tensor, backend::AutodiffBackend},
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
 
-/// One pool of one thread a part.
+/// One pool of one thread a part; a single part has all threads.
 ///
 /// # Errors
 /// When the system gives no thread.
 pub fn pools(parts: usize) -> Result<Vec<ThreadPool>> {
-    let pools = (0..parts.max(1)).map(|_| ThreadPoolBuilder::new().num_threads(1).build());
+    let (parts, threads) = if parts > 1 { (parts, 1) } else { (1, 0) };
+    let pools = (0..parts).map(|_| ThreadPoolBuilder::new().num_threads(threads).build());
     pools.collect::<std::result::Result<_, _>>().map_err(|error| Error::Device(error.to_string()))
 }
 
 /// The sum of the parts' losses and its gradients. `loss` is given a copy of the model with a graph of its own, and one
-/// part.
+/// part. The sum stays on the device: a card need not be waited for at every step.
 ///
 /// # Errors
 /// When a part's thread ended early.
@@ -28,35 +29,33 @@ pub fn gradients<B, M, P>(
     parts: Vec<P>,
     pools: &[ThreadPool],
     loss: impl Fn(&M, P) -> Tensor<B, 1> + Sync,
-) -> Result<(f32, GradientsParams)>
+) -> Result<(Tensor<B::InnerBackend, 1>, GradientsParams)>
 where
     B: AutodiffBackend,
     M: AutodiffModule<B> + Send + Sync,
     P: Send,
 {
-    let results: Vec<_> = std::thread::scope(|scope| {
-        let loss = &loss;
-        let begun: Vec<_> = parts
-            .into_iter()
-            .zip(pools)
-            .map(|(part, pool)| {
-                let copy = M::from_inner(model.valid());
-                let compute = move || {
-                    let loss = loss(&copy, part);
-                    let value: f32 = loss.clone().inner().into_scalar().elem();
-                    (value, GradientsParams::from_grads(loss.backward(), &copy))
-                };
-                scope.spawn(move || pool.install(compute))
-            })
-            .collect();
-        begun.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
-    });
-    let (mut sum, mut accumulated) = (0.0, GradientsAccumulator::new());
+    let compute = |part: P| {
+        let copy = M::from_inner(model.valid());
+        let loss = loss(&copy, part);
+        (loss.clone().inner(), GradientsParams::from_grads(loss.backward(), &copy))
+    };
+    let results: Vec<_> = if parts.len() == 1 {
+        // A card is told everything by one thread.
+        parts.into_iter().map(|part| Ok(compute(part))).collect()
+    } else {
+        std::thread::scope(|scope| {
+            let compute = &compute;
+            let begin = |(part, pool): (P, _)| scope.spawn(move || ThreadPool::install(pool, || compute(part)));
+            let begun: Vec<_> = parts.into_iter().zip(pools).map(begin).collect();
+            begun.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        })
+    };
+    let (mut losses, mut accumulated) = (Vec::new(), GradientsAccumulator::new());
     for result in results {
-        let (value, gradients) =
-            result.map_err(|_| Error::Input("A thread of the training ended early.".to_owned()))?;
-        sum += value;
+        let (loss, gradients) = result.map_err(|_| Error::Input("A thread of the training ended early.".to_owned()))?;
+        losses.push(loss);
         accumulated.accumulate(model, gradients);
     }
-    Ok((sum, accumulated.grads()))
+    Ok((Tensor::cat(losses, 0).sum(), accumulated.grads()))
 }

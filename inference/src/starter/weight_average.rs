@@ -5,19 +5,25 @@ use std::collections::HashMap;
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
-    tensor::{Tensor, TensorData, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
 
-/// The average.
-#[derive(Default)]
-pub struct WeightAverage {
-    values: HashMap<ParamId, Vec<f32>>,
+/// The average, which stays where the weights are.
+pub struct WeightAverage<B: Backend> {
+    /// Each parameter in one row.
+    values: HashMap<ParamId, Tensor<B, 1>>,
     updates: u32,
 }
 
-impl WeightAverage {
+impl<B: Backend> Default for WeightAverage<B> {
+    fn default() -> Self {
+        Self { values: HashMap::new(), updates: 0 }
+    }
+}
+
+impl<B: Backend> WeightAverage<B> {
     /// Moves the average towards the weights of now; `keep` is what stays of it, less at first.
-    pub fn update<B: Backend, M: Module<B>>(&mut self, module: &M, keep: f32) {
+    pub fn update<M: Module<B>>(&mut self, module: &M, keep: f32) {
         let updates = self.updates as f32;
         let keep = keep.min((1.0 + updates) / (10.0 + updates));
         self.updates = self.updates.saturating_add(1);
@@ -25,48 +31,42 @@ impl WeightAverage {
     }
 
     /// Goes on from an average that was kept, which is long past its beginning.
-    pub fn resume<B: Backend, M: Module<B>>(&mut self, average: &M) {
+    pub fn resume<M: Module<B>>(&mut self, average: &M) {
         self.update(average, 0.0);
         self.updates = u32::MAX / 2;
     }
 
     /// The module with the average as its weights.
-    pub fn apply<B: Backend, M: Module<B>>(&self, module: M) -> M {
+    pub fn apply<M: Module<B>>(&self, module: M) -> M {
         module.map(&mut Replace { values: &self.values })
     }
 }
 
-struct Towards<'a> {
-    values: &'a mut HashMap<ParamId, Vec<f32>>,
+struct Towards<'a, B: Backend> {
+    values: &'a mut HashMap<ParamId, Tensor<B, 1>>,
     keep: f32,
 }
 
-impl<B: Backend> ModuleVisitor<B> for Towards<'_> {
+impl<B: Backend> ModuleVisitor<B> for Towards<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let data = param.val().into_data();
-        let now = data.iter::<f32>();
-        match self.values.get_mut(&param.id) {
-            None => {
-                self.values.insert(param.id, now.collect());
-            }
-            Some(values) => {
-                for (value, now) in values.iter_mut().zip(now) {
-                    *value = now + (*value - now) * self.keep;
-                }
-            }
-        }
+        let now = param.val();
+        let now = now.clone().reshape([now.shape().num_elements()]);
+        let moved = match self.values.remove(&param.id) {
+            None => now,
+            Some(average) => now.clone() + (average - now).mul_scalar(self.keep),
+        };
+        self.values.insert(param.id, moved);
     }
 }
 
-struct Replace<'a> {
-    values: &'a HashMap<ParamId, Vec<f32>>,
+struct Replace<'a, B: Backend> {
+    values: &'a HashMap<ParamId, Tensor<B, 1>>,
 }
 
-impl<B: Backend> ModuleMapper<B> for Replace<'_> {
+impl<B: Backend> ModuleMapper<B> for Replace<'_, B> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let Some(values) = self.values.get(&param.id) else { return param };
+        let Some(average) = self.values.get(&param.id).cloned() else { return param };
         let shape = param.shape();
-        let device = param.val().device();
-        param.map(|_| Tensor::from_data(TensorData::new(values.clone(), shape), &device))
+        param.map(|_| average.reshape(shape))
     }
 }

@@ -1,0 +1,232 @@
+// Normalisations, rotations and gates of bf16 numbers: each reads its numbers from memory once and writes them once, eight at a
+// time, and computes in f32. The last axis lies whole in memory and is a multiple of eight.
+
+typedef unsigned short bf16;
+typedef unsigned int u32;
+typedef long long i64;
+
+constexpr u32 ALL = ~0u;
+
+struct alignas(16) Packed {
+    u32 pairs[4];
+};
+
+struct Eight {
+    float of[8];
+};
+
+__device__ __forceinline__ Eight load(const bf16 *from) {
+    Packed packed = *(const Packed *)from;
+    Eight numbers;
+#pragma unroll
+    for (int index = 0; index < 4; index++) {
+        numbers.of[2 * index] = __uint_as_float(packed.pairs[index] << 16);
+        numbers.of[2 * index + 1] = __uint_as_float(packed.pairs[index] & 0xffff0000u);
+    }
+    return numbers;
+}
+
+__device__ __forceinline__ Eight load(const float *from) {
+    Eight numbers;
+    *(float4 *)numbers.of = *(const float4 *)from;
+    *(float4 *)(numbers.of + 4) = *(const float4 *)(from + 4);
+    return numbers;
+}
+
+__device__ __forceinline__ void store(bf16 *to, const Eight &numbers) {
+    Packed packed;
+#pragma unroll
+    for (int index = 0; index < 4; index++)
+        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(packed.pairs[index]) : "f"(numbers.of[2 * index + 1]), "f"(numbers.of[2 * index]));
+    *(Packed *)to = packed;
+}
+
+__device__ __forceinline__ float sum_of_warp(float value) {
+#pragma unroll
+    for (int distance = 16; distance > 0; distance /= 2) value += __shfl_xor_sync(ALL, value, distance);
+    return value;
+}
+
+// Of all threads of a block; every thread gets it.
+__device__ __forceinline__ float sum_of_block(float value) {
+    __shared__ float of_warps[32];
+    value = sum_of_warp(value);
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = value;
+    __syncthreads();
+    float sum = 0;
+    for (int warp = 0; warp < blockDim.x / 32; warp++) sum += of_warps[warp];
+    return sum;
+}
+
+__device__ __forceinline__ float silu(float value) { return value / (1.0f + __expf(-value)); }
+
+// A stream `[batch, tokens, width]`.
+struct Stream {
+    const bf16 *first;
+    i64 batch, row;
+};
+
+__device__ __forceinline__ const bf16 *row_of(Stream stream, int entry, int token) { return stream.first + entry * stream.batch + token * stream.row; }
+
+// Grid: tokens, entries of the batch. Scale and shift have a row an entry, or one for all (a distance of 0).
+extern "C" __global__ void layer_norm(const bf16 *input, i64 batch, i64 row, const bf16 *scales, i64 scale_batch, const bf16 *shifts,
+                                      i64 shift_batch, bf16 *output, int width, float epsilon) {
+    const bf16 *from = row_of({input, batch, row}, blockIdx.y, blockIdx.x);
+    float sum = 0;
+    for (int at = threadIdx.x * 8; at < width; at += blockDim.x * 8) {
+        Eight numbers = load(from + at);
+#pragma unroll
+        for (float number : numbers.of) sum += number;
+    }
+    const float mean = sum_of_block(sum) / width;
+    float squares = 0;
+    for (int at = threadIdx.x * 8; at < width; at += blockDim.x * 8) {
+        Eight numbers = load(from + at);
+#pragma unroll
+        for (float number : numbers.of) squares += (number - mean) * (number - mean);
+    }
+    const float factor = rsqrtf(sum_of_block(squares) / width + epsilon);
+    bf16 *to = output + ((i64)blockIdx.y * gridDim.x + blockIdx.x) * width;
+    for (int at = threadIdx.x * 8; at < width; at += blockDim.x * 8) {
+        Eight numbers = load(from + at);
+        Eight scale = load(scales + blockIdx.y * scale_batch + at), shift = load(shifts + blockIdx.y * shift_batch + at);
+#pragma unroll
+        for (int index = 0; index < 8; index++)
+            numbers.of[index] = (numbers.of[index] - mean) * factor * scale.of[index] + shift.of[index];
+        store(to + at, numbers);
+    }
+}
+
+// A warp a row of `[rows, width]`, whose rows have this distance.
+extern "C" __global__ void rms_norm(const bf16 *input, i64 distance, const bf16 *weights, bf16 *output, int rows, int width, float epsilon) {
+    const int row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (row >= rows) return;
+    const bf16 *from = input + row * distance;
+    float squares = 0;
+    for (int at = lane * 8; at < width; at += 256) {
+        Eight numbers = load(from + at);
+#pragma unroll
+        for (float number : numbers.of) squares += number * number;
+    }
+    const float factor = rsqrtf(sum_of_warp(squares) / width + epsilon);
+    for (int at = lane * 8; at < width; at += 256) {
+        Eight numbers = load(from + at), weight = load(weights + at);
+#pragma unroll
+        for (int index = 0; index < 8; index++) numbers.of[index] *= factor * weight.of[index];
+        store(output + (i64)row * width + at, numbers);
+    }
+}
+
+// Turns the heads of `[batch, tokens, heads · width]`. Grid: tokens, entries of the batch. Cosines and sines `[tokens, width]` are
+// there for both numbers of a pair. `HALVES`: the first half turns with the second, otherwise neighbours turn together.
+extern "C" __global__ void turn(const bf16 *input, i64 batch, i64 row, const float *cosines, const float *sines, i64 angle_row,
+                                bf16 *output, int features, int width, int halves) {
+    const bf16 *from = row_of({input, batch, row}, blockIdx.y, blockIdx.x);
+    bf16 *to = output + ((i64)blockIdx.y * gridDim.x + blockIdx.x) * features;
+    for (int at = threadIdx.x * 8; at < features; at += blockDim.x * 8) {
+        const int place = at % width;
+        Eight numbers = load(from + at), partners;
+        if (halves) {
+            const bool is_first = place < width / 2;
+            partners = load(from + at + (is_first ? width / 2 : -width / 2));
+#pragma unroll
+            for (float &partner : partners.of) partner = is_first ? -partner : partner;
+        } else {
+#pragma unroll
+            for (int pair = 0; pair < 8; pair += 2) {
+                partners.of[pair] = -numbers.of[pair + 1];
+                partners.of[pair + 1] = numbers.of[pair];
+            }
+        }
+        Eight cosine = load(cosines + blockIdx.x * angle_row + place), sine = load(sines + blockIdx.x * angle_row + place);
+#pragma unroll
+        for (int index = 0; index < 8; index++)
+            numbers.of[index] = numbers.of[index] * cosine.of[index] + partners.of[index] * sine.of[index];
+        store(to + at, numbers);
+    }
+}
+
+// silu(gate) · value, or gelu(gate) · value. Grid: tokens, entries of the batch.
+extern "C" __global__ void gated(const bf16 *gates, i64 gate_batch, i64 gate_row, const bf16 *values, i64 value_batch, i64 value_row,
+                                 bf16 *output, int width, int is_gelu) {
+    const bf16 *gate_row_of = row_of({gates, gate_batch, gate_row}, blockIdx.y, blockIdx.x);
+    const bf16 *value_row_of = row_of({values, value_batch, value_row}, blockIdx.y, blockIdx.x);
+    bf16 *to = output + ((i64)blockIdx.y * gridDim.x + blockIdx.x) * width;
+    for (int at = threadIdx.x * 8; at < width; at += blockDim.x * 8) {
+        Eight gate = load(gate_row_of + at), value = load(value_row_of + at);
+#pragma unroll
+        for (int index = 0; index < 8; index++) {
+            const float x = gate.of[index];
+            value.of[index] *= is_gelu ? 0.5f * x * (1.0f + erff(x * 0.70710678f)) : silu(x);
+        }
+        store(to + at, value);
+    }
+}
+
+// stream + gate · branch. Grid: tokens, entries of the batch.
+extern "C" __global__ void gated_sum(const bf16 *stream, i64 stream_batch, i64 stream_row, const bf16 *branch, i64 branch_batch,
+                                     i64 branch_row, const bf16 *gates, i64 gate_batch, bf16 *output, int width) {
+    const bf16 *stream_row_of = row_of({stream, stream_batch, stream_row}, blockIdx.y, blockIdx.x);
+    const bf16 *branch_row_of = row_of({branch, branch_batch, branch_row}, blockIdx.y, blockIdx.x);
+    bf16 *to = output + ((i64)blockIdx.y * gridDim.x + blockIdx.x) * width;
+    for (int at = threadIdx.x * 8; at < width; at += blockDim.x * 8) {
+        Eight sum = load(stream_row_of + at), added = load(branch_row_of + at), gate = load(gates + blockIdx.y * gate_batch + at);
+#pragma unroll
+        for (int index = 0; index < 8; index++) sum.of[index] += gate.of[index] * added.of[index];
+        store(to + at, sum);
+    }
+}
+
+// Mean and sum of squares around it of a piece of a group. Grid: pieces, groups of all entries.
+extern "C" __global__ void group_statistics(const bf16 *input, float2 *statistics, i64 count, int piece) {
+    const i64 start = (i64)blockIdx.x * piece;
+    const int here = (int)min((i64)piece, count - start);
+    const bf16 *from = input + blockIdx.y * count + start;
+    float sum = 0;
+    for (int at = threadIdx.x * 8; at < here; at += blockDim.x * 8) {
+        Eight numbers = load(from + at);
+#pragma unroll
+        for (float number : numbers.of) sum += number;
+    }
+    const float mean = sum_of_block(sum) / here;
+    float squares = 0;
+    for (int at = threadIdx.x * 8; at < here; at += blockDim.x * 8) {
+        Eight numbers = load(from + at);
+#pragma unroll
+        for (float number : numbers.of) squares += (number - mean) * (number - mean);
+    }
+    squares = sum_of_block(squares);
+    if (threadIdx.x == 0) statistics[blockIdx.y * gridDim.x + blockIdx.x] = make_float2(mean, squares);
+}
+
+// Normalises a piece of a group of `[batch, channels, pixels]` with the statistics of all its pieces (Chan et al., 1979). Grid: as
+// above.
+extern "C" __global__ void group_norm(const bf16 *input, const float2 *statistics, const bf16 *weights, const bf16 *biases, bf16 *output,
+                                      i64 count, int piece, int pixels, int groups, float epsilon, int is_activated) {
+    const float2 *pieces = statistics + blockIdx.y * gridDim.x;
+    float sum = 0;
+    for (int other = threadIdx.x; other < gridDim.x; other += blockDim.x) sum += pieces[other].x * min((i64)piece, count - (i64)other * piece);
+    const float mean = sum_of_block(sum) / count;
+    float squares = 0;
+    for (int other = threadIdx.x; other < gridDim.x; other += blockDim.x) {
+        const float away = pieces[other].x - mean;
+        squares += pieces[other].y + away * away * min((i64)piece, count - (i64)other * piece);
+    }
+    const float factor = rsqrtf(sum_of_block(squares) / count + epsilon);
+    const i64 start = (i64)blockIdx.x * piece;
+    const int here = (int)min((i64)piece, count - start);
+    const i64 offset = blockIdx.y * count + start;
+    const int first_channel = blockIdx.y % groups * (int)(count / pixels);
+    for (int at = threadIdx.x * 8; at < here; at += blockDim.x * 8) {
+        Eight numbers = load(input + offset + at);
+        const int channel = first_channel + (int)((start + at) / pixels);
+        const float weight = __uint_as_float((u32)weights[channel] << 16) * factor, bias = __uint_as_float((u32)biases[channel] << 16);
+#pragma unroll
+        for (float &number : numbers.of) {
+            number = (number - mean) * weight + bias;
+            if (is_activated) number = silu(number);
+        }
+        store(output + offset + at, numbers);
+    }
+}

@@ -1,0 +1,65 @@
+//! Stands where the card's operations stand in a program that is built with `cuda`: here nothing is computed on a card.
+
+use burn::tensor::{Tensor, backend::Backend};
+
+use super::linear::Linear;
+
+pub fn project<B: Backend>(_: &Linear<B>, _: &[Tensor<B, 2>], _: &[usize]) -> Option<Vec<Tensor<B, 2>>> {
+    None
+}
+
+pub fn attention<B: Backend>(
+    _: &Tensor<B, 3>,
+    _: &Tensor<B, 3>,
+    _: &Tensor<B, 3>,
+    _: usize,
+    _: Option<&Tensor<B, 4>>,
+) -> Option<Tensor<B, 3>> {
+    None
+}
+
+/// Steps and zeros of a convolution.
+pub struct Steps {
+    /// Pixels between outputs.
+    pub stride: usize,
+    /// Rows and columns of zeros on every side.
+    pub padding: usize,
+}
+
+pub fn convolve<B: Backend>(
+    _: &Tensor<B, 4>,
+    _: &Tensor<B, 4>,
+    _: Option<&Tensor<B, 1>>,
+    _: Steps,
+) -> Option<Tensor<B, 4>> {
+    None
+}
+
+pub fn layer_norm<B: Backend>(_: &Tensor<B, 3>, _: &Tensor<B, 3>, _: &Tensor<B, 3>, _: f64) -> Option<Tensor<B, 3>> {
+    None
+}
+
+pub fn rms_norm<B: Backend>(_: &Tensor<B, 2>, _: &Tensor<B, 1>, _: f64) -> Option<Tensor<B, 2>> {
+    None
+}
+
+pub fn turn<B: Backend>(_: &Tensor<B, 3>, _: &Tensor<B, 4>, _: &Tensor<B, 4>, _: bool) -> Option<Tensor<B, 3>> {
+    None
+}
+
+pub fn gated<B: Backend>(_: &Tensor<B, 3>, _: &Tensor<B, 3>, _: bool) -> Option<Tensor<B, 3>> {
+    None
+}
+
+pub fn gated_sum<B: Backend>(_: &Tensor<B, 3>, _: &Tensor<B, 3>, _: &Tensor<B, 3>) -> Option<Tensor<B, 3>> {
+    None
+}
+
+pub fn group_norm<B: Backend>(
+    _: &Tensor<B, 4>,
+    _: (&Tensor<B, 1>, &Tensor<B, 1>),
+    _: (usize, f64),
+    _: bool,
+) -> Option<Tensor<B, 4>> {
+    None
+}
