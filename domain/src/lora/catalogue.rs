@@ -39,12 +39,9 @@ pub(super) async fn page(
     if let Some(cursor) = &request.after {
         select = select.filter(order.after(cursor).ok_or_else(bad_cursor)?);
     }
-    let most = u64::from(request.first) + 1;
-    let mut rows =
-        select.order_by_desc(order.expression()).order_by_desc(lora::Column::Id).limit(most).all(ctx.db.read()).await?;
-    let has_next = rows.len() > request.first as usize;
-    rows.truncate(request.first as usize);
-    Ok(Page { rows: rows.into_iter().map(|row| (order.cursor(&row), row)).collect(), has_next })
+    let select = select.order_by_desc(order.expression()).order_by_desc(lora::Column::Id);
+    let rows = select.limit(request.with_next()).all(ctx.db.read()).await?;
+    Ok(Page::cut(rows, request, |row| order.cursor(row)))
 }
 
 /// What sorts a list.

@@ -20,7 +20,7 @@ use crate::{
     audit,
     context::Context,
     error::{ReadError, Refused},
-    failures,
+    failures, nested,
     page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
     policy::{Action, Permit, Resource as _, authorize},
     text,
@@ -267,16 +267,8 @@ pub async fn pages(
         .order_by_asc(entry::Column::LoraId)
         .all(ctx.db.read())
         .await?;
-    let mut pages: HashMap<Uuid, Page<entry::Model>> = HashMap::new();
-    for row in rows {
-        let page = pages.entry(row.collection_id).or_insert_with(|| Page { rows: Vec::new(), has_next: false });
-        if page.rows.len() < request.first as usize {
-            page.rows.push((write_cursor(&format!("{}:{}", row.position, row.lora_id)), row));
-        } else {
-            page.has_next = true;
-        }
-    }
-    Ok(pages)
+    let cursor = |row: &entry::Model| write_cursor(&format!("{}:{}", row.position, row.lora_id));
+    Ok(nested::cut(rows, request, |row| row.collection_id, cursor))
 }
 
 /// What comes after a cursor; none if it is no cursor of a collection.
