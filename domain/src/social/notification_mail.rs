@@ -51,7 +51,7 @@ pub async fn write_immediate(ctx: &Context) -> anyhow::Result<usize> {
             name: &person.display_name,
             kind: row.kind,
             message: &row.message,
-            quote: row.comment_id.and_then(|id| comments.get(&id)).map(|comment| comment.body.as_str()),
+            quote: quoted(&comments, row),
             endings: endings(ctx, person.id, Ending::Kind(row.kind)),
         };
         mail::enqueue(&tx, ctx, letter.write()?).await?;
@@ -155,6 +155,13 @@ async fn mailed(
         .all(tx)
         .await?;
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The text that a mail quotes. What the moderators have hidden since is for its author alone.
+fn quoted<'a>(comments: &'a HashMap<Uuid, comment::Model>, row: &notification::Model) -> Option<&'a str> {
+    let comment = comments.get(&row.comment_id?)?;
+    let is_shown = comment.hidden_at.is_none() || comment.user_id == row.user_id;
+    is_shown.then_some(comment.body.as_str())
 }
 
 /// The comments that notifications are about and that are still there.
