@@ -212,8 +212,12 @@ async fn changed(
 
 /// What a viewer sees of collections.
 fn visible_to(actor: &Actor) -> Select<entry::Entity> {
-    let loras = lora::Entity::visible_to(&actor.scope()).select_only().column(lora::Column::Id);
-    entry::Entity::find().filter(entry::Column::LoraId.in_subquery(loras.into_query()))
+    // Asked for each LoRA that is looked at: the list of all that the actor may see would be made for every statement.
+    let seen = lora::Entity::visible_to(&actor.scope())
+        .select_only()
+        .column(lora::Column::Id)
+        .filter(Expr::col((lora::Entity, lora::Column::Id)).equals((entry::Entity, entry::Column::LoraId)));
+    entry::Entity::find().filter(Expr::exists(seen.into_query()))
 }
 
 /// How many LoRAs of several collections the actor may see.
