@@ -44,6 +44,7 @@ use crate::{
     widen::widen,
 };
 
+pub(crate) use catalogue::without;
 pub use delete::delete;
 pub use download::{Download, DownloadError, download};
 pub use import::{ImportError, ImportLora, import};
