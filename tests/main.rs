@@ -30,6 +30,7 @@ mod profile;
 mod rating;
 mod schema;
 mod social;
+mod seed;
 mod statements;
 mod team;
 mod tenancy;

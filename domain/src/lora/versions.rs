@@ -133,28 +133,36 @@ fn row(
         change_note: Set(new.change_note),
         parent_version_id: Set(new.parent),
         base_model_id: Set(new.base_model),
-        declared_family: Set(new.facts.declared),
-        detected_family: Set(new.facts.family),
-        detected_variant: Set(new.facts.variant),
-        context_width: Set(width(new.facts.context_width)),
-        hidden_width: Set(width(new.facts.hidden_width)),
-        matched_share: Set(new.facts.matched_share),
-        problems: Set(json!(new.facts.problems)),
         trigger_words: Set(json!(new.trigger_words)),
-        rank: Set(width(new.facts.rank)),
-        alpha: Set(new.facts.alpha),
-        layout: Set(new.facts.layout),
-        blob_sha256: Set(new.file.sha256),
-        auto_v2: Set(new.facts.auto_v2),
-        auto_v3: Set(new.facts.auto_v3),
-        blake3: Set(new.facts.blake3),
-        file_size: Set(new.file.size),
         recommended_strength: Set(new.recommended_strength),
-        metadata: Set(new.facts.metadata),
         training_run_id: Set(training),
         upload_id: Set(upload),
         published_at: Set(None),
         created_at: Set(ctx.now()),
+        ..of_file(new.file, new.facts)
+    }
+}
+
+/// Of a version's row what its file says; the rest is left open.
+pub(crate) fn of_file(file: Stored, facts: InspectedLora) -> version::ActiveModel {
+    version::ActiveModel {
+        declared_family: Set(facts.declared),
+        detected_family: Set(facts.family),
+        detected_variant: Set(facts.variant),
+        context_width: Set(width(facts.context_width)),
+        hidden_width: Set(width(facts.hidden_width)),
+        matched_share: Set(facts.matched_share),
+        problems: Set(json!(facts.problems)),
+        rank: Set(width(facts.rank)),
+        alpha: Set(facts.alpha),
+        layout: Set(facts.layout),
+        blob_sha256: Set(file.sha256),
+        auto_v2: Set(facts.auto_v2),
+        auto_v3: Set(facts.auto_v3),
+        blake3: Set(facts.blake3),
+        file_size: Set(file.size),
+        metadata: Set(facts.metadata),
+        ..Default::default()
     }
 }
 
