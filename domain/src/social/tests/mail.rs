@@ -19,7 +19,7 @@ use crate::{
         notification_preference::{ChangedChannels, update},
         rating::{RateLora, rate},
     },
-    testing::TestHouse,
+    testing::{TestHouse, cut_after},
 };
 
 /// The mails written so far: to whom, and about what.
@@ -174,13 +174,15 @@ async fn digests_that_break_off_go_on_and_nobody_gets_two() {
     deliver(ctx).await;
     wish(ctx, &makers[0], NotificationKind::LoraCommented, MailFrequency::Off).await;
     house.clock.advance(TimeDelta::days(1));
-    for pause in 0..20 {
-        let house = std::sync::Arc::clone(ctx);
-        let round = tokio::spawn(async move { write_digests(&house).await });
-        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
-        round.abort();
-        let _ = round.await;
+    // Killed wherever it waits.
+    let mut cuts = 0;
+    while cut_after(cuts, write_digests(ctx)).await.transpose().expect("writes").is_none() {
+        cuts += 1;
+        let written = mails(ctx).await.len();
+        assert!([0, 20, 40].contains(&written), "whole pieces: {written}");
     }
+    assert!(cuts >= 5, "it was cut {cuts} times only");
+    assert!(mails(ctx).await.len() < 44, "there is somebody left to write to");
     while write_digests(ctx).await.expect("writes") > 0 {}
     let mut to: Vec<_> = mails(ctx).await.into_iter().map(|(to, _)| to).collect();
     to.sort_unstable();
