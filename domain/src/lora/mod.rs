@@ -59,7 +59,7 @@ pub const MEDIA_TYPE: &str = "application/octet-stream";
 const LONGEST_NAME: usize = 120;
 const LONGEST_DESCRIPTION: usize = 10_000;
 const LONGEST_LICENSE: usize = 200;
-const LONGEST_TAG: usize = 40;
+pub(crate) const LONGEST_TAG: usize = 40;
 const MOST_TAGS: usize = 20;
 
 /// A LoRA to be made.

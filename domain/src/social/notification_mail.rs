@@ -10,8 +10,8 @@ use atelier_entities::{
 };
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use sea_orm::{
-    ActiveEnum as _, ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, Iterable as _, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveEnum as _, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable as _,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -179,7 +179,7 @@ async fn comments(
 }
 
 /// Says that these notifications' mails wait for nothing more.
-async fn settle(tx: &DatabaseTransaction, which: Condition) -> Result<(), DbErr> {
+pub(super) async fn settle<C: ConnectionTrait>(tx: &C, which: Condition) -> Result<(), DbErr> {
     notification::Entity::update_many()
         .col_expr(notification::Column::Mail, Expr::value(NotificationMail::Settled.to_value()))
         .filter(which)
