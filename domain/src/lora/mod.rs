@@ -50,7 +50,9 @@ pub use download::{Download, DownloadError, download};
 pub use import::{ImportError, ImportLora, import};
 pub use index_consumer::{LoraIndexer, reindex_if_needed};
 pub use publish::{PublishError, PublishLora, UnpublishError, publish, unpublish};
-pub use search::{Facets, Found, Highlight, HighlightField, LoraFilter, LoraSearch, LoraSort, facets, related, search};
+pub use search::{
+    Facets, Found, FoundPage, Highlight, HighlightField, LoraFilter, LoraSearch, LoraSort, facets, related, search,
+};
 pub use versions::{AddVersionError, NewVersion, VersionSource, add_version};
 
 /// The media type of safetensors files.
