@@ -160,7 +160,7 @@ const PAGE: &str = "query ($first: Int!) { loras(first: $first) { edges { node {
     pageInfo { hasNextPage endCursor } } }";
 
 /// One a level and relation, whatever the number of cards; four of them say who asks.
-const MOST_STATEMENTS: u64 = 14;
+const MOST_STATEMENTS: u64 = 12;
 
 async fn the_marketplace_page_costs_a_bounded_number_of_statements(engine: Engine) {
     let house = House::open_patient(engine).await;

@@ -11,7 +11,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait as _, Query},
+    sea_query::{Expr, ExprTrait as _, Query, SimpleExpr},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -260,6 +260,15 @@ pub(super) fn visible_to(scope: &Scope) -> sea_orm::Select<version::Entity> {
     let public = Condition::all().add(version::Column::PublishedAt.is_not_null()).add(Expr::exists(shown));
     let own = version::Column::TeamId.is_in(teams.iter().copied());
     version::Entity::find().filter(Condition::any().add(public).add(own))
+}
+
+/// That the actor sees the version that a column names: for what hangs below versions, in the same statement.
+pub(crate) fn seen_by<C: ColumnTrait>(actor: &Actor, column: C) -> SimpleExpr {
+    let seen = visible_to(&actor.scope())
+        .select_only()
+        .column(version::Column::Id)
+        .filter(Expr::col((version::Entity, version::Column::Id)).equals(column.as_column_ref()));
+    Expr::exists(seen.into_query())
 }
 
 /// The same page of the versions of several LoRAs, newest first; versions that the actor may not see are left out.
