@@ -81,6 +81,11 @@ async fn what_is_blocked_does_not_come_up_and_is_there_for_who_asks(engine: Engi
         told.iter().any(|message| message == quiet).then_some(told)
     });
     assert!(!news.await.iter().any(|message| message.contains("Spider again")));
+    // Nor does the feed's page become shorter by it.
+    let feed = "{ feed(first: 2) { edges { node { lora { name } } } pageInfo { hasNextPage } } }";
+    let feed = house.data_of(Some(&cyd.token), feed, json!({})).await["feed"].clone();
+    let names: Vec<_> = nodes(&feed).iter().map(|entry| text(&entry["lora"]["name"])).collect();
+    assert_eq!((names, &feed["pageInfo"]["hasNextPage"]), (vec!["Quiet fox".into(), "Fox two".into()], &json!(false)));
 
     let lists = "{ viewer { blockedTags blockedUsers(first: 5) { edges { node { user { handle } createdAt } } } } }";
     let lists = house.data_of(Some(&cyd.token), lists, json!({})).await["viewer"].clone();

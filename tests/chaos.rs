@@ -1,9 +1,6 @@
 //! Workers die and sleep at the worst moments: nothing is lost, nothing is done or paid for twice.
 
-use std::{
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use atelier_domain::{
     entities::{asset, job, kinds::JobState, ledger_entry},
@@ -17,6 +14,7 @@ use serde_json::json;
 
 use crate::{
     house::{Engine, House, Person, on_each_engine},
+    process::Process,
     watch::Watch,
 };
 
@@ -33,43 +31,10 @@ const KILLS: usize = 20;
 /// A lease that is short enough to run out in a test.
 const LEASE_SECONDS: i64 = 5;
 
-/// A worker in a process of its own; it is killed when it is dropped.
-struct WorkerProcess(Child);
-
-impl WorkerProcess {
-    fn start(house: &House, name: &str) -> Self {
-        let lease = LEASE_SECONDS.to_string();
-        let data = house.data();
-        let child = Command::new(env!("CARGO_BIN_EXE_atelier"))
-            .args([
-                "worker",
-                "--name",
-                name,
-                "--lease-seconds",
-                &lease,
-                "--database-url",
-                &house.database_url,
-                "--data",
-            ])
-            .arg(data)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Self(child.unwrap())
-    }
-
-    /// Sends a signal by name.
-    fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
-    }
-}
-
-impl Drop for WorkerProcess {
-    fn drop(&mut self) {
-        // SIGKILL. It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A worker in a process of its own.
+fn worker(house: &House, name: &str) -> Process {
+    let lease = LEASE_SECONDS.to_string();
+    Process::start(house, &house.data(), &["worker", "--name", name, "--lease-seconds", &lease])
 }
 
 async fn house(engine: Engine) -> House {
@@ -90,7 +55,7 @@ async fn killed_workers_lose_and_double_nothing(engine: Engine) {
         ask_for_picture(&house, &person, seed, 1).await;
     }
     let mut random = ChaCha8Rng::seed_from_u64(20);
-    let mut worker = WorkerProcess::start(&house, "worker-0");
+    let mut running = worker(&house, "worker-0");
     for kill in 1..=KILLS {
         // A worker that has not begun yet is no worker to kill: it must have touched a job.
         let done = count_ended(&house).await;
@@ -99,16 +64,14 @@ async fn killed_workers_lose_and_double_nothing(engine: Engine) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(0..400))).await;
-        worker = {
-            drop(worker);
-            WorkerProcess::start(&house, &format!("worker-{kill}"))
-        };
+        drop(running);
+        running = worker(&house, &format!("worker-{kill}"));
     }
     while count_ended(&house).await < JOBS as u64 {
         check_nothing_is_stuck(&house).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    drop(worker);
+    drop(running);
 
     let db = house.service.house.db.read();
     let jobs = job::Entity::find().all(db).await.unwrap();
@@ -150,13 +113,13 @@ async fn a_worker_that_slept_through_its_lease_writes_nothing(engine: Engine) {
     let person = house.person("painter").await;
     let generation = ask_for_picture(&house, &person, 1, 100).await;
     let job = &generation["job"]["id"];
-    let sleeper = WorkerProcess::start(&house, "sleeper");
+    let sleeper = worker(&house, "sleeper");
     let progress =
         "subscription ($id: ID!) { jobProgress(id: $id) { progress { __typename ... on JobStarted { attempt } } } }";
     let mut watch = Watch::begin(&house, &person.token, progress, json!({ "id": job })).await;
     while watch.next().await.unwrap()["jobProgress"]["progress"]["__typename"] != "JobRendering" {}
     sleeper.signal("-STOP");
-    let successor = WorkerProcess::start(&house, "successor");
+    let successor = worker(&house, "successor");
     let rest = watch.all().await;
     let kinds: Vec<_> = rest.iter().map(|event| &event["jobProgress"]["progress"]["__typename"]).collect();
     assert_eq!(kinds.last().unwrap().as_str(), Some("JobSucceeded"), "{kinds:?}");
@@ -195,10 +158,10 @@ async fn a_training_goes_on_after_its_worker_was_killed(engine: Engine) {
     let progress =
         "subscription ($id: ID!) { jobProgress(id: $id) { progress { __typename ... on JobTraining { epoch } } } }";
     let mut watch = Watch::begin(&house, &person.token, progress, json!({ "id": run["job"]["id"] })).await;
-    let first = WorkerProcess::start(&house, "first");
+    let first = worker(&house, "first");
     while watch.next().await.unwrap()["jobProgress"]["progress"]["epoch"] != 2 {}
     drop(first);
-    let second = WorkerProcess::start(&house, "second");
+    let second = worker(&house, "second");
     let rest = watch.all().await;
     let epochs: Vec<_> = rest.iter().filter_map(|event| event["jobProgress"]["progress"]["epoch"].as_i64()).collect();
     assert_eq!(rest.last().unwrap()["jobProgress"]["progress"]["__typename"], "JobSucceeded");

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use atelier_domain::{
+    blob,
     entities::{asset, preview, training_epoch},
     id::{self, Noun},
 };
@@ -158,13 +159,14 @@ async fn people(house: &House, owner: &Person, guest: &Person, all: &mut Everyth
 async fn what_workers_write(house: &House, all: &mut Everything) {
     let ctx = &house.service.house;
     let (team, now) = (all.uuid(Noun::Team), ctx.now());
+    let picture = ctx.blobs.put(std::fs::read(&pictures()[0]).unwrap(), "image/jpeg").await.unwrap();
     let asset = asset::Model {
         id: ctx.new_id(),
         team_id: team,
         generation_id: all.uuid(Noun::Generation),
         created_by: all.uuid(Noun::User),
-        blob_sha256: all.hash.clone(),
-        thumbnail_sha256: all.hash.clone(),
+        blob_sha256: picture.sha256.clone(),
+        thumbnail_sha256: picture.sha256.clone(),
         blurhash: String::new(),
         width: 64,
         height: 64,
@@ -178,8 +180,8 @@ async fn what_workers_write(house: &House, all: &mut Everything) {
         id: ctx.new_id(),
         lora_version_id: all.uuid(Noun::LoraVersion),
         team_id: team,
-        blob_sha256: all.hash.clone(),
-        thumbnail_sha256: all.hash.clone(),
+        blob_sha256: picture.sha256.clone(),
+        thumbnail_sha256: picture.sha256.clone(),
         blurhash: String::new(),
         width: 64,
         height: 64,
@@ -210,6 +212,7 @@ async fn what_workers_write(house: &House, all: &mut Everything) {
         all.ids.insert(noun, id::encode(noun, id));
     }
     let tx = ctx.db.write().await.unwrap();
+    blob::record(&tx, ctx, &picture).await.unwrap();
     asset.into_active_model().reset_all().insert(&tx).await.unwrap();
     preview.into_active_model().reset_all().insert(&tx).await.unwrap();
     epoch.into_active_model().reset_all().insert(&tx).await.unwrap();

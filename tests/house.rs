@@ -106,7 +106,11 @@ impl House {
 
     /// A house with these arguments beside those that every test needs.
     pub async fn open_with(engine: Engine, arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::open_in(tempfile::tempdir().unwrap(), engine, arguments).await
+    }
+
+    /// The same, whose things are in a folder's `data`, where some may be already.
+    pub async fn open_in(folder: TempDir, engine: Engine, arguments: &[&str]) -> Self {
         let data = folder.path().join("data").to_str().unwrap().to_owned();
         let name = format!("atelier_test_{}_{}", std::process::id(), HOUSES.fetch_add(1, Ordering::Relaxed));
         let (database_url, postgres) = match engine {

@@ -1,10 +1,7 @@
 //! A worker says which base models it has the files of, and does the jobs of these alone. What nobody can do waits, and
 //! says why.
 
-use std::{
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{path::Path, process::Command};
 
 use atelier_domain::{
     entities::{kinds::JobKind, worker},
@@ -19,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     house::{Engine, House, Person, eventually, nodes, on_each_engine, text},
     models::{Ended, command},
+    process::Process,
 };
 
 on_each_engine!(
@@ -103,38 +101,13 @@ async fn a_job_waits_until_a_worker_has_the_folder_of_its_model(engine: Engine) 
     house.close().await;
 }
 
-/// A worker in a process of its own; it is killed when it is dropped.
-struct WorkerProcess(Child);
-
-impl WorkerProcess {
-    fn start(house: &House, name: &str) -> Self {
-        let mut worker = Command::new(env!("CARGO_BIN_EXE_atelier"));
-        worker.args(["worker", "--name", name, "--database-url", &house.database_url, "--data"]).arg(house.data());
-        Self(worker.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    /// Ends it as whoever runs it would.
-    fn end(mut self) {
-        assert!(Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap().success());
-        assert!(self.0.wait().unwrap().success());
-    }
-}
-
-impl Drop for WorkerProcess {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 async fn a_worker_that_ended_or_went_silent_serves_nothing(engine: Engine) {
     let house = House::open(engine).await;
     let ada = house.person("ada").await;
     let starter = model(&house, "starter").await;
     let first = ask(&house, &ada, &starter).await;
     assert_eq!(job(&house, &ada, &first).await["waitingFor"], sentence("Atelier starter"), "nobody works here");
-    let process = WorkerProcess::start(&house, "second");
+    let process = Process::start(&house, &house.data(), &["worker", "--name", "second"]);
     wait_for_serving(&house, &starter, &["second"]).await;
     assert_eq!(ended(&house, &ada, &first).await["state"], "SUCCEEDED");
     process.end();

@@ -21,7 +21,9 @@ use atelier_domain::{
     random::{Ids, Random, SystemRandom},
 };
 use atelier_migration::{Migrator, MigratorTrait as _};
-use atelier_search::{ElsewhereIndex, EmbeddedIndex, LoraIndex, MeilisearchIndex, meilisearch::MeilisearchSettings};
+use atelier_search::{
+    ElsewhereIndex, EmbeddedIndex, LoraIndex, MeilisearchIndex, RememberingIndex, meilisearch::MeilisearchSettings,
+};
 use atelier_worker::ModelInspector;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -98,7 +100,7 @@ pub async fn open_with_digests(
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let secrets = Secrets::load(&db, clock.as_ref(), random.as_ref()).await?;
     let index: Arc<dyn LoraIndex> = match search {
-        SearchUse::Keep => open_index(settings).await?,
+        SearchUse::Keep => Arc::new(RememberingIndex::new(open_index(settings).await?)),
         SearchUse::None => Arc::new(ElsewhereIndex),
     };
     let events: Arc<dyn EventBus> = Arc::new(LocalEventBus::default());

@@ -1,6 +1,6 @@
 //! Pages of lists that hang below several things at once: one statement for all of them, never one for each.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
@@ -50,14 +50,25 @@ where
 
     let empty = || Page { rows: Vec::new(), has_next: false };
     let mut pages: HashMap<Uuid, Page<E::Model>> = parents.iter().map(|parent| (*parent, empty())).collect();
-    for row in rows {
-        let (parent, id) = keys(&row);
-        let page = pages.entry(parent).or_insert_with(empty);
-        if page.rows.len() < request.first as usize {
-            page.rows.push((write_cursor(&id.to_string()), row));
-        } else {
-            page.has_next = true;
-        }
-    }
+    pages.extend(cut(rows, request, |row| keys(row).0, |row| write_cursor(&keys(row).1.to_string())));
     Ok(pages)
+}
+
+/// Pages of rows that were read for several parents in their order, one more of each than a page holds where there are more.
+pub(crate) fn cut<T>(
+    rows: Vec<T>,
+    request: &PageRequest,
+    parent: impl Fn(&T) -> Uuid,
+    cursor: impl Fn(&T) -> String,
+) -> HashMap<Uuid, Page<T>> {
+    grouped(rows, parent).into_iter().map(|(parent, rows)| (parent, Page::cut(rows, request, &cursor))).collect()
+}
+
+/// Rows by a key; those of one key stay in their order.
+pub(crate) fn grouped<T, K: Hash + Eq>(rows: impl IntoIterator<Item = T>, key: impl Fn(&T) -> K) -> HashMap<K, Vec<T>> {
+    let mut groups: HashMap<K, Vec<T>> = HashMap::new();
+    for row in rows {
+        groups.entry(key(&row)).or_default().push(row);
+    }
+    groups
 }

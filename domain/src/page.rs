@@ -33,6 +33,11 @@ impl PageRequest {
         }
     }
 
+    /// How many rows are read: one more says whether another page follows.
+    pub(crate) fn with_next(&self) -> u64 {
+        u64::from(self.first) + 1
+    }
+
     /// The key after which the page begins.
     ///
     /// # Errors
@@ -70,6 +75,14 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// A page of rows in their order, of which one more was read than the page holds where there are more.
+    pub(crate) fn cut(mut rows: Vec<T>, request: &PageRequest, cursor: impl Fn(&T) -> String) -> Self {
+        let first = request.first as usize;
+        let has_next = rows.len() > first;
+        rows.truncate(first);
+        Self { rows: rows.into_iter().map(|row| (cursor(&row), row)).collect(), has_next }
+    }
+
     /// Turns each row into something else.
     pub fn map<U>(self, mut turn: impl FnMut(T) -> U) -> Page<U> {
         let rows = self.rows.into_iter().map(|(cursor, row)| (cursor, turn(row))).collect();
@@ -114,11 +127,8 @@ where
         Direction::NewestFirst => select.order_by_desc(column),
         Direction::OldestFirst => select.order_by_asc(column),
     };
-    let mut rows = select.limit(u64::from(request.first) + 1).all(db).await?;
-    let has_next = rows.len() > request.first as usize;
-    rows.truncate(request.first as usize);
-    let rows = rows.into_iter().map(|row| (write_cursor(&id_of(&row).to_string()), row)).collect();
-    Ok(Page { rows, has_next })
+    let rows = select.limit(request.with_next()).all(db).await?;
+    Ok(Page::cut(rows, request, |row| write_cursor(&id_of(row).to_string())))
 }
 
 /// Why a page could not be read.

@@ -1,8 +1,11 @@
 //! A house for tests: SQLite in a folder of its own, a clock that stands, seeded chance, and people.
 
 use std::{
+    future::poll_fn,
     path::Path,
+    pin::pin,
     sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 
@@ -153,6 +156,20 @@ impl Random for SeededRandom {
     fn fill(&self, bytes: &mut [u8]) {
         self.0.lock().expect("nobody panics while holding it").fill_bytes(bytes);
     }
+}
+
+/// Does something until it has waited so many times, and drops it then, as if the process had been killed: none where it was.
+pub(crate) async fn cut_after<T>(waits: usize, work: impl Future<Output = T>) -> Option<T> {
+    let (mut work, mut left) = (pin!(work), waits);
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 /// An inspector that reads headers only: the crate that looks into files for real is not this one's to know. A picture is

@@ -26,6 +26,7 @@ mod m20261126_000024_mail_unsubscribe;
 mod m20261126_000031_merged_loras;
 mod m20261126_000032_looks_and_compatibility;
 mod m20261126_000033_lists_of_loras;
+mod m20261126_000034_indexes_that_are_used;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000031_merged_loras::Migration),
             Box::new(m20261126_000032_looks_and_compatibility::Migration),
             Box::new(m20261126_000033_lists_of_loras::Migration),
+            Box::new(m20261126_000034_indexes_that_are_used::Migration),
         ]
     }
 }

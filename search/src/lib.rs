@@ -15,6 +15,7 @@ mod error;
 mod likeness;
 pub mod meilisearch;
 mod query;
+mod remembering;
 mod words;
 
 pub use document::LoraDocument;
@@ -26,6 +27,7 @@ pub use query::{
     Facets, Highlight, HighlightField, Hit, Hits, LoraFilter, LoraQuery, LoraSort, MOST_ALIKE, Suggestion,
     SuggestionKind, Viewer,
 };
+pub use remembering::RememberingIndex;
 
 /// An index of LoRAs. Every engine passes [`conformance`].
 #[async_trait]

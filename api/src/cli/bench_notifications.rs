@@ -1,18 +1,14 @@
 //! `atelier bench notifications`.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use atelier_domain::social::notification_bench::{self, Report};
 use clap::Parser;
 
 use super::say;
 use crate::{
-    config::{
-        HouseSettings, LogSettings, S3Settings, SEARCH_INDEX,
-        location::{DatabaseLocation, SearchLocation},
-    },
+    config::{HouseSettings, location::DatabaseLocation},
     house::{self, SearchUse},
-    telemetry::LogFormat,
 };
 
 /// How fast the followers of a publication are told, and how long others wait meanwhile.
@@ -35,7 +31,7 @@ pub(super) struct Notifications {
 impl Notifications {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let folder = tempfile::tempdir()?;
-        let settings = settings(folder.path(), self.database_url);
+        let settings = HouseSettings { database_url: self.database_url, ..HouseSettings::apart(folder.path(), "warn") };
         let house = house::open(&settings, String::new(), SearchUse::None).await?;
         let report = notification_bench::run(&house, self.followers).await?;
         if self.json {
@@ -44,28 +40,6 @@ impl Notifications {
             table(&report);
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// A house of its own, in which the environment has no say.
-fn settings(data: &Path, database_url: Option<DatabaseLocation>) -> HouseSettings {
-    HouseSettings {
-        measure_compatibility: false,
-        sentence_encoder: None,
-        data: data.to_owned(),
-        database_url,
-        blobs_url: None,
-        s3: S3Settings {
-            s3_region: "us-east-1".to_owned(),
-            s3_endpoint: None,
-            s3_access_key_id: None,
-            s3_secret_access_key: None,
-        },
-        search: SearchLocation::Embedded,
-        search_key: None,
-        search_index: SEARCH_INDEX.to_owned(),
-        lease_seconds: 30,
-        log: LogSettings { log_format: LogFormat::Pretty, log_filter: "warn".to_owned() },
     }
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use atelier_worker::inference::{
     Control, Progress, Sink,
-    compare::{Comparison, ComparisonSpec, PROMPTS, SEEDS, STRENGTHS, compare},
+    compare::{Comparison, ComparisonGrid, ComparisonSpec, PROMPTS, SEEDS, STRENGTHS, compare},
 };
 use clap::Parser;
 use indicatif::ProgressBar;
@@ -68,15 +68,18 @@ impl Compare {
         let or = |given: Vec<String>, fixed: &[&str]| {
             if given.is_empty() { fixed.iter().map(|one| (*one).to_owned()).collect() } else { given }
         };
-        let spec = ComparisonSpec {
+        let grid = ComparisonGrid {
             lora: self.lora,
-            models: self.models,
             prompts: or(self.prompts, &PROMPTS),
             trigger: self.trigger,
             strengths: if self.strengths.is_empty() { STRENGTHS.to_vec() } else { self.strengths },
             seeds: SEEDS.to_vec(),
-            clip: self.clip,
             steps: self.steps,
+        };
+        let spec = ComparisonSpec {
+            grid,
+            models: self.models,
+            clip: self.clip,
             device: self.device.device.clone(),
             precision: self.device.precision(),
         };

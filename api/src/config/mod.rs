@@ -3,7 +3,11 @@
 
 pub mod location;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use atelier_worker::inference::{DeviceName, Precision};
 use clap::{ArgAction, Args, builder::BoolishValueParser};
@@ -317,6 +321,28 @@ pub struct LogSettings {
 }
 
 impl HouseSettings {
+    /// A house of its own in a folder, in which the environment has no say: for what must not touch an installation.
+    pub fn apart(data: &Path, log_filter: &str) -> Self {
+        Self {
+            data: data.to_owned(),
+            database_url: None,
+            blobs_url: None,
+            s3: S3Settings {
+                s3_region: "us-east-1".to_owned(),
+                s3_endpoint: None,
+                s3_access_key_id: None,
+                s3_secret_access_key: None,
+            },
+            search: SearchLocation::Embedded,
+            search_key: None,
+            search_index: SEARCH_INDEX.to_owned(),
+            lease_seconds: 30,
+            measure_compatibility: false,
+            sentence_encoder: None,
+            log: LogSettings { log_format: LogFormat::Pretty, log_filter: log_filter.to_owned() },
+        }
+    }
+
     /// Checks what no single flag shows.
     ///
     /// # Errors

@@ -1,19 +1,13 @@
 //! Which files of a repository a model folder in diffusers' layout needs. A repository often holds the same weights in
 //! several forms; those are taken that are read.
 
+use atelier_worker::inference::weights::folder::WeightName;
 use serde_json::{Map, Value};
 
 use super::model_info::RemoteFile;
 
 /// What a model folder begins with.
 pub const MODEL_INDEX: &str = "model_index.json";
-
-/// How the weights of a part are called, in the order in which they are looked for.
-const WEIGHTS: &[&str] = &["diffusion_pytorch_model", "model"];
-
-/// The precisions that weights come in, as their names say it; the full one is taken where it is there. The reader of model
-/// folders looks for the same, in the same order.
-const PRECISIONS: &[&str] = &["", ".fp16", ".bf16"];
 
 /// How files end that hold weights, in whatever form.
 const WEIGHT_ENDINGS: &[&str] =
@@ -110,11 +104,11 @@ fn is_configuration(name: &str) -> bool {
 /// A part without weights, such as a tokenizer, has none.
 fn weights<'a>(part: &str, files: &[&'a RemoteFile]) -> Result<Weights<'a>, String> {
     let find = |wanted: &str| files.iter().copied().find(|file| name(&file.path) == wanted);
-    for (precision, stem) in PRECISIONS.iter().flat_map(|precision| WEIGHTS.iter().map(move |stem| (precision, stem))) {
-        if let Some(index) = find(&format!("{stem}.safetensors.index{precision}.json")) {
-            return Ok(Weights { index: Some(index), files: shards(part, (stem, precision), files)? });
+    for name in WeightName::all() {
+        if let Some(index) = find(&name.index()) {
+            return Ok(Weights { index: Some(index), files: shards(part, name, files)? });
         }
-        if let Some(single) = find(&format!("{stem}{precision}.safetensors")) {
+        if let Some(single) = find(&name.single()) {
             return Ok(Weights { index: None, files: vec![single] });
         }
     }
@@ -135,7 +129,7 @@ fn weights<'a>(part: &str, files: &[&'a RemoteFile]) -> Result<Weights<'a>, Stri
 }
 
 /// Every shard of some weights: their names say how many there are.
-fn shards<'a>(part: &str, called: (&str, &str), files: &[&'a RemoteFile]) -> Result<Vec<&'a RemoteFile>, String> {
+fn shards<'a>(part: &str, called: WeightName, files: &[&'a RemoteFile]) -> Result<Vec<&'a RemoteFile>, String> {
     let mut found: Vec<(&RemoteFile, usize, usize)> = Vec::new();
     for file in files {
         if let Some((number, count)) = shard(called, name(&file.path)) {
@@ -157,7 +151,7 @@ fn shards<'a>(part: &str, called: (&str, &str), files: &[&'a RemoteFile]) -> Res
 
 /// Reads `STEM-00001-of-00003.safetensors`, and of a precision `STEM.fp16-00001-of-00003.safetensors` or
 /// `STEM-00001-of-00003.fp16.safetensors`.
-fn shard((stem, precision): (&str, &str), name: &str) -> Option<(usize, usize)> {
+fn shard(WeightName { stem, precision }: WeightName, name: &str) -> Option<(usize, usize)> {
     let rest = name.strip_prefix(stem)?.strip_suffix(".safetensors")?;
     let numbers = rest.strip_prefix(precision).or_else(|| rest.strip_suffix(precision))?.strip_prefix('-')?;
     let (number, count) = numbers.split_once("-of-")?;

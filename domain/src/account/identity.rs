@@ -1,5 +1,7 @@
 //! What names a person or a team: mail addresses and handles.
 
+use std::ops::RangeInclusive;
+
 use atelier_entities::{team, user};
 use lettre::Address;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
@@ -9,8 +11,8 @@ use crate::{database, error::Invalid, text};
 /// Characters of the longest mail address (RFC 5321).
 const LONGEST_EMAIL: usize = 254;
 
-const SHORTEST_HANDLE: usize = 3;
-const LONGEST_HANDLE: usize = 32;
+/// Characters of a handle.
+pub(crate) const HANDLE_LENGTHS: RangeInclusive<usize> = 3..=32;
 
 /// Words that would be mistaken for a part of the house.
 const RESERVED: &[&str] =
@@ -44,15 +46,16 @@ pub(crate) fn normal_email(email: &str) -> String {
 /// [`Invalid`] with `INVALID_HANDLE` or `HANDLE_TAKEN` (for words that are reserved).
 pub(crate) fn check_handle(field: &'static str, handle: &str) -> Result<String, Invalid> {
     let handle = handle.trim().to_lowercase();
-    let is_good = (SHORTEST_HANDLE..=LONGEST_HANDLE).contains(&handle.len())
+    let is_good = HANDLE_LENGTHS.contains(&handle.len())
         && handle.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !handle.starts_with('-')
         && !handle.ends_with('-')
         && !handle.contains("--");
     if !is_good {
         let message = format!(
-            "`{field}` takes {SHORTEST_HANDLE} to {LONGEST_HANDLE} lower-case letters, digits and single dashes between \
-             them, such as `ink-and-wash`."
+            "`{field}` takes {} to {} lower-case letters, digits and single dashes between them, such as `ink-and-wash`.",
+            HANDLE_LENGTHS.start(),
+            HANDLE_LENGTHS.end()
         );
         return Err(Invalid::new(field, "INVALID_HANDLE", message));
     }

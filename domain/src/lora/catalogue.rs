@@ -1,6 +1,7 @@
 //! Lists of LoRAs straight from the database: what is asked for without words, and drafts, which the index does not hold.
 
 use atelier_entities::{
+    compatibility,
     kinds::LoraState,
     lora, lora_version as version,
     scope::{Scoped, shown_to_all},
@@ -8,7 +9,7 @@ use atelier_entities::{
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-    sea_query::{Expr, ExprTrait, Func, LikeExpr, SimpleExpr},
+    sea_query::{Expr, ExprTrait, Func, LikeExpr, Query, SelectStatement, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -39,12 +40,9 @@ pub(super) async fn page(
     if let Some(cursor) = &request.after {
         select = select.filter(order.after(cursor).ok_or_else(bad_cursor)?);
     }
-    let most = u64::from(request.first) + 1;
-    let mut rows =
-        select.order_by_desc(order.expression()).order_by_desc(lora::Column::Id).limit(most).all(ctx.db.read()).await?;
-    let has_next = rows.len() > request.first as usize;
-    rows.truncate(request.first as usize);
-    Ok(Page { rows: rows.into_iter().map(|row| (order.cursor(&row), row)).collect(), has_next })
+    let select = select.order_by_desc(order.expression()).order_by_desc(lora::Column::Id);
+    let rows = select.limit(request.with_next()).all(ctx.db.read()).await?;
+    Ok(Page::cut(rows, request, |row| order.cursor(row)))
 }
 
 /// What sorts a list.
@@ -143,11 +141,13 @@ fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora
         select = select.filter(tags().like(within(&quoted)));
     }
     if !filter.base_models.is_empty() {
+        // Asked for each LoRA that is looked at: so the list ends with the page.
         let versions = versions::visible_to(&actor.scope())
             .select_only()
-            .column(version::Column::LoraId)
+            .column(version::Column::Id)
+            .filter(Expr::col((version::Entity, version::Column::LoraId)).equals((lora::Entity, lora::Column::Id)))
             .filter(version::Column::BaseModelId.is_in(filter.base_models.iter().copied()));
-        select = select.filter(lora::Column::Id.in_subquery(versions.into_query()));
+        select = select.filter(Expr::exists(versions.into_query()));
     }
     if let Some(after) = filter.published_after {
         select = select.filter(lora::Column::PublishedAt.gt(after));
@@ -165,11 +165,14 @@ fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora
     if let Some(least) = filter.minimum_rating {
         select = select.filter(lora::Column::RatingScore.gte(least));
     }
+    if let Some(strength) = filter.safe_at {
+        select = select.filter(Expr::exists(safe_at(strength)));
+    }
     select
 }
 
 /// Leaves out what somebody does not want to see.
-fn without(mut select: Select<lora::Entity>, blocked: &Blocked) -> Select<lora::Entity> {
+pub(crate) fn without(mut select: Select<lora::Entity>, blocked: &Blocked) -> Select<lora::Entity> {
     for tag in &blocked.tags {
         let quoted = serde_json::Value::from(tag.as_str()).to_string();
         select = select.filter(tags().not_like(within(&quoted)));
@@ -178,6 +181,23 @@ fn without(mut select: Select<lora::Entity>, blocked: &Blocked) -> Select<lora::
         select = select.filter(lora::Column::CreatedBy.is_not_in(blocked.people.iter().copied()));
     }
     select
+}
+
+/// That a strength was measured to be safe for the version that the card shows, on the model that it was made for: what the
+/// index says of published LoRAs.
+fn safe_at(strength: f64) -> SelectStatement {
+    let measured = |column| Expr::col((compatibility::Entity, column));
+    let version = |column| Expr::col((version::Entity, column));
+    Query::select()
+        .expr(Expr::value(1))
+        .from(compatibility::Entity)
+        .from(version::Entity)
+        .and_where(version(version::Column::Id).equals((lora::Entity, lora::Column::LatestVersionId)))
+        .and_where(measured(compatibility::Column::LoraVersionId).equals((version::Entity, version::Column::Id)))
+        .and_where(measured(compatibility::Column::BaseModelId).equals((version::Entity, version::Column::BaseModelId)))
+        .and_where(measured(compatibility::Column::SafeLow).lte(strength))
+        .and_where(measured(compatibility::Column::SafeHigh).gte(strength))
+        .take()
 }
 
 /// The list of tags as text, such as `["ink", "wash"]`.

@@ -11,13 +11,14 @@ use sea_orm::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::versions::{self, words};
+use super::versions::{self, seen_by, words};
 use crate::{
     actor::Actor,
     base_model as base_models, blob,
     context::Context,
     error::{ReadError, Refused},
     jobs::{self, Lease, LeaseError, NewJob, claim},
+    nested::grouped,
     ports::blobs::Stored,
 };
 
@@ -149,17 +150,13 @@ pub async fn of_versions(
     actor: &Actor,
     versions: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<compatibility::Model>>, ReadError> {
-    let visible = versions::by_ids(ctx, actor, versions).await?;
     let rows = compatibility::Entity::find()
-        .filter(compatibility::Column::LoraVersionId.is_in(visible.into_keys()))
+        .filter(compatibility::Column::LoraVersionId.is_in(versions.iter().copied()))
+        .filter(seen_by(actor, compatibility::Column::LoraVersionId))
         .order_by_asc(compatibility::Column::Id)
         .all(ctx.db.read())
         .await?;
-    let mut found: HashMap<Uuid, Vec<compatibility::Model>> = HashMap::new();
-    for row in rows {
-        found.entry(row.lora_version_id).or_default().push(row);
-    }
-    Ok(found)
+    Ok(grouped(rows, |row| row.lora_version_id))
 }
 
 /// The safe strengths of a version on a base model; none where nothing was measured, or none is safe.

@@ -15,6 +15,7 @@ use crate::{
     actor::Actor,
     context::Context,
     error::ReadError,
+    nested,
     page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
     text,
 };
@@ -134,16 +135,8 @@ async fn pages(
     if let Some(cursor) = &request.after {
         select = select.filter(sort.after(cursor).ok_or_else(bad_cursor)?);
     }
-    let mut pages: HashMap<Uuid, Page<lora::Model>> = HashMap::new();
-    for row in first_of_each(ctx, select, sort, i64::from(request.first) + 1).await? {
-        let page = pages.entry(row.created_by).or_insert_with(|| Page { rows: Vec::new(), has_next: false });
-        if page.rows.len() < request.first as usize {
-            page.rows.push((sort.cursor(&row), row));
-        } else {
-            page.has_next = true;
-        }
-    }
-    Ok(pages)
+    let rows = first_of_each(ctx, select, sort, i64::from(request.first) + 1).await?;
+    Ok(nested::cut(rows, request, |row| row.created_by, |row| sort.cursor(row)))
 }
 
 /// The first rows of each person, in one statement.

@@ -10,9 +10,7 @@ use async_trait::async_trait;
 use atelier_entities::{
     compatibility, job,
     kinds::{EventKind, JobKind, LoraState},
-    lora, lora_version as version, outbox_event, preview as previews,
-    scope::shown_to_all,
-    user,
+    lora, lora_version as version, outbox_event, preview as previews, user,
 };
 use atelier_search::LoraDocument;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -21,7 +19,9 @@ use uuid::Uuid;
 use super::versions::words;
 use crate::{
     context::Context,
+    nested::grouped,
     outbox::{self, Follower},
+    policy::Resource as _,
     ports::inspector::inspect,
     preview, usage,
 };
@@ -81,21 +81,17 @@ impl HandOver {
 
     /// Hands the next piece over. Returns whether there was one.
     pub(super) async fn piece(&mut self, ctx: &Context) -> anyhow::Result<bool> {
-        let ids: Vec<Uuid> = lora::Entity::find()
-            .select_only()
-            .column(lora::Column::Id)
-            .filter(shown_to_all())
+        // By the keys alone: asked for those that are shown as well, the database goes through all of these for every piece.
+        let loras = lora::Entity::find()
             .filter(lora::Column::Id.gt(self.after))
             .order_by_asc(lora::Column::Id)
             .limit(PIECE as u64)
-            .into_tuple()
             .all(ctx.db.read())
             .await?;
-        let Some(last) = ids.last() else { return Ok(false) };
-        self.after = *last;
-        self.count += ids.len();
-        let piece: Vec<(Uuid, u64)> = ids.into_iter().map(|id| (id, self.sequence)).collect();
-        bring_up_to_date(ctx, &piece).await?;
+        let Some(last) = loras.last() else { return Ok(false) };
+        self.after = last.id;
+        let sequence = self.sequence;
+        self.count += hand_over(ctx, documents(ctx, loras, |_| sequence).await?).await?;
         Ok(true)
     }
 }
@@ -190,17 +186,27 @@ async fn bring_up_to_date(ctx: &Context, changed: &[(Uuid, u64)]) -> anyhow::Res
     if changed.is_empty() {
         return Ok(());
     }
-    let mut documents = documents(ctx, &changed.iter().copied().collect()).await?;
-    add_meanings(ctx, &mut documents).await?;
+    let sequences: HashMap<Uuid, u64> = changed.iter().copied().collect();
+    let loras =
+        lora::Entity::find().filter(lora::Column::Id.is_in(sequences.keys().copied())).all(ctx.db.read()).await?;
+    let documents = documents(ctx, loras, |id| sequences.get(&id).copied().unwrap_or_default()).await?;
     let present: HashSet<Uuid> = documents.iter().map(|document| document.id).collect();
     let removals: Vec<(Uuid, u64)> = changed.iter().copied().filter(|(id, _)| !present.contains(id)).collect();
-    if !documents.is_empty() {
-        ctx.search.upsert(documents).await.context("The search index does not take documents.")?;
-    }
+    hand_over(ctx, documents).await?;
     if !removals.is_empty() {
         ctx.search.remove(removals).await.context("The search index does not take removals.")?;
     }
     Ok(())
+}
+
+/// Hands documents to the index. Returns how many it were.
+async fn hand_over(ctx: &Context, mut documents: Vec<LoraDocument>) -> anyhow::Result<usize> {
+    let count = documents.len();
+    if count > 0 {
+        add_meanings(ctx, &mut documents).await?;
+        ctx.search.upsert(documents).await.context("The search index does not take documents.")?;
+    }
+    Ok(count)
 }
 
 /// Adds what the words of documents mean, where an encoder says it.
@@ -218,26 +224,28 @@ async fn add_meanings(ctx: &Context, documents: &mut [LoraDocument]) -> anyhow::
     Ok(())
 }
 
-/// The documents of those LoRAs that are published.
-async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<LoraDocument>, DbErr> {
+/// The documents of those LoRAs that everybody may see, each with its sequence.
+async fn documents(
+    ctx: &Context,
+    mut loras: Vec<lora::Model>,
+    sequence_of: impl Fn(Uuid) -> u64,
+) -> Result<Vec<LoraDocument>, DbErr> {
     let db = ctx.db.read();
-    let loras = lora::Entity::find()
-        .filter(lora::Column::Id.is_in(wanted.keys().copied()))
-        .filter(shown_to_all())
-        .all(db)
-        .await?;
+    loras.retain(|row| row.target().public);
     let versions = version::Entity::find()
         .filter(version::Column::LoraId.is_in(loras.iter().map(|row| row.id)))
         .filter(version::Column::PublishedAt.is_not_null())
         .order_by_asc(version::Column::Number)
         .all(db)
         .await?;
+    let versions = grouped(versions, |row| row.lora_id);
     let previews = previews::Entity::find()
         .filter(previews::Column::LoraVersionId.is_in(loras.iter().filter_map(|row| row.latest_version_id)))
         .filter(previews::Column::HiddenAt.is_null())
         .order_by_asc(previews::Column::Position)
         .all(db)
         .await?;
+    let previews = grouped(previews, |row| row.lora_version_id);
     let safe = safe_strengths(db, &loras).await?;
     let creators: HashMap<Uuid, user::Model> = user::Entity::find()
         .filter(user::Column::Id.is_in(loras.iter().map(|row| row.created_by)))
@@ -248,11 +256,9 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         .collect();
     let trends = usage::trends(db, loras.iter().map(|row| row.id)).await?;
     let documents = loras.into_iter().map(|lora| {
-        let sequence = wanted.get(&lora.id).copied().unwrap_or_default();
-        let versions: Vec<&version::Model> = versions.iter().filter(|row| row.lora_id == lora.id).collect();
-        let shown = versions.iter().find(|row| Some(row.id) == lora.latest_version_id).copied();
-        let shown_previews = previews.iter().filter(|row| Some(row.lora_version_id) == lora.latest_version_id);
-        let prompts = previews.iter().filter(|row| Some(row.lora_version_id) == lora.latest_version_id);
+        let versions = versions.get(&lora.id).map(Vec::as_slice).unwrap_or_default();
+        let shown = versions.iter().find(|row| Some(row.id) == lora.latest_version_id);
+        let previews = lora.latest_version_id.and_then(|id| previews.get(&id)).map(Vec::as_slice).unwrap_or_default();
         let mut base_models: Vec<Uuid> = versions.iter().filter_map(|row| row.base_model_id).collect();
         base_models.sort_unstable();
         base_models.dedup();
@@ -261,10 +267,10 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
         let creator_name = creator.map(|row| if row.hidden_at.is_some() { &row.handle } else { &row.display_name });
         LoraDocument {
             id: lora.id,
-            sequence,
+            sequence: sequence_of(lora.id),
             trigger_words: shown.map(|row| words(&row.trigger_words)).unwrap_or_default(),
             tags: words(&lora.tags),
-            prompts: prompts.map(|row| row.prompt.clone()).collect(),
+            prompts: previews.iter().map(|row| row.prompt.clone()).collect(),
             creator_name: creator_name.cloned().unwrap_or_default(),
             creator_handle: creator.map(|row| row.handle.clone()).unwrap_or_default(),
             creator_id: lora.created_by,
@@ -274,8 +280,8 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
             rating_score: lora.rating_score,
             rating_count: lora.rating_count.unsigned_abs(),
             downloads: lora.download_count.unsigned_abs(),
-            safe_strengths: shown.and_then(|row| safe.get(&(row.id, row.base_model_id?)).copied().flatten()),
-            looks: shown_previews.filter_map(|row| preview::look(ctx, row)).collect(),
+            safe_strengths: shown.and_then(|row| safe.get(&(row.id, row.base_model_id?)).copied()),
+            looks: previews.iter().filter_map(|row| preview::look(ctx, row)).collect(),
             meaning: None,
             trend: trends.get(&lora.id).copied(),
             published_at_millis: lora.published_at.unwrap_or(lora.created_at).timestamp_millis(),
@@ -287,15 +293,16 @@ async fn documents(ctx: &Context, wanted: &HashMap<Uuid, u64>) -> Result<Vec<Lor
     Ok(documents.collect())
 }
 
-/// The safe strengths of the versions that LoRAs show, by version and base model.
+/// The safe strengths of the versions that LoRAs show, by version and base model, where some are safe.
 async fn safe_strengths<C: ConnectionTrait>(
     db: &C,
     loras: &[lora::Model],
-) -> Result<HashMap<(Uuid, Uuid), Option<(f64, f64)>>, DbErr> {
+) -> Result<HashMap<(Uuid, Uuid), (f64, f64)>, DbErr> {
     let measured = compatibility::Entity::find()
         .filter(compatibility::Column::LoraVersionId.is_in(loras.iter().filter_map(|row| row.latest_version_id)))
         .all(db)
         .await?;
-    let safe = |row: compatibility::Model| ((row.lora_version_id, row.base_model_id), row.safe_low.zip(row.safe_high));
-    Ok(measured.into_iter().map(safe).collect())
+    let safe =
+        |row: compatibility::Model| Some(((row.lora_version_id, row.base_model_id), row.safe_low.zip(row.safe_high)?));
+    Ok(measured.into_iter().filter_map(safe).collect())
 }

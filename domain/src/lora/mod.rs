@@ -44,12 +44,15 @@ use crate::{
     widen::widen,
 };
 
+pub(crate) use catalogue::without;
 pub use delete::delete;
 pub use download::{Download, DownloadError, download};
 pub use import::{ImportError, ImportLora, import};
 pub use index_consumer::{LoraIndexer, reindex_if_needed};
 pub use publish::{PublishError, PublishLora, UnpublishError, publish, unpublish};
-pub use search::{Facets, Found, Highlight, HighlightField, LoraFilter, LoraSearch, LoraSort, facets, related, search};
+pub use search::{
+    Facets, Found, FoundPage, Highlight, HighlightField, LoraFilter, LoraSearch, LoraSort, facets, related, search,
+};
 pub use versions::{AddVersionError, NewVersion, VersionSource, add_version};
 
 /// The media type of safetensors files.
@@ -58,7 +61,7 @@ pub const MEDIA_TYPE: &str = "application/octet-stream";
 const LONGEST_NAME: usize = 120;
 const LONGEST_DESCRIPTION: usize = 10_000;
 const LONGEST_LICENSE: usize = 200;
-const LONGEST_TAG: usize = 40;
+pub(crate) const LONGEST_TAG: usize = 40;
 const MOST_TAGS: usize = 20;
 
 /// A LoRA to be made.

@@ -36,6 +36,17 @@ pub struct LoraSearch {
     pub sort: LoraSort,
     /// Which page.
     pub page: PageRequest,
+    /// Whether facets are asked for with it.
+    pub wants_facets: bool,
+}
+
+/// A page of what was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundPage {
+    /// The LoRAs.
+    pub page: Page<Found>,
+    /// What was counted on the way, where that was asked for and costs less than to count it apart: with [`facets`].
+    pub facets: Option<Facets>,
 }
 
 /// What a LoRA must be like to be found.
@@ -102,7 +113,7 @@ const INDEX_CURSOR: &str = "index:";
 ///
 /// # Errors
 /// [`Invalid`](crate::error::Invalid) for words or filters that are too long, and for a cursor of another list.
-pub async fn search(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result<Page<Found>, ReadError> {
+pub async fn search(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result<FoundPage, ReadError> {
     let words = checked_words(search)?;
     let blocked = blocked(ctx, actor, &search.filter).await?;
     let is_ranked = !words.is_empty()
@@ -113,7 +124,7 @@ pub async fn search(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result
         return through_index(ctx, actor, search, &words, &blocked).await;
     }
     let page = catalogue::page(ctx, actor, &words, (&search.filter, &blocked), search.sort, &search.page).await?;
-    Ok(page.map(|lora| Found { lora, highlights: Vec::new() }))
+    Ok(FoundPage { page: page.map(|lora| Found { lora, highlights: Vec::new() }), facets: None })
 }
 
 /// How often each tag, licence and base model occurs among what the actor finds with a search. Of drafts nothing is
@@ -128,7 +139,7 @@ pub async fn facets(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result
     }
     let blocked = blocked(ctx, actor, &search.filter).await?;
     let look = look(ctx, actor, search).await?;
-    let query = engine::LoraQuery { first: 1, facets: true, look, ..query(search, &words, &blocked) };
+    let query = engine::LoraQuery { first: 0, facets: true, look, ..query(search, &words, &blocked) };
     let hits = ctx.search.search(&query).await.map_err(refuse)?;
     Ok(hits.facets.unwrap_or_default())
 }
@@ -171,17 +182,22 @@ async fn through_index(
     search: &LoraSearch,
     words: &[String],
     blocked: &Blocked,
-) -> Result<Page<Found>, ReadError> {
+) -> Result<FoundPage, ReadError> {
     let first = search.page.first as usize;
     let (look, meaning) = (look(ctx, actor, search).await?, meaning(ctx, search, words).await?);
-    let mut query = engine::LoraQuery { look, meaning, ..query(search, words, blocked) };
+    // Without words and picture many ask for the same counts, which the index remembers.
+    let counts = search.wants_facets && (look.is_some() || !words.is_empty());
+    let mut query = engine::LoraQuery { look, meaning, facets: counts, ..query(search, words, blocked) };
     if let Some(cursor) = &search.page.after {
         let text = read_cursor(cursor).ok_or_else(bad_cursor)?;
         query.after = Some(text.strip_prefix(INDEX_CURSOR).ok_or_else(bad_cursor)?.to_owned());
     }
     let mut page = Page { rows: Vec::with_capacity(first), has_next: true };
+    let mut facets = None;
     for _ in 0..MOST_ROUNDS {
         let hits = ctx.search.search(&query).await.map_err(refuse)?;
+        facets = facets.or(hits.facets);
+        query.facets = false;
         page.has_next = hits.has_next;
         let Some(last) = hits.hits.last() else { break };
         query.after = Some(last.position.clone());
@@ -199,7 +215,7 @@ async fn through_index(
             break;
         }
     }
-    Ok(page)
+    Ok(FoundPage { page, facets })
 }
 
 /// Those LoRAs that are published by now still, and that the actor may see.

@@ -237,7 +237,7 @@ async fn every_lora_comes_once_in_every_order_also_while_others_are_published() 
         let mut found = Vec::new();
         let mut looked_for = LoraSearch { sort, page: PageRequest { first: 3, after: None }, ..LoraSearch::default() };
         loop {
-            let page = search(ctx, &bob, &looked_for).await.expect("a page");
+            let page = search(ctx, &bob, &looked_for).await.expect("a page").page;
             found.extend(page.rows.iter().map(|(_, found)| found.lora.id));
             looked_for.page.after = page.rows.last().map(|(cursor, _)| cursor.clone());
             if !page.has_next {
@@ -267,8 +267,9 @@ async fn filters_narrow_a_list_and_drafts_are_their_teams() {
     let draft = imported(ctx, &ada, "Draft of ink").await.lora_id;
     let find = async |actor: &Actor, text: Option<&str>, filter: LoraFilter| {
         let page = PageRequest { first: 10, after: None };
-        let looked_for = LoraSearch { text: text.map(str::to_owned), like: None, filter, sort: LoraSort::Newest, page };
-        let page = search(ctx, actor, &looked_for).await.expect("a page");
+        let text = text.map(str::to_owned);
+        let looked_for = LoraSearch { text, filter, sort: LoraSort::Newest, page, ..LoraSearch::default() };
+        let page = search(ctx, actor, &looked_for).await.expect("a page").page;
         page.rows.into_iter().map(|(_, found)| found.lora.id).collect::<Vec<_>>()
     };
     let any = LoraFilter::default;
@@ -296,7 +297,7 @@ async fn filters_narrow_a_list_and_drafts_are_their_teams() {
 async fn found(ctx: &Context, actor: &Actor, text: &str) -> (Vec<String>, Vec<String>) {
     let page = PageRequest { first: 10, after: None };
     let looked_for = LoraSearch { text: Some(text.to_owned()), page, ..LoraSearch::default() };
-    let page = search(ctx, actor, &looked_for).await.expect("a page");
+    let page = search(ctx, actor, &looked_for).await.expect("a page").page;
     let marked = page.rows.first().map(|(_, found)| found.highlights.iter().map(|piece| piece.html.clone()).collect());
     (page.rows.into_iter().map(|(_, found)| found.lora.name).collect(), marked.unwrap_or_default())
 }
@@ -318,6 +319,14 @@ async fn the_index_follows_and_the_database_has_the_last_word() {
     // Both are tagged `ink`; the one that is called so comes first, and the draft not at all.
     assert_eq!(titles, ["Ink wash", "Wool felt"]);
     assert!(marked.iter().any(|html| html.contains("<em>")), "{marked:?}");
+    // What is counted on the way is what is counted apart.
+    let page = PageRequest { first: 1, after: None };
+    for text in ["ink", "felt", "gouache"] {
+        let text = Some(text.to_owned());
+        let looked_for = LoraSearch { text, page: page.clone(), wants_facets: true, ..LoraSearch::default() };
+        let counted = facets(ctx, &bob, &looked_for).await.expect("facets");
+        assert_eq!(search(ctx, &bob, &looked_for).await.expect("a page").facets, Some(counted));
+    }
 
     let change = UpdateLora { name: Some("Charcoal".to_owned()), ..UpdateLora::default() };
     update(ctx, &ada, ink, change).await.expect("renamed");

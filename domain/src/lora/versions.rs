@@ -11,7 +11,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait as _, Query},
+    sea_query::{Expr, ExprTrait as _, Query, SimpleExpr},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -133,28 +133,36 @@ fn row(
         change_note: Set(new.change_note),
         parent_version_id: Set(new.parent),
         base_model_id: Set(new.base_model),
-        declared_family: Set(new.facts.declared),
-        detected_family: Set(new.facts.family),
-        detected_variant: Set(new.facts.variant),
-        context_width: Set(width(new.facts.context_width)),
-        hidden_width: Set(width(new.facts.hidden_width)),
-        matched_share: Set(new.facts.matched_share),
-        problems: Set(json!(new.facts.problems)),
         trigger_words: Set(json!(new.trigger_words)),
-        rank: Set(width(new.facts.rank)),
-        alpha: Set(new.facts.alpha),
-        layout: Set(new.facts.layout),
-        blob_sha256: Set(new.file.sha256),
-        auto_v2: Set(new.facts.auto_v2),
-        auto_v3: Set(new.facts.auto_v3),
-        blake3: Set(new.facts.blake3),
-        file_size: Set(new.file.size),
         recommended_strength: Set(new.recommended_strength),
-        metadata: Set(new.facts.metadata),
         training_run_id: Set(training),
         upload_id: Set(upload),
         published_at: Set(None),
         created_at: Set(ctx.now()),
+        ..of_file(new.file, new.facts)
+    }
+}
+
+/// Of a version's row what its file says; the rest is left open.
+pub(crate) fn of_file(file: Stored, facts: InspectedLora) -> version::ActiveModel {
+    version::ActiveModel {
+        declared_family: Set(facts.declared),
+        detected_family: Set(facts.family),
+        detected_variant: Set(facts.variant),
+        context_width: Set(width(facts.context_width)),
+        hidden_width: Set(width(facts.hidden_width)),
+        matched_share: Set(facts.matched_share),
+        problems: Set(json!(facts.problems)),
+        rank: Set(width(facts.rank)),
+        alpha: Set(facts.alpha),
+        layout: Set(facts.layout),
+        blob_sha256: Set(file.sha256),
+        auto_v2: Set(facts.auto_v2),
+        auto_v3: Set(facts.auto_v3),
+        blake3: Set(facts.blake3),
+        file_size: Set(file.size),
+        metadata: Set(facts.metadata),
+        ..Default::default()
     }
 }
 
@@ -252,6 +260,15 @@ pub(super) fn visible_to(scope: &Scope) -> sea_orm::Select<version::Entity> {
     let public = Condition::all().add(version::Column::PublishedAt.is_not_null()).add(Expr::exists(shown));
     let own = version::Column::TeamId.is_in(teams.iter().copied());
     version::Entity::find().filter(Condition::any().add(public).add(own))
+}
+
+/// That the actor sees the version that a column names: for what hangs below versions, in the same statement.
+pub(crate) fn seen_by<C: ColumnTrait>(actor: &Actor, column: C) -> SimpleExpr {
+    let seen = visible_to(&actor.scope())
+        .select_only()
+        .column(version::Column::Id)
+        .filter(Expr::col((version::Entity, version::Column::Id)).equals(column.as_column_ref()));
+    Expr::exists(seen.into_query())
 }
 
 /// The same page of the versions of several LoRAs, newest first; versions that the actor may not see are left out.

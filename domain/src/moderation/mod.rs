@@ -24,6 +24,7 @@ pub use decide::{DismissReportsError, HideContentError, RestoreContentError, dis
 pub use queue::{QueueSort, QueueState, contents, queue, reasons, report_pages};
 pub use report::{ReportContent, ReportContentError, report, report_of};
 pub use subject::Content;
+pub(crate) use subject::is_owned_by_team;
 
 /// Whether an actor reads what the moderators hide: its owner does, and who moderates.
 pub fn reads_hidden(actor: &Actor, owner: Uuid) -> bool {
@@ -54,8 +55,8 @@ pub async fn hidden_reasons(
         .all(ctx.db.read())
         .await?;
     let is_told = |row: &moderation_case::Model| {
-        let of_team = subject::is_owned_by_team(row.subject_kind)
-            && row.team_id.is_some_and(|team| actor.role_in(team).is_some());
+        let of_team =
+            is_owned_by_team(row.subject_kind) && row.team_id.is_some_and(|team| actor.role_in(team).is_some());
         of_team || reads_hidden(actor, row.owner_id)
     };
     Ok(rows.into_iter().filter(is_told).filter_map(|row| Some((row.subject_id, row.hidden_reason?))).collect())

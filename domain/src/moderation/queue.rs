@@ -64,11 +64,8 @@ pub async fn queue(
         QueueSort::Newest => select,
         QueueSort::MostReported => select.order_by_desc(case::Column::OpenReportCount),
     };
-    let most = u64::from(request.first) + 1;
-    let mut rows = select.order_by_desc(case::Column::ActivityId).limit(most).all(ctx.db.read()).await?;
-    let has_next = rows.len() > request.first as usize;
-    rows.truncate(request.first as usize);
-    Ok(Page { rows: rows.into_iter().map(|row| (cursor(sort, &row), row)).collect(), has_next })
+    let select = select.order_by_desc(case::Column::ActivityId).limit(request.with_next());
+    Ok(Page::cut(select.all(ctx.db.read()).await?, request, |row| cursor(sort, row)))
 }
 
 fn cursor(sort: QueueSort, row: &case::Model) -> String {

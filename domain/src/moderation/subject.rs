@@ -56,7 +56,7 @@ pub enum Content {
 }
 
 /// Whether the members of the team own such a thing, and not only the LoRA that it stands on.
-pub(super) fn is_owned_by_team(kind: ContentKind) -> bool {
+pub(crate) fn is_owned_by_team(kind: ContentKind) -> bool {
     match kind {
         ContentKind::Lora | ContentKind::Preview => true,
         ContentKind::Comment | ContentKind::Rating | ContentKind::User => false,

@@ -18,7 +18,8 @@ use crate::{
     context::Context,
     error::{ReadError, Refused},
     jobs::{self, Lease, LeaseError, NewJob, claim},
-    lora::versions::{with_trigger, words},
+    lora::versions::{seen_by, with_trigger, words},
+    nested::grouped,
     policy::Resource as _,
     ports::blobs::Stored,
 };
@@ -205,17 +206,13 @@ pub async fn of_versions(
     actor: &Actor,
     versions: &[Uuid],
 ) -> Result<HashMap<Uuid, Vec<preview::Model>>, ReadError> {
-    let visible = crate::lora::versions::by_ids(ctx, actor, versions).await?;
     let rows = preview::Entity::find()
-        .filter(preview::Column::LoraVersionId.is_in(visible.into_keys()))
+        .filter(preview::Column::LoraVersionId.is_in(versions.iter().copied()))
+        .filter(seen_by(actor, preview::Column::LoraVersionId))
         .order_by_asc(preview::Column::Position)
         .all(ctx.db.read())
         .await?;
-    let mut previews: HashMap<Uuid, Vec<preview::Model>> = HashMap::new();
-    for row in rows.into_iter().filter(|row| sees(actor, row)) {
-        previews.entry(row.lora_version_id).or_default().push(row);
-    }
-    Ok(previews)
+    Ok(grouped(rows.into_iter().filter(|row| sees(actor, row)), |row| row.lora_version_id))
 }
 
 /// A preview of a version that the actor may see.

@@ -1,16 +1,20 @@
 //! Made-up LoRAs, each with a file of its own that really changes pictures.
 
+use std::collections::HashMap;
+
+use anyhow::Context as _;
 use atelier_entities::{blob, kinds::LoraState, lora, lora_version as version};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 use rand::Rng as _;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, DatabaseTransaction, EntityTrait, QueryFilter as _};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Chance, LoraMaker, Progress, SeedSpec, people::SeededPerson, words, write_rows};
+use super::{Chance, LoraMaker, Progress, ROWS, SeedSpec, people::SeededPerson, words, write_rows};
 use crate::{
     context::Context,
+    lora::versions,
     ports::{blobs::Stored, inspector::InspectedLora},
     preview,
     social::rating,
@@ -131,11 +135,20 @@ pub(super) async fn write(
     write_rows(tx, blobs, |_| ()).await?;
     write_rows(tx, cards, |done| progress("loras", done, spec.loras)).await?;
     write_rows(tx, versions, |_| ()).await?;
+    for piece in previewed.chunks(ROWS) {
+        enqueue_previews(tx, ctx, piece).await?;
+    }
+    Ok(())
+}
+
+/// Asks for the previews of versions that were written, each for its creator.
+async fn enqueue_previews(tx: &DatabaseTransaction, ctx: &Context, previewed: &[(Uuid, Uuid)]) -> anyhow::Result<()> {
+    let ids = previewed.iter().map(|(id, _)| *id);
+    let rows = version::Entity::find().filter(version::Column::Id.is_in(ids)).all(tx).await?;
+    let mut rows: HashMap<Uuid, version::Model> = rows.into_iter().map(|row| (row.id, row)).collect();
     for (id, creator) in previewed {
-        let row = version::Entity::find_by_id(id).one(tx).await?;
-        if let Some(row) = row {
-            preview::enqueue(tx, ctx, &row, creator).await?;
-        }
+        let row = rows.remove(id).context("A version that was just written is missing.")?;
+        preview::enqueue(tx, ctx, &row, *creator).await?;
     }
     Ok(())
 }
@@ -167,7 +180,6 @@ fn card(lora: SeededLora) -> lora::ActiveModel {
 }
 
 fn version_row(lora: &SeededLora, StoredLora { stored, facts }: StoredLora) -> version::ActiveModel {
-    let width = |width: u32| Set(i32::try_from(width).unwrap_or(i32::MAX));
     version::ActiveModel {
         id: Set(lora.version),
         lora_id: Set(lora.id),
@@ -176,27 +188,12 @@ fn version_row(lora: &SeededLora, StoredLora { stored, facts }: StoredLora) -> v
         change_note: Set(String::new()),
         parent_version_id: Set(None),
         base_model_id: Set(Some(lora.base_model)),
-        declared_family: Set(facts.declared),
-        detected_family: Set(facts.family),
-        detected_variant: Set(facts.variant),
-        context_width: width(facts.context_width),
-        hidden_width: width(facts.hidden_width),
-        matched_share: Set(facts.matched_share),
-        problems: Set(json!(facts.problems)),
         trigger_words: Set(json!([lora.trigger])),
-        rank: width(facts.rank),
-        alpha: Set(facts.alpha),
-        layout: Set(facts.layout),
-        blob_sha256: Set(stored.sha256),
-        auto_v2: Set(facts.auto_v2),
-        auto_v3: Set(facts.auto_v3),
-        blake3: Set(facts.blake3),
-        file_size: Set(stored.size),
         recommended_strength: Set(1.0),
-        metadata: Set(facts.metadata),
         training_run_id: Set(None),
         upload_id: Set(None),
         published_at: Set(Some(lora.at)),
         created_at: Set(lora.at),
+        ..versions::of_file(stored, facts)
     }
 }

@@ -92,7 +92,7 @@ pub async fn seed(
     let tx = ctx.db.write().await?;
     let people = people::write(&tx, spec, &password_hash, &mut chance, progress).await?;
     let mut loras = loras::draw(spec, &people, &files, base_model.id, &mut chance);
-    let ratings = ratings::draw(spec, &people, &mut loras, &mut chance);
+    let ratings = ratings::draw(spec, &people, &mut loras, &mut chance)?;
     loras::write(&tx, ctx, spec, loras, files, progress).await?;
     ratings::write(&tx, ratings, progress).await?;
     ctx.commit(tx).await?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use anyhow::Context as _;
 use atelier_entities::rating;
 use rand::{
     Rng as _,
@@ -20,9 +21,10 @@ pub(super) fn draw(
     people: &[SeededPerson],
     loras: &mut [SeededLora],
     chance: &mut Chance,
-) -> Vec<rating::ActiveModel> {
+) -> anyhow::Result<Vec<rating::ActiveModel>> {
     let quality: Vec<f64> = loras.iter().map(|_| 3.2 + 1.5 * chance.random.random::<f64>()).collect();
-    let Ok(by_fame) = WeightedIndex::new(loras.iter().map(|lora| lora.fame)) else { return Vec::new() };
+    let by_fame =
+        WeightedIndex::new(loras.iter().map(|lora| lora.fame)).context("No LoRA can be drawn to be rated.")?;
     let mut given = HashSet::new();
     let mut rows = Vec::with_capacity(spec.ratings as usize);
     while rows.len() < spec.ratings as usize {
@@ -51,7 +53,7 @@ pub(super) fn draw(
             ..Default::default()
         });
     }
-    rows
+    Ok(rows)
 }
 
 /// Writes the ratings.

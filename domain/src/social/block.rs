@@ -23,7 +23,7 @@ use crate::{
     database,
     error::{ReadError, Refused},
     failures,
-    lora::versions::words,
+    lora::{LONGEST_TAG, versions::words},
     page::{self, Direction, Page, PageRequest},
     policy::{Action, Installation, Resource as _, authorize},
     text,
@@ -34,8 +34,6 @@ const MOST_TAGS: usize = 200;
 
 /// How many people one may block: every search carries them.
 const MOST_PEOPLE: u64 = 1_000;
-
-const LONGEST_TAG: usize = 40;
 
 failures! {
     /// Why [`block_tag`] refused.

@@ -20,7 +20,7 @@ use crate::{
     audit,
     context::Context,
     error::{ReadError, Refused},
-    failures,
+    failures, nested,
     page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
     policy::{Action, Permit, Resource as _, authorize},
     text,
@@ -212,8 +212,12 @@ async fn changed(
 
 /// What a viewer sees of collections.
 fn visible_to(actor: &Actor) -> Select<entry::Entity> {
-    let loras = lora::Entity::visible_to(&actor.scope()).select_only().column(lora::Column::Id);
-    entry::Entity::find().filter(entry::Column::LoraId.in_subquery(loras.into_query()))
+    // Asked for each LoRA that is looked at: the list of all that the actor may see would be made for every statement.
+    let seen = lora::Entity::visible_to(&actor.scope())
+        .select_only()
+        .column(lora::Column::Id)
+        .filter(Expr::col((lora::Entity, lora::Column::Id)).equals((entry::Entity, entry::Column::LoraId)));
+    entry::Entity::find().filter(Expr::exists(seen.into_query()))
 }
 
 /// How many LoRAs of several collections the actor may see.
@@ -267,16 +271,8 @@ pub async fn pages(
         .order_by_asc(entry::Column::LoraId)
         .all(ctx.db.read())
         .await?;
-    let mut pages: HashMap<Uuid, Page<entry::Model>> = HashMap::new();
-    for row in rows {
-        let page = pages.entry(row.collection_id).or_insert_with(|| Page { rows: Vec::new(), has_next: false });
-        if page.rows.len() < request.first as usize {
-            page.rows.push((write_cursor(&format!("{}:{}", row.position, row.lora_id)), row));
-        } else {
-            page.has_next = true;
-        }
-    }
-    Ok(pages)
+    let cursor = |row: &entry::Model| write_cursor(&format!("{}:{}", row.position, row.lora_id));
+    Ok(nested::cut(rows, request, |row| row.collection_id, cursor))
 }
 
 /// What comes after a cursor; none if it is no cursor of a collection.

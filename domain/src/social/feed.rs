@@ -51,31 +51,32 @@ pub async fn read(ctx: &Context, actor: &Actor, request: &PageRequest) -> Result
         .column(lora::Column::Id)
         .filter(lora::Column::CreatedBy.in_subquery(followed.into_query()))
         .filter(shown_to_all());
+    let shown = loras::without(shown, &block::of(ctx, actor).await?);
     let mut select = version::Entity::find()
         .filter(version::Column::LoraId.in_subquery(shown.into_query()))
         .filter(version::Column::PublishedAt.is_not_null());
     if let Some(cursor) = &request.after {
         select = select.filter(after(cursor).ok_or_else(bad_cursor)?);
     }
-    let most = u64::from(request.first) + 1;
-    let mut rows = select
+    let rows = select
         .order_by_desc(version::Column::PublishedAt)
         .order_by_desc(version::Column::Id)
-        .limit(most)
+        .limit(request.with_next())
         .all(ctx.db.read())
         .await?;
-    let has_next = rows.len() > request.first as usize;
-    rows.truncate(request.first as usize);
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.lora_id).collect();
-    let mut loras = loras::by_ids(ctx, actor, &ids).await?;
-    let blocked = block::of(ctx, actor).await?;
-    loras.retain(|_, lora| !blocked.covers(lora));
-    let entries = rows.into_iter().filter_map(|version| {
+    let page = Page::cut(rows, request, cursor);
+    let ids: Vec<Uuid> = page.rows.iter().map(|(_, row)| row.lora_id).collect();
+    let loras = loras::by_ids(ctx, actor, &ids).await?;
+    let entries = page.rows.into_iter().filter_map(|(cursor, version)| {
         let (lora, published_at) = (loras.get(&version.lora_id)?.clone(), version.published_at?);
-        let cursor = write_cursor(&format!("{}:{}", published_at.timestamp_micros(), version.id));
         Some((cursor, FeedEntry { lora, version, published_at }))
     });
-    Ok(Page { rows: entries.collect(), has_next })
+    Ok(Page { rows: entries.collect(), has_next: page.has_next })
+}
+
+fn cursor(version: &version::Model) -> String {
+    let published_at = version.published_at.unwrap_or_default();
+    write_cursor(&format!("{}:{}", published_at.timestamp_micros(), version.id))
 }
 
 /// What comes after a cursor; none if it is no cursor of a feed.

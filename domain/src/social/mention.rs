@@ -14,13 +14,15 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::comment;
-use crate::{account, actor::Actor, context::Context, error::ReadError};
+use crate::{
+    account::{self, identity::HANDLE_LENGTHS},
+    actor::Actor,
+    context::Context,
+    error::ReadError,
+};
 
 /// How many people a comment may mention.
 pub(super) const MOST: usize = 20;
-
-/// Shortest and longest handle.
-const HANDLE_LENGTHS: std::ops::RangeInclusive<usize> = 3..=32;
 
 /// The handles that a text mentions, in lower case, each once, in the order of the text. What stands in code, in a mail
 /// address or in a web address mentions nobody.

@@ -11,6 +11,7 @@ use atelier_entities::{
     kinds::{EventKind, LoraState, Role},
     lora, membership, notification, team, user,
 };
+use atelier_search::bench::percentile_ms;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde::Serialize;
 use serde_json::json;
@@ -91,8 +92,8 @@ pub async fn run(ctx: &Arc<Context>, followers: u64) -> anyhow::Result<Report> {
         notifications_per_second: per_second(notifications, seconds),
         longest_transaction_ms: milliseconds(transactions.iter().max().copied()),
         transactions: transactions.len(),
-        other_write_p50_ms: milliseconds(at(&others, 50)),
-        other_write_p99_ms: milliseconds(at(&others, 99)),
+        other_write_p50_ms: percentile_ms(&others, 50),
+        other_write_p99_ms: percentile_ms(&others, 99),
         other_write_longest_ms: milliseconds(others.last().copied()),
         other_writes: others.len(),
     })
@@ -123,10 +124,6 @@ async fn write_meanwhile(ctx: Arc<Context>, id: Uuid, stop: watch::Receiver<bool
         tokio::time::sleep(PAUSE).await;
     }
     Ok(times)
-}
-
-fn at(sorted: &[Duration], hundredth: usize) -> Option<Duration> {
-    sorted.get((sorted.len() * hundredth / 100).min(sorted.len().saturating_sub(1))).copied()
 }
 
 fn milliseconds(time: Option<Duration>) -> f64 {

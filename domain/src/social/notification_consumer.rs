@@ -21,7 +21,7 @@ use super::{
     fanout,
     tell::{PERSON, Told, tell},
 };
-use crate::{context::Context, outbox::Consumer, policy::Resource as _};
+use crate::{context::Context, moderation::is_owned_by_team, outbox::Consumer, policy::Resource as _};
 
 /// Characters of a job's failure that are told; the job itself holds all.
 const LONGEST_REASON: usize = 300;
@@ -221,12 +221,12 @@ impl Teller<'_> {
             None => None,
         };
         let name = lora.as_ref().map(|lora| format!("“{}”", lora.name)).unwrap_or_default();
-        let (thing, of_team) = match what {
-            ContentKind::Lora => (format!("Your LoRA {name}"), true),
-            ContentKind::Preview => (format!("A preview of your LoRA {name}"), true),
-            ContentKind::Comment => (format!("Your comment on {name}"), false),
-            ContentKind::Rating => (format!("Your rating of {name}"), false),
-            ContentKind::User => ("Your profile".to_owned(), false),
+        let thing = match what {
+            ContentKind::Lora => format!("Your LoRA {name}"),
+            ContentKind::Preview => format!("A preview of your LoRA {name}"),
+            ContentKind::Comment => format!("Your comment on {name}"),
+            ContentKind::Rating => format!("Your rating of {name}"),
+            ContentKind::User => "Your profile".to_owned(),
         };
         let message = if kind == NotificationKind::ContentHidden {
             let reason = self.event.payload["reason"].as_str().unwrap_or_default();
@@ -235,7 +235,7 @@ impl Teller<'_> {
             format!("{thing} is shown again by the moderators.")
         };
         let mut people = vec![owner];
-        if let Some(lora) = lora.as_ref().filter(|_| of_team) {
+        if let Some(lora) = lora.as_ref().filter(|_| is_owned_by_team(what)) {
             people.extend(self.managers(lora.team_id).await?);
             people.sort_unstable();
             people.dedup();

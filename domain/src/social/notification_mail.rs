@@ -10,8 +10,8 @@ use atelier_entities::{
 };
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use sea_orm::{
-    ActiveEnum as _, ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, Iterable as _, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveEnum as _, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable as _,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -51,7 +51,7 @@ pub async fn write_immediate(ctx: &Context) -> anyhow::Result<usize> {
             name: &person.display_name,
             kind: row.kind,
             message: &row.message,
-            quote: row.comment_id.and_then(|id| comments.get(&id)).map(|comment| comment.body.as_str()),
+            quote: quoted(&comments, row),
             endings: endings(ctx, person.id, Ending::Kind(row.kind)),
         };
         mail::enqueue(&tx, ctx, letter.write()?).await?;
@@ -157,6 +157,13 @@ async fn mailed(
     Ok(rows.into_iter().map(|row| (row.id, row)).collect())
 }
 
+/// The text that a mail quotes. What the moderators have hidden since is for its author alone.
+fn quoted<'a>(comments: &'a HashMap<Uuid, comment::Model>, row: &notification::Model) -> Option<&'a str> {
+    let comment = comments.get(&row.comment_id?)?;
+    let is_shown = comment.hidden_at.is_none() || comment.user_id == row.user_id;
+    is_shown.then_some(comment.body.as_str())
+}
+
 /// The comments that notifications are about and that are still there.
 async fn comments(
     tx: &DatabaseTransaction,
@@ -172,7 +179,7 @@ async fn comments(
 }
 
 /// Says that these notifications' mails wait for nothing more.
-async fn settle(tx: &DatabaseTransaction, which: Condition) -> Result<(), DbErr> {
+pub(super) async fn settle<C: ConnectionTrait>(tx: &C, which: Condition) -> Result<(), DbErr> {
     notification::Entity::update_many()
         .col_expr(notification::Column::Mail, Expr::value(NotificationMail::Settled.to_value()))
         .filter(which)

@@ -7,14 +7,13 @@ use atelier_entities::{
     notification, notification_preference as preference, user,
 };
 use sea_orm::{
-    ActiveEnum as _,
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable as _, QueryFilter,
-    sea_query::{Expr, OnConflict},
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, Iterable as _, QueryFilter,
+    sea_query::OnConflict,
 };
 use serde_json::json;
 use uuid::Uuid;
 
+use super::notification_mail::settle;
 use crate::{
     actor::Actor,
     audit,
@@ -139,12 +138,10 @@ pub(super) async fn change<C: ConnectionTrait>(
         .to_owned();
     preference::Entity::insert_many(rows).on_conflict(conflict).exec_without_returning(tx).await?;
     let off = changes.iter().filter(|change| change.mail == Some(MailFrequency::Off)).map(|change| change.kind);
-    notification::Entity::update_many()
-        .col_expr(notification::Column::Mail, Expr::value(NotificationMail::Settled.to_value()))
-        .filter(notification::Column::UserId.eq(person))
-        .filter(notification::Column::Kind.is_in(off))
-        .filter(notification::Column::Mail.is_in([NotificationMail::Immediate, NotificationMail::Daily]))
-        .exec(tx)
-        .await?;
+    let waiting = Condition::all()
+        .add(notification::Column::UserId.eq(person))
+        .add(notification::Column::Kind.is_in(off))
+        .add(notification::Column::Mail.is_in([NotificationMail::Immediate, NotificationMail::Daily]));
+    settle(tx, waiting).await?;
     audit::record(tx, ctx, permit, Some(person), json!({ "do": why })).await
 }

@@ -4,17 +4,20 @@ use std::collections::HashMap;
 
 use atelier_entities::{
     follow, kinds::LoraState, lora, lora_trend, lora_usage_day as day_row, lora_usage_team as team_row, membership,
-    rating, scope::shown_to_all, team,
+    rating, team,
 };
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait as _, Order, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select,
-    sea_query::{Expr, Query, WindowStatement},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait as _, Iterable as _, Order, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, Query, UnionType},
 };
 use uuid::Uuid;
 
-use super::read::{DAYS, Figures, MOST_DAYS, before, distinct, every_day, put, sums, total};
+use super::{
+    read::{DAYS, Figures, MOST_DAYS, before, distinct, every_day, put, sums, total},
+    trends,
+};
 use crate::{
     actor::Actor,
     context::Context,
@@ -160,7 +163,7 @@ async fn loras(
         .limit(MOST_LORAS)
         .all(ctx.db.read())
         .await?;
-    let ranks = ranks(ctx, rows.iter().map(|row| row.id)).await?;
+    let ranks = ranks(ctx, &rows).await?;
     let row = |lora: lora::Model| DashboardLora {
         figures: figures.get(&lora.id).copied().unwrap_or_default(),
         ratings: ratings.get(&lora.id).copied().unwrap_or_default(),
@@ -170,24 +173,73 @@ async fn loras(
     Ok(rows.into_iter().map(row).collect())
 }
 
-/// The places of LoRAs among everything that is published.
-async fn ranks(ctx: &Context, loras: impl Iterator<Item = Uuid>) -> Result<HashMap<Uuid, i64>, DbErr> {
-    let published = lora::Entity::find().filter(shown_to_all()).select_only().column(lora::Column::Id).into_query();
-    let window = WindowStatement::new().order_by(lora_trend::Column::Score, Order::Desc).take();
-    let ranked = Query::select()
-        .column(lora_trend::Column::LoraId)
-        .expr_window_as(Expr::cust("RANK()"), window, "place")
-        .from(lora_trend::Entity)
-        .and_where(Expr::col(lora_trend::Column::LoraId).in_subquery(published))
-        .take();
-    let query = Query::select()
-        .column(lora_trend::Column::LoraId)
-        .column("place")
-        .from_subquery(ranked, "ranked")
-        .and_where(Expr::col(lora_trend::Column::LoraId).is_in(loras))
-        .take();
-    let rows = ctx.db.read().query_all(&query).await?;
-    rows.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+/// The places of LoRAs among everything that is published, by what trends. Those that tie share a place.
+///
+/// What stands above is counted in the index of the scores, each stretch between two of the LoRAs once, whatever state it is
+/// in; of what is not published little trends, and it is taken off again. To look each LoRA above up takes a hundred times as
+/// long.
+async fn ranks(ctx: &Context, loras: &[lora::Model]) -> Result<HashMap<Uuid, i64>, DbErr> {
+    let shown = loras.iter().filter(|row| row.target().public).map(|row| row.id);
+    let trends = trends(ctx.db.read(), shown).await?;
+    let mut scores: Vec<f64> = trends.values().copied().collect();
+    scores.sort_unstable_by(|one, other| other.total_cmp(one));
+    scores.dedup();
+    let Some(lowest) = scores.last().copied() else { return Ok(HashMap::new()) };
+    let not_shown = scores_not_shown(ctx, lowest).await?;
+    let mut above = 0;
+    let mut places = Vec::with_capacity(scores.len());
+    for (score, between) in scores.iter().zip(counts_above(ctx, &scores).await?) {
+        above += between;
+        let aside = not_shown.iter().filter(|other| *other > score).count();
+        places.push((*score, above - i64::try_from(aside).unwrap_or(i64::MAX) + 1));
+    }
+    let place = |score: f64| places.iter().find(|(other, _)| other.total_cmp(&score).is_eq()).map(|(_, place)| *place);
+    Ok(trends.into_iter().filter_map(|(lora, score)| Some((lora, place(score)?))).collect())
+}
+
+/// How many scores lie above the first of several, between the first and the second, and so on; from the highest down.
+async fn counts_above(ctx: &Context, scores: &[f64]) -> Result<Vec<i64>, DbErr> {
+    let stretches = scores.iter().enumerate().map(|(place, score)| {
+        let above = lora_trend::Entity::find().filter(lora_trend::Column::Score.gt(*score));
+        let stretch = match place.checked_sub(1).and_then(|before| scores.get(before)) {
+            Some(before) => above.filter(lora_trend::Column::Score.lte(*before)),
+            None => above,
+        };
+        let place = i32::try_from(place).unwrap_or(i32::MAX);
+        stretch
+            .select_only()
+            .expr_as(Expr::value(place), "place")
+            .expr_as(Expr::col(lora_trend::Column::Score).count(), "number")
+            .into_query()
+    });
+    let all = stretches.reduce(|mut all, stretch| all.union(UnionType::All, stretch).take());
+    let Some(all) = all else { return Ok(Vec::new()) };
+    let mut counts = vec![0; scores.len()];
+    for row in ctx.db.read().query_all(&all).await? {
+        let (place, count): (i32, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        if let Some(known) = usize::try_from(place).ok().and_then(|place| counts.get_mut(place)) {
+            *known = count;
+        }
+    }
+    Ok(counts)
+}
+
+/// The scores above one of LoRAs that not everybody may see.
+async fn scores_not_shown(ctx: &Context, lowest: f64) -> Result<Vec<f64>, DbErr> {
+    let ids = || lora::Entity::find().select_only().column(lora::Column::Id);
+    let others = LoraState::iter().filter(|state| *state != LoraState::Published);
+    let hidden =
+        ids().filter(lora::Column::State.eq(LoraState::Published)).filter(lora::Column::HiddenAt.is_not_null());
+    let not_shown =
+        ids().filter(lora::Column::State.is_in(others)).into_query().union(UnionType::All, hidden.into_query()).take();
+    lora_trend::Entity::find()
+        .select_only()
+        .column(lora_trend::Column::Score)
+        .filter(lora_trend::Column::LoraId.in_subquery(not_shown))
+        .filter(lora_trend::Column::Score.gt(lowest))
+        .into_tuple()
+        .all(ctx.db.read())
+        .await
 }
 
 /// What people said of each of a team's LoRAs since a day.

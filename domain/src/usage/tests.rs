@@ -2,7 +2,7 @@
 
 use atelier_entities::{
     asset, generation, generation_lora, job,
-    kinds::{JobKind, JobState},
+    kinds::{ContentKind, JobKind, JobState},
     lora, lora_trend, lora_usage_day, lora_usage_team,
 };
 use chrono::TimeDelta;
@@ -13,7 +13,7 @@ use super::{Figures, UsageCounter, dashboard, lora_usage, rebuild};
 use crate::{
     actor::Actor,
     context::Context,
-    generation as generations, jobs, lora as loras,
+    generation as generations, jobs, lora as loras, moderation,
     outbox::{self, Consumer as _},
     social::rating::{RateLora, rate},
     testing::{TestHouse, published_lora},
@@ -243,6 +243,23 @@ async fn what_is_used_now_trends_before_what_was_and_a_dashboard_says_so() {
     }
     count(ctx).await;
     assert_eq!(ranks().await, (Some(2), Some(1)), "3 of three weeks ago are less than 1 of today");
+    // Others' stand between, above and below; what is hidden or was taken back has no place and takes none.
+    let (_, of_bob) = published_lora(ctx, &bob, "Etching").await;
+    generated(ctx, &eve, of_bob, 1).await;
+    published_lora(ctx, &eve, "Gouache").await;
+    count(ctx).await;
+    assert_eq!(ranks().await, (Some(4), Some(2)), "what is new stands between");
+    let mut moderator = house.person("mod").await.person().expect("a person").clone();
+    moderator.is_administrator = true;
+    let (moderator, content) = (Actor::Person(moderator), (ContentKind::Lora, felt));
+    moderation::hide(ctx, &moderator, content, "It is spam.").await.expect("hidden");
+    assert_eq!(ranks().await, (Some(3), None));
+    moderation::restore(ctx, &moderator, content).await.expect("restored");
+    loras::unpublish(ctx, &ada, ink).await.expect("taken back");
+    assert_eq!(ranks().await, (None, Some(2)));
+    let again = loras::PublishLora { id: ink, version: None, license: None };
+    loras::publish(ctx, &ada, again).await.expect("published again");
+    assert_eq!(ranks().await, (Some(4), Some(2)));
 
     let board = dashboard(ctx, &ada, None, Some(7)).await.expect("a dashboard");
     let now = Figures { downloads: 0, generations: 3, pictures_made: 3, pictures_kept: 3, teams: 1 };

@@ -49,13 +49,11 @@ const LEAST_RETENTION: f64 = 0.7;
 /// How much more of a picture may be black or white than without the LoRA.
 const MOST_LOST: f64 = 0.25;
 
-/// What is compared.
+/// What is drawn on each model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ComparisonSpec {
+pub struct ComparisonGrid {
     /// The LoRA.
     pub lora: PathBuf,
-    /// Model folders.
-    pub models: Vec<PathBuf>,
     /// Prompts: two or more.
     pub prompts: Vec<String>,
     /// Words that call the LoRA's style up; they stand before every prompt, without the LoRA as well.
@@ -64,10 +62,29 @@ pub struct ComparisonSpec {
     pub strengths: Vec<f64>,
     /// Seeds: two or more.
     pub seeds: Vec<u64>,
-    /// A CLIP folder that prompt retention is measured with.
-    pub clip: Option<PathBuf>,
     /// Denoising steps; the model's own without it.
     pub steps: Option<u32>,
+}
+
+impl ComparisonGrid {
+    fn check(&self) -> Result<()> {
+        if self.prompts.len() < 2 || self.seeds.len() < 2 || self.strengths.is_empty() {
+            let sentence = "A comparison takes two prompts, two seeds and a strength at least; give more.";
+            return Err(Error::Input(sentence.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// What is compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComparisonSpec {
+    /// What is drawn.
+    pub grid: ComparisonGrid,
+    /// Model folders.
+    pub models: Vec<PathBuf>,
+    /// A CLIP folder that prompt retention is measured with.
+    pub clip: Option<PathBuf>,
     /// Where.
     pub device: DeviceName,
     /// In which numbers.
@@ -124,11 +141,8 @@ pub struct Compared {
 /// [`Error::Lora`] when the file is no LoRA that is understood, [`Error::Input`] for a grid that is too small,
 /// [`Error::Stopped`] when the sink says so, and those of loading a model.
 pub fn compare(spec: &ComparisonSpec, sink: &mut dyn Sink) -> Result<Vec<Compared>> {
-    if spec.prompts.len() < 2 || spec.seeds.len() < 2 || spec.strengths.is_empty() {
-        let sentence = "A comparison takes two prompts, two seeds and a strength at least; give more.";
-        return Err(Error::Input(sentence.to_owned()));
-    }
-    let report = inspect(&spec.lora)?;
+    spec.grid.check()?;
+    let report = inspect(&spec.grid.lora)?;
     let scorer = match &spec.clip {
         Some(folder) => Scorer::load(folder, &spec.device, spec.precision)?,
         None => Scorer::without_weights(),
@@ -144,51 +158,52 @@ fn on(
     sink: &mut dyn Sink,
 ) -> Result<Compared> {
     if let Err(mismatch) = belongs(report, &facts(folder)?) {
-        let comparison = Comparison { mismatch: Some(mismatch.to_string()), ..begun(spec, report) };
+        let comparison = Comparison { mismatch: Some(mismatch.to_string()), ..begun(report, scorer) };
         let comparison = Comparison { model: folder.display().to_string(), ..comparison };
         return Ok(Compared { comparison, sheet: None });
     }
     let model = Model::load(folder, &spec.device, spec.precision)?;
-    let mut compared = compare_on(&model, spec, report, scorer, sink)?;
+    let mut compared = compare_on(&model, &spec.grid, report, scorer, sink)?;
     compared.comparison.model = folder.display().to_string();
     Ok(compared)
 }
 
-fn begun(spec: &ComparisonSpec, report: &LoraReport) -> Comparison {
+fn begun(report: &LoraReport, scorer: &Scorer) -> Comparison {
     Comparison {
         model: String::new(),
         mismatch: None,
         matched_share: report.matched_share,
-        by_clip: spec.clip.is_some(),
+        by_clip: scorer.has_clip(),
         strengths: Vec::new(),
         safe_range: None,
     }
 }
 
-/// Compares on a model that is loaded already, whose folder the comparison does not name. The models, the device and the
-/// precision of the specification do not count.
+/// Compares on a model that is loaded already, whose folder the comparison does not name. Retention is measured by CLIP where
+/// the scorer has it.
 ///
 /// # Errors
 /// As [`compare`].
 pub fn compare_on(
     model: &Model,
-    spec: &ComparisonSpec,
+    grid: &ComparisonGrid,
     report: &LoraReport,
     scorer: &Scorer,
     sink: &mut dyn Sink,
 ) -> Result<Compared> {
-    let mut comparison = begun(spec, report);
+    grid.check()?;
+    let mut comparison = begun(report, scorer);
     comparison.mismatch = belongs(report, model.facts()).err().map(|error| error.to_string());
     if comparison.mismatch.is_some() {
         return Ok(Compared { comparison, sheet: None });
     }
-    let mut grid = Grid { spec, model, sink, done: 0 };
-    let without = grid.draw(None)?;
+    let mut drawing = Drawing { grid, model, sink, done: 0 };
+    let without = drawing.draw(None)?;
     let mut rows = vec![row("without".to_owned(), &without)];
-    let base = Unadapted::of(spec, scorer, &without)?;
-    for strength in &spec.strengths {
-        let with = grid.draw(Some(*strength))?;
-        comparison.strengths.push(base.against(spec, scorer, *strength, &with)?);
+    let base = Unadapted::of(grid, scorer, &without)?;
+    for strength in &grid.strengths {
+        let with = drawing.draw(Some(*strength))?;
+        comparison.strengths.push(base.against(grid, scorer, *strength, &with)?);
         rows.push(row(format!("{strength}"), &with));
     }
     comparison.safe_range = safe_range(&comparison.strengths);
@@ -209,38 +224,38 @@ fn row(title: String, drawn: &Drawn) -> Row {
 }
 
 /// Draws the grid.
-struct Grid<'a> {
-    spec: &'a ComparisonSpec,
+struct Drawing<'a> {
+    grid: &'a ComparisonGrid,
     model: &'a Model,
     sink: &'a mut dyn Sink,
     done: u32,
 }
 
-impl Grid<'_> {
+impl Drawing<'_> {
     /// All prompts and seeds at one strength, or without the LoRA.
     fn draw(&mut self, strength: Option<f64>) -> Result<Drawn> {
-        let spec = self.spec;
+        let grid = self.grid;
         let facts = self.model.facts();
-        let loras = strength.map(|strength| LoraUse { path: spec.lora.clone(), strength });
+        let loras = strength.map(|strength| LoraUse { path: grid.lora.clone(), strength });
         let loras: Vec<LoraUse> = loras.into_iter().collect();
-        let mut drawn = Vec::with_capacity(spec.prompts.len());
-        for prompt in &spec.prompts {
-            let trigger = spec.trigger.trim();
+        let mut drawn = Vec::with_capacity(grid.prompts.len());
+        for prompt in &grid.prompts {
+            let trigger = grid.trigger.trim();
             let request = RenderRequest {
                 prompt: if trigger.is_empty() { prompt.clone() } else { format!("{trigger}, {prompt}") },
                 negative_prompt: String::new(),
                 width: facts.native_width,
                 height: facts.native_height,
-                steps: spec.steps.unwrap_or(facts.default_steps),
+                steps: grid.steps.unwrap_or(facts.default_steps),
                 guidance: facts.default_guidance,
-                seeds: spec.seeds.clone(),
+                seeds: grid.seeds.clone(),
                 loras: loras.clone(),
                 merges_loras: false,
                 preview_every: None,
                 references: Vec::new(),
                 start: None,
             };
-            let total = (spec.prompts.len() * (spec.strengths.len() + 1)) as u32;
+            let total = (grid.prompts.len() * (grid.strengths.len() + 1)) as u32;
             let step = Progress::Sampling { epoch: 0, done: self.done, total };
             let rendered = self.model.render(&request, &mut Passing { sink: &mut *self.sink, step })?;
             drawn.push(rendered.into_iter().map(|one| one.picture).collect());
@@ -273,11 +288,11 @@ struct Unadapted {
 }
 
 impl Unadapted {
-    fn of(spec: &ComparisonSpec, scorer: &Scorer, drawn: &Drawn) -> Result<Self> {
+    fn of(grid: &ComparisonGrid, scorer: &Scorer, drawn: &Drawn) -> Result<Self> {
         let pictures: Vec<Vec<LabPicture>> = drawn.iter().map(|row| row.iter().map(LabPicture::of).collect()).collect();
         let between_seeds = mean(pictures.iter().flat_map(|row| pairs(row)).map(|(one, other)| one.distance(other)));
-        let prompts = prompts(spec, scorer, drawn, &pictures)?;
-        if between_seeds <= 0.0 || (spec.clip.is_none() && prompts <= 0.0) {
+        let prompts = prompts(grid, scorer, drawn, &pictures)?;
+        if between_seeds <= 0.0 || (!scorer.has_clip() && prompts <= 0.0) {
             return Err(Error::Input(
                 "Without the LoRA the model's pictures are the same for every seed, or do not follow their prompts, so that nothing can be measured against them. Give seeds and prompts that differ."
                     .to_owned(),
@@ -286,11 +301,11 @@ impl Unadapted {
         Ok(Self { prompts, lost: lost(drawn), between_seeds, pictures })
     }
 
-    fn against(&self, spec: &ComparisonSpec, scorer: &Scorer, strength: f64, drawn: &Drawn) -> Result<StrengthFound> {
+    fn against(&self, grid: &ComparisonGrid, scorer: &Scorer, strength: f64, drawn: &Drawn) -> Result<StrengthFound> {
         let pictures: Vec<Vec<LabPicture>> = drawn.iter().map(|row| row.iter().map(LabPicture::of).collect()).collect();
         let same = self.pictures.iter().flatten().zip(pictures.iter().flatten());
         let moved = mean(same.map(|(one, other)| one.distance(other)));
-        let kept = prompts(spec, scorer, drawn, &pictures)?;
+        let kept = prompts(grid, scorer, drawn, &pictures)?;
         Ok(StrengthFound {
             strength,
             effect: moved / self.between_seeds,
@@ -302,16 +317,16 @@ impl Unadapted {
 }
 
 /// How much prompts show: adherence by CLIP, else how different pictures of two prompts and one seed are.
-fn prompts(spec: &ComparisonSpec, scorer: &Scorer, drawn: &Drawn, pictures: &[Vec<LabPicture>]) -> Result<f64> {
-    if spec.clip.is_none() {
-        let columns = (0..spec.seeds.len()).map(|seed| pictures.iter().map(|row| &row[seed]).collect::<Vec<_>>());
+fn prompts(grid: &ComparisonGrid, scorer: &Scorer, drawn: &Drawn, pictures: &[Vec<LabPicture>]) -> Result<f64> {
+    if !scorer.has_clip() {
+        let columns = (0..grid.seeds.len()).map(|seed| pictures.iter().map(|row| &row[seed]).collect::<Vec<_>>());
         let distances: Vec<f64> = columns
             .flat_map(|column| pairs(&column).map(|(one, other)| one.distance(other)).collect::<Vec<_>>())
             .collect();
         return Ok(mean(distances));
     }
     let mut adherence = Vec::new();
-    for (prompt, row) in spec.prompts.iter().zip(drawn) {
+    for (prompt, row) in grid.prompts.iter().zip(drawn) {
         for picture in row {
             adherence.extend(scorer.score(picture, Some(prompt))?.adherence);
         }

@@ -2,23 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Comparison, ComparisonSpec, StrengthFound, compare, safe_range};
+use super::{Comparison, ComparisonGrid, ComparisonSpec, StrengthFound, compare, safe_range};
 use crate::{device::DeviceName, dtype::Precision, error::Error, progress::Quiet};
 
 fn case(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/parity").join(name)
 }
 
-fn spec(models: &[&str]) -> ComparisonSpec {
-    ComparisonSpec {
+fn grid() -> ComparisonGrid {
+    ComparisonGrid {
         lora: case("klein-lora-bfl").join("lora.safetensors"),
-        models: models.iter().map(|name| case(name).join("model")).collect(),
         prompts: vec!["a red fox".to_owned(), "a blue house".to_owned()],
         trigger: String::new(),
         strengths: vec![0.0, 0.5, 1.0],
         seeds: vec![1, 2],
-        clip: None,
         steps: Some(2),
+    }
+}
+
+fn spec(grid: ComparisonGrid, models: &[&str]) -> ComparisonSpec {
+    ComparisonSpec {
+        grid,
+        models: models.iter().map(|name| case(name).join("model")).collect(),
+        clip: None,
         device: DeviceName::Cpu,
         precision: Precision::F32,
     }
@@ -26,7 +32,7 @@ fn spec(models: &[&str]) -> ComparisonSpec {
 
 #[test]
 fn the_effect_grows_with_the_strength_and_another_model_is_named() {
-    let compared = compare(&spec(&["klein-lora-bfl", "sdxl"]), &mut Quiet).unwrap();
+    let compared = compare(&spec(grid(), &["klein-lora-bfl", "sdxl"]), &mut Quiet).unwrap();
     let [fitting, other] = &compared[..] else { panic!("two models were asked for") };
     let Comparison { strengths, mismatch, matched_share, .. } = &fitting.comparison;
     assert_eq!((mismatch, *matched_share), (&None, 1.0));
@@ -42,7 +48,8 @@ fn the_effect_grows_with_the_strength_and_another_model_is_named() {
 #[test]
 fn with_clip_retention_is_adherence() {
     let clip = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clip");
-    let spec = ComparisonSpec { clip: Some(clip), strengths: vec![0.0, 1.0], ..spec(&["klein-lora-bfl"]) };
+    let grid = ComparisonGrid { strengths: vec![0.0, 1.0], ..grid() };
+    let spec = ComparisonSpec { clip: Some(clip), ..spec(grid, &["klein-lora-bfl"]) };
     let compared = compare(&spec, &mut Quiet).unwrap();
     let Comparison { strengths, by_clip, .. } = &compared[0].comparison;
     assert!(*by_clip && (strengths[0].retention - 1.0).abs() < 1e-6, "{strengths:?}");
@@ -67,9 +74,10 @@ fn the_safe_range_is_the_longest_without_a_gap() {
 
 #[test]
 fn a_grid_that_says_nothing_is_refused() {
-    let error = compare(&ComparisonSpec { seeds: vec![1], ..spec(&["klein"]) }, &mut Quiet).err().unwrap();
+    let error = compare(&spec(ComparisonGrid { seeds: vec![1], ..grid() }, &["klein"]), &mut Quiet).err().unwrap();
     assert!(matches!(error, Error::Input(_)), "{error}");
     // The same seed twice: what the LoRA changes has nothing to be measured against.
-    let error = compare(&ComparisonSpec { seeds: vec![1, 1], ..spec(&["klein-lora-bfl"]) }, &mut Quiet).err().unwrap();
+    let error =
+        compare(&spec(ComparisonGrid { seeds: vec![1, 1], ..grid() }, &["klein-lora-bfl"]), &mut Quiet).err().unwrap();
     assert!(error.to_string().contains("same for every seed"), "{error}");
 }

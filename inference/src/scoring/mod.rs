@@ -78,6 +78,11 @@ impl Scorer {
         Ok(Self { runner })
     }
 
+    /// Whether it can say how well a picture shows what was asked for.
+    pub const fn has_clip(&self) -> bool {
+        !matches!(self.runner, Runner::Without)
+    }
+
     /// Scores a picture that was to show what the prompt says.
     ///
     /// # Errors

@@ -388,9 +388,11 @@ mod tests {
         let encoder = SentenceEncoder::load(&fixture()).unwrap();
         let texts: Vec<&str> = case.texts.iter().map(String::as_str).collect();
         let together = encoder.encode(&texts).unwrap();
+        assert!(!texts.is_empty());
+        assert_eq!((together.len(), case.embeddings.len()), (texts.len(), texts.len()));
         for ((text, expected), together) in texts.iter().zip(&case.embeddings).zip(&together) {
             let alone = encoder.encode(&[text]).unwrap().remove(0);
-            assert_eq!(expected.len(), encoder.width());
+            assert_eq!([alone.len(), together.len(), expected.len()], [encoder.width(); 3]);
             for ((alone, together), expected) in alone.iter().zip(together).zip(expected) {
                 assert!((alone - expected).abs() < 1e-5, "{text:?}: {alone} and not {expected}");
                 assert!((together - expected).abs() < 1e-5, "{text:?} among others: {together} and not {expected}");

@@ -27,24 +27,48 @@ struct ShardIndex {
     weight_map: std::collections::BTreeMap<String, String>,
 }
 
-/// How weights are called, and the precisions that they come in as their names say it. The full one is taken where it is
-/// there.
-const NAMES: [&str; 2] = ["diffusion_pytorch_model", "model"];
-const PRECISIONS: [&str; 3] = ["", ".fp16", ".bf16"];
+/// How the weights of a component are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightName {
+    /// What the name begins with.
+    pub stem: &'static str,
+    /// The precision, as the name says it: empty for the full one.
+    pub precision: &'static str,
+}
+
+impl WeightName {
+    const STEMS: [&'static str; 2] = ["diffusion_pytorch_model", "model"];
+    const PRECISIONS: [&'static str; 3] = ["", ".fp16", ".bf16"];
+
+    /// All names, in the order in which they are looked for: the full precision is taken where it is there.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::PRECISIONS.into_iter().flat_map(|precision| Self::STEMS.map(|stem| Self { stem, precision }))
+    }
+
+    /// The file that says in which shard a tensor lies.
+    pub fn index(&self) -> String {
+        format!("{}.safetensors.index{}.json", self.stem, self.precision)
+    }
+
+    /// The file where there is only one.
+    pub fn single(&self) -> String {
+        format!("{}{}.safetensors", self.stem, self.precision)
+    }
+}
 
 /// The weight files of a component: one, or the shards that its index names.
 ///
 /// # Errors
 /// When there are none, or a shard is missing.
 pub fn weight_files(component: &Path) -> Result<Vec<PathBuf>> {
-    for (precision, name) in PRECISIONS.iter().flat_map(|precision| NAMES.map(|name| (precision, name))) {
-        let index = component.join(format!("{name}.safetensors.index{precision}.json"));
+    for name in WeightName::all() {
+        let index = component.join(name.index());
         if index.exists() {
             let index: ShardIndex = read_json(&index)?;
             let shards: std::collections::BTreeSet<String> = index.weight_map.into_values().collect();
             return shards.into_iter().map(|shard| present(component.join(shard))).collect();
         }
-        let single = component.join(format!("{name}{precision}.safetensors"));
+        let single = component.join(name.single());
         if single.exists() {
             return Ok(vec![single]);
         }

@@ -15,7 +15,7 @@ mod order;
 mod vectors;
 mod words;
 
-/// How soon a change is found, usually: another program on the machine may hold one up.
+/// How soon a change is found, by the quickest of several: another program on the machine may hold the others up.
 const VISIBLE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs every case.

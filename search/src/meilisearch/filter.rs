@@ -48,7 +48,8 @@ fn value(text: &str) -> String {
     encoded(&words::whole_value(text))
 }
 
-fn any(attribute: &str, values: impl IntoIterator<Item = String>) -> String {
+/// That an attribute has one of some values.
+pub(super) fn any(attribute: &str, values: impl IntoIterator<Item = String>) -> String {
     let values: Vec<String> = values.into_iter().map(|value| format!("\"{value}\"")).collect();
     format!("{attribute} IN [{}]", values.join(", "))
 }

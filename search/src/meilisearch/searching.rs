@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 use super::{
     failed,
-    filter::{behind, filter},
+    filter::{any, behind, filter},
     http::Http,
     position::{Key, Position},
     record::{self, Found},
-    vectors::{Lengths, name, nearest, one_of},
+    vectors::{Lengths, name, nearest},
     wording::{Form, Wording, ways},
 };
 use crate::{
@@ -121,7 +121,7 @@ impl<'a> Searching<'a> {
     }
 
     async fn facets_of(&self, ids: &[Uuid]) -> Result<Facets, SearchError> {
-        let condition = format!("{} AND {}", self.filter, one_of(ids));
+        let condition = format!("{} AND {}", self.filter, any("id", ids.iter().map(Uuid::to_string)));
         let mut query = SearchQuery::new(self.index);
         query.with_filter(&condition).with_limit(1).with_facets(Selectors::Some(FACETS));
         let answer = query.execute::<Found>().await.map_err(failed)?;

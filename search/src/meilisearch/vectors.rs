@@ -7,7 +7,6 @@ use meilisearch_sdk::{
     search::{SearchQuery, Selectors},
     settings::{Embedder, EmbedderSource},
 };
-use uuid::Uuid;
 
 use super::{failed, http::Http, record::Found};
 use crate::{LoraDocument, SearchError, likeness::Space};
@@ -105,10 +104,4 @@ pub(super) async fn nearest(
     let place = |found: &(Found, f64)| (found.1, found.0.id);
     found.sort_by(|a, b| place(b).0.total_cmp(&place(a).0).then_with(|| place(b).1.cmp(&place(a).1)));
     Ok(found)
-}
-
-/// A condition that one of these LoRAs fulfils.
-pub(super) fn one_of(ids: &[Uuid]) -> String {
-    let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
-    format!("id IN [{}]", ids.join(", "))
 }

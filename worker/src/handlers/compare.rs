@@ -8,7 +8,7 @@ use atelier_domain::{
 };
 use atelier_inference::{
     Scorer,
-    compare::{ComparisonSpec, PROMPTS, SEEDS, compare_on},
+    compare::{ComparisonGrid, PROMPTS, SEEDS, compare_on},
     inspect,
 };
 
@@ -29,21 +29,17 @@ pub async fn compare(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
     let work = compatibility::load(ctx, &claim.job).await?;
     let folder = model_folder(&ctx.settings.models, &work.base_model.folder);
     let lora = local_copy(ctx, &work.version.blob_sha256, &ctx.settings.work.join("loras"), "safetensors").await?;
-    let spec = ComparisonSpec {
+    let grid = ComparisonGrid {
         lora,
-        models: vec![folder.clone()],
         prompts: PROMPTS[..MOST_PROMPTS].iter().map(|prompt| (*prompt).to_owned()).collect(),
         trigger: work.trigger,
         strengths: STRENGTHS.to_vec(),
         seeds: SEEDS.to_vec(),
-        clip: None,
         steps: None,
-        device: device.name().clone(),
-        precision: Default::default(),
     };
     let compared = on_device(ctx, device, claim.lease, stop, move |models, mut sink| {
-        let lora = inspect(&spec.lora)?;
-        compare_on(models.get(&folder)?, &spec, &lora, &Scorer::without_weights(), &mut sink)
+        let lora = inspect(&grid.lora)?;
+        compare_on(models.get(&folder)?, &grid, &lora, &Scorer::without_weights(), &mut sink)
     })
     .await?;
     let sheet = match compared.sheet {

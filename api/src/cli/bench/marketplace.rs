@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use atelier_domain::ports::tls;
+use atelier_search::bench::percentile_ms;
 use clap::Parser;
 use rand::{Rng as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha20Rng;
@@ -109,15 +110,15 @@ impl Marketplace {
         Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// Sends requests for so many seconds. Gives the milliseconds that each answer took, and how many cards it had; none where
-    /// there was no answer.
+    /// Sends requests for so many seconds. Gives how long each answer took, and how many cards it had; none where there was
+    /// no answer.
     async fn send(
         &self,
         client: &reqwest::Client,
         service: &RunningService,
         random: &mut ChaCha20Rng,
         seconds: f64,
-    ) -> anyhow::Result<Vec<Option<(f64, usize)>>> {
+    ) -> anyhow::Result<Vec<Option<(Duration, usize)>>> {
         let begin = Instant::now();
         let (mut at, mut under_way) = (0.0, JoinSet::new());
         loop {
@@ -131,7 +132,7 @@ impl Marketplace {
             tokio::time::sleep_until(arrival).await;
             under_way.spawn(async move {
                 let answer = request.send().await.ok()?.bytes().await.ok()?;
-                let took = arrival.elapsed().as_secs_f64() * 1e3;
+                let took = arrival.elapsed();
                 let answer: Value = serde_json::from_slice(&answer).ok()?;
                 Some((took, answer["data"]["loras"]["edges"].as_array()?.len()))
             });
@@ -224,18 +225,19 @@ impl Drop for RunningService {
     }
 }
 
-fn report(rate: f64, answers: Vec<Option<(f64, usize)>>, used: Option<f64>) -> anyhow::Result<Report> {
+fn report(rate: f64, answers: Vec<Option<(Duration, usize)>>, used: Option<f64>) -> anyhow::Result<Report> {
     let requests = answers.len();
-    let (mut times, cards): (Vec<f64>, Vec<usize>) = answers.into_iter().flatten().unzip();
-    times.sort_by(f64::total_cmp);
-    let largest_ms = *times.last().context("No request was answered; what the service said stands above.")?;
-    let at = |share: f64| times[((times.len() as f64 * share) as usize).min(times.len() - 1)];
+    let (mut times, cards): (Vec<Duration>, Vec<usize>) = answers.into_iter().flatten().unzip();
+    if times.is_empty() {
+        bail!("No request was answered; what the service said stands above.");
+    }
+    times.sort_unstable();
     Ok(Report {
         requests,
         rate,
-        p50_ms: at(0.5),
-        p99_ms: at(0.99),
-        largest_ms,
+        p50_ms: percentile_ms(&times, 50),
+        p99_ms: percentile_ms(&times, 99),
+        largest_ms: percentile_ms(&times, 100),
         cpu_ms: used.map(|used| used / requests as f64),
         failed: requests - times.len(),
         cards: cards.iter().sum::<usize>() as f64 / cards.len() as f64,

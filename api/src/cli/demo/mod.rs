@@ -33,14 +33,10 @@ use clap::Parser;
 
 use super::{say, start_log};
 use crate::{
-    config::{
-        DeviceSettings, HouseSettings, LogSettings, S3Settings, SEARCH_INDEX, ServeSettings, WorkerSettings,
-        location::SearchLocation,
-    },
+    config::{DeviceSettings, HouseSettings, ServeSettings, WorkerSettings},
     house::DIGEST_HOUR,
     server,
     service::Service,
-    telemetry::LogFormat,
 };
 
 use self::{
@@ -88,11 +84,12 @@ impl Demo {
             None => Material::bundled(),
         };
         report::prepare(&self.out, self.images.as_deref())?;
-        start_log(&log())?;
         let data = tempfile::tempdir().context(
             "No temporary folder can be made. Check that the disk has room, or set TMPDIR to another place.",
         )?;
-        let service = Service::start(settings(data.path(), self.device.clone()), None).await?;
+        let settings = settings(data.path(), self.device.clone());
+        start_log(&settings.house.log)?;
+        let service = Service::start(settings, None).await?;
         let outcome = self.play(&service, data.path(), &material).await;
         service.shutdown().cancel();
         let ended = service.ended().await;
@@ -120,29 +117,15 @@ impl Demo {
     }
 }
 
+/// Only what went wrong is logged: the rest would run through the progress bars.
+const LOG_FILTER: &str = "warn,tantivy=error,sqlx=error";
+
 /// A service on a free port of this machine. The environment has no say in where its things lie: the demo must not
 /// touch an installation.
 fn settings(data: &Path, device: DeviceSettings) -> ServeSettings {
     ServeSettings {
         listen: ([127, 0, 0, 1], 0).into(),
-        house: HouseSettings {
-            data: data.to_owned(),
-            database_url: None,
-            blobs_url: None,
-            s3: S3Settings {
-                s3_region: "us-east-1".to_owned(),
-                s3_endpoint: None,
-                s3_access_key_id: None,
-                s3_secret_access_key: None,
-            },
-            search: SearchLocation::Embedded,
-            search_key: None,
-            search_index: SEARCH_INDEX.to_owned(),
-            lease_seconds: 30,
-            measure_compatibility: false,
-            sentence_encoder: None,
-            log: log(),
-        },
+        house: HouseSettings::apart(data, LOG_FILTER),
         device,
         work: WorkerSettings { model_check_seconds: 60 },
         public_url: None,
@@ -157,11 +140,6 @@ fn settings(data: &Path, device: DeviceSettings) -> ServeSettings {
         rate_burst: 20_000,
         rate_per_second: 500,
     }
-}
-
-/// Only what went wrong is logged: the rest would run through the progress bars.
-fn log() -> LogSettings {
-    LogSettings { log_format: LogFormat::Pretty, log_filter: "warn,tantivy=error,sqlx=error".to_owned() }
 }
 
 #[cfg(test)]

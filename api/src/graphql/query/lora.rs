@@ -86,7 +86,8 @@ impl LoraQuery {
     ) -> Result<LoraSearchConnection> {
         let page = page_request(first, after)?;
         let like = like.map(PictureSourceInput::decoded).transpose()?;
-        let search = LoraSearch { like, ..looked_for(search, filter.unwrap_or_default(), sort, page)? };
+        let wants_facets = ctx.look_ahead().field("facets").exists();
+        let search = LoraSearch { like, wants_facets, ..looked_for(search, filter.unwrap_or_default(), sort, page)? };
         let page = loras::search(ctx.house(), ctx.actor(), &search).await.map_err(failure::read_error)?;
         Ok(found(page, search))
     }
@@ -122,5 +123,6 @@ fn looked_for(
         safe_at: filter.safe_strength,
         state: filter.state.map(Into::into),
     };
-    Ok(LoraSearch { text, like: None, filter, sort: sort.map_or(LoraSort::Relevance, Into::into), page })
+    let sort = sort.map_or(LoraSort::Relevance, Into::into);
+    Ok(LoraSearch { text, like: None, filter, sort, page, wants_facets: false })
 }

@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, Object, Result};
 use atelier_domain::{entities::comment, id::Noun, moderation};
 use chrono::{DateTime, Utc};
 
-use super::{lora::Lora, user::User};
+use super::{lora::Lora, moderation::hidden_reason, user::User};
 use crate::graphql::{
     connection::ConnectionOf,
     context::{Resolve, encode},
@@ -107,9 +107,6 @@ impl Comment {
 
     /// Why the moderators hide it; its author reads it.
     async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        if self.0.hidden_at.is_none() {
-            return Ok(None);
-        }
-        load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
+        hidden_reason(ctx, self.0.id, self.0.hidden_at).await
     }
 }

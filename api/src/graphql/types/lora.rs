@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     lora_version::LoraVersion,
+    moderation::hidden_reason,
     preview::Preview,
     rating::{RatingSpreadStep, spread},
     team::Team,
@@ -176,10 +177,7 @@ impl Lora {
 
     /// Why the moderators hide it; its team reads it.
     async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        if self.0.hidden_at.is_none() {
-            return Ok(None);
-        }
-        load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
+        hidden_reason(ctx, self.0.id, self.0.hidden_at).await
     }
 }
 

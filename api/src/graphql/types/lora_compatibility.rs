@@ -51,8 +51,8 @@ impl LoraCompatibility {
     }
 
     /// What was found at each strength, rising.
-    async fn strengths(&self) -> Vec<MeasuredStrength> {
-        serde_json::from_value(self.0.strengths.clone()).unwrap_or_default()
+    async fn strengths(&self) -> Result<Vec<MeasuredStrength>> {
+        Ok(serde_json::from_value(self.0.strengths.clone())?)
     }
 
     /// The strengths at which its effect is seen, prompts are kept and no picture is washed out; none where none is safe.

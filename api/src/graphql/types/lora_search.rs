@@ -4,10 +4,7 @@ use async_graphql::{
     Context, Object, Result, SimpleObject,
     connection::{Connection, ConnectionNameType, Edge, EdgeNameType, EnableNodesField},
 };
-use atelier_domain::{
-    lora::{self as loras, Facets, Found, Highlight, LoraSearch},
-    page::Page,
-};
+use atelier_domain::lora::{self as loras, Facets, FoundPage, Highlight, LoraSearch};
 use uuid::Uuid;
 
 use super::{base_model::BaseModel, lora::Lora};
@@ -33,13 +30,22 @@ pub type LoraSearchConnection =
     Connection<String, Lora, LoraSearchFields, LoraSearchEdgeFields, Names, Names, EnableNodesField>;
 
 /// What the list says besides its rows.
-pub struct LoraSearchFields(LoraSearch);
+pub struct LoraSearchFields {
+    search: LoraSearch,
+    /// What was counted on the way.
+    facets: Option<Facets>,
+}
 
 #[Object]
 impl LoraSearchFields {
     /// What the list could be narrowed by; counted over all pages. Of LoRAs that are not published nothing is counted.
     async fn facets(&self, ctx: &Context<'_>) -> Result<LoraFacets> {
-        loras::facets(ctx.house(), ctx.actor(), &self.0).await.map(LoraFacets).map_err(failure::read_error)
+        match &self.facets {
+            Some(facets) => Ok(LoraFacets(facets.clone())),
+            None => {
+                loras::facets(ctx.house(), ctx.actor(), &self.search).await.map(LoraFacets).map_err(failure::read_error)
+            }
+        }
     }
 }
 
@@ -113,9 +119,10 @@ impl LoraBaseModelFacet {
 }
 
 /// Makes the connection of a page.
-pub fn found(page: Page<Found>, search: LoraSearch) -> LoraSearchConnection {
+pub fn found(FoundPage { page, facets }: FoundPage, search: LoraSearch) -> LoraSearchConnection {
     let after = search.page.after.is_some();
-    let mut connection = Connection::with_additional_fields(after, page.has_next, LoraSearchFields(search));
+    let fields = LoraSearchFields { search, facets };
+    let mut connection = Connection::with_additional_fields(after, page.has_next, fields);
     connection.edges.extend(page.rows.into_iter().map(|(cursor, found)| {
         let highlights = found.highlights.into_iter().map(LoraHighlight::from).collect();
         Edge::with_additional_fields(cursor, Lora(found.lora), LoraSearchEdgeFields { highlights })

@@ -19,6 +19,14 @@ use crate::graphql::{
     scalars::BigInt,
 };
 
+/// Why the moderators hide something, for who may read that; nothing is asked where it is not hidden.
+pub async fn hidden_reason(ctx: &Context<'_>, id: Uuid, hidden_at: Option<DateTime<Utc>>) -> Result<Option<String>> {
+    if hidden_at.is_none() {
+        return Ok(None);
+    }
+    load(ctx, |loaders| &loaders.hidden_reasons, id).await
+}
+
 /// What is wrong with something that was published.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
 #[graphql(remote = "kinds::ReportReason")]

@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, Object, Result};
 use atelier_domain::{blob, entities::preview, id::Noun};
 use chrono::{DateTime, Utc};
 
-use super::base_model::BaseModel;
+use super::{base_model::BaseModel, moderation::hidden_reason};
 use crate::graphql::{
     context::{Resolve, encode},
     loaders::load,
@@ -83,10 +83,7 @@ impl Preview {
 
     /// Why the moderators hide it; its team reads it.
     async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        if self.0.hidden_at.is_none() {
-            return Ok(None);
-        }
-        load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
+        hidden_reason(ctx, self.0.id, self.0.hidden_at).await
     }
 
     /// When it was rendered.

@@ -4,7 +4,7 @@ use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
 use atelier_domain::{entities, id::Noun, social::rating};
 use chrono::{DateTime, Utc};
 
-use super::{lora::Lora, lora_version::LoraVersion, user::User};
+use super::{lora::Lora, lora_version::LoraVersion, moderation::hidden_reason, user::User};
 use crate::graphql::{context::encode, loaders::load, scalars::BigInt};
 
 /// Which ratings come first.
@@ -89,10 +89,7 @@ impl Rating {
 
     /// Why the moderators hide it; its author reads it.
     async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        if self.0.hidden_at.is_none() {
-            return Ok(None);
-        }
-        load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
+        hidden_reason(ctx, self.0.id, self.0.hidden_at).await
     }
 
     /// When.

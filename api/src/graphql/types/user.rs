@@ -11,7 +11,7 @@ use atelier_domain::{
 };
 use chrono::{DateTime, Utc};
 
-use super::{collection::Collection, follow::Follow, lora::Lora, team::Team};
+use super::{collection::Collection, follow::Follow, lora::Lora, moderation::hidden_reason, team::Team};
 use crate::graphql::{
     connection::{ConnectionOf, connection, page_request},
     context::{Resolve, encode},
@@ -68,10 +68,7 @@ impl User {
 
     /// Why the moderators hide their profile; they themselves read it.
     async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        if self.0.hidden_at.is_none() {
-            return Ok(None);
-        }
-        load(ctx, |loaders| &loaders.hidden_reasons, self.0.id).await
+        hidden_reason(ctx, self.0.id, self.0.hidden_at).await
     }
 
     /// Their picture as WebP, at most 256 pixels on its longer edge: a signed link. Send one by `createUpload` for the

@@ -71,16 +71,13 @@ async fn most_helpful(
         let tied = rating::Column::HelpfulCount.eq(count).and(rating::Column::Id.lt(id));
         select = select.filter(Condition::any().add(rating::Column::HelpfulCount.lt(count)).add(tied));
     }
-    let mut rows = select
+    let rows = select
         .order_by_desc(rating::Column::HelpfulCount)
         .order_by_desc(rating::Column::Id)
-        .limit(u64::from(request.first) + 1)
+        .limit(request.with_next())
         .all(ctx.db.read())
         .await?;
-    let has_next = rows.len() > request.first as usize;
-    rows.truncate(request.first as usize);
-    let position = |row: &rating::Model| write_cursor(&format!("helpful:{}:{}", row.helpful_count, row.id));
-    Ok(Page { rows: rows.into_iter().map(|row| (position(&row), row)).collect(), has_next })
+    Ok(Page::cut(rows, request, |row| write_cursor(&format!("helpful:{}:{}", row.helpful_count, row.id))))
 }
 
 fn read_position(cursor: &str) -> Option<(i64, Uuid)> {

@@ -1,7 +1,7 @@
 //! Who gets which mail, once.
 
 use atelier_entities::{
-    kinds::{MailFrequency, NotificationKind},
+    kinds::{ContentKind, MailFrequency, NotificationKind},
     mail, user,
 };
 use chrono::TimeDelta;
@@ -11,6 +11,7 @@ use super::{deliver, draft, publish};
 use crate::{
     actor::Actor,
     context::Context,
+    moderation,
     social::{
         comment::{NewComment, add, edit},
         notification::{ReadMark, mark_read},
@@ -18,7 +19,7 @@ use crate::{
         notification_preference::{ChangedChannels, update},
         rating::{RateLora, rate},
     },
-    testing::TestHouse,
+    testing::{TestHouse, cut_after},
 };
 
 /// The mails written so far: to whom, and about what.
@@ -67,6 +68,40 @@ async fn who_is_mentioned_gets_one_mail_at_once_however_often_the_comment_is_cha
     add(ctx, &ada, says, None).await.expect("written");
     write_all(ctx).await;
     assert_eq!(mails(ctx).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_the_moderators_hide_before_the_mail_goes_out_is_quoted_to_its_author_alone() {
+    let house = TestHouse::new().await;
+    let ctx = &house.ctx;
+    let (ada, _bob) = (house.person("ada").await, house.person("bob").await);
+    let mut moderator = house.person("mod").await.person().expect("a person").clone();
+    moderator.is_administrator = true;
+    let id = draft(ctx, &ada, "Ink wash").await;
+    publish(ctx, &ada, id).await;
+    for body in ["@bob, an insult.", "@bob, a compliment."] {
+        let says = NewComment { lora: id, parent: None, body: body.to_owned() };
+        let row = add(ctx, &ada, says, None).await.expect("written");
+        deliver(ctx).await;
+        if body.contains("insult") {
+            let content = (ContentKind::Comment, row.id);
+            moderation::hide(ctx, &Actor::Person(moderator.clone()), content, "Be kind.").await.expect("hidden");
+        }
+    }
+    write_all(ctx).await;
+    let rows = mail::Entity::find().order_by_asc(mail::Column::Id).all(ctx.db.read()).await.expect("reads");
+    let quotes = |row: &mail::Model| {
+        let quotes = |word: &str| (row.text_body.contains(word), row.html_body.contains(word));
+        (row.recipient.clone(), quotes("an insult"), quotes("a compliment"))
+    };
+    let (no, yes) = ((false, false), (true, true));
+    let bob = "bob@atelier.test".to_owned();
+    let expected = [(bob.clone(), no, no), ("ada@atelier.test".to_owned(), yes, no), (bob, no, yes)];
+    let mut told: Vec<_> = rows.iter().map(quotes).collect();
+    told.sort_unstable();
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(told, expected);
 }
 
 #[tokio::test]
@@ -139,13 +174,15 @@ async fn digests_that_break_off_go_on_and_nobody_gets_two() {
     deliver(ctx).await;
     wish(ctx, &makers[0], NotificationKind::LoraCommented, MailFrequency::Off).await;
     house.clock.advance(TimeDelta::days(1));
-    for pause in 0..20 {
-        let house = std::sync::Arc::clone(ctx);
-        let round = tokio::spawn(async move { write_digests(&house).await });
-        tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
-        round.abort();
-        let _ = round.await;
+    // Killed wherever it waits.
+    let mut cuts = 0;
+    while cut_after(cuts, write_digests(ctx)).await.transpose().expect("writes").is_none() {
+        cuts += 1;
+        let written = mails(ctx).await.len();
+        assert!([0, 20, 40].contains(&written), "whole pieces: {written}");
     }
+    assert!(cuts >= 5, "it was cut {cuts} times only");
+    assert!(mails(ctx).await.len() < 44, "there is somebody left to write to");
     while write_digests(ctx).await.expect("writes") > 0 {}
     let mut to: Vec<_> = mails(ctx).await.into_iter().map(|(to, _)| to).collect();
     to.sort_unstable();
