@@ -86,7 +86,7 @@ fn main() -> Result<(), Failure> {
     let wishes = wishes(&arguments)?;
     wishes.device.check()?;
     match wishes.device {
-        DeviceName::Cpu => train::<Autodiff<Flex>>(&wishes, &burn::backend::flex::FlexDevice::default()),
+        DeviceName::Cpu => train::<Autodiff<Flex>>(&wishes, &burn::backend::flex::FlexDevice),
         #[cfg(feature = "cuda")]
         DeviceName::Cuda(number) => {
             train::<Autodiff<burn::backend::Cuda>>(&wishes, &burn::backend::cuda::CudaDevice::new(number))

@@ -161,6 +161,8 @@ impl Picture {
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_source_srgb(png::SrgbRenderingIntent::Perceptual);
+        // Somebody waits for the picture: better balanced, a file takes longer than a decoder on a card.
+        encoder.set_compression(png::Compression::Fast);
         for (keyword, value) in text {
             let plain = |character: char| if matches!(character, '!'..='~' | ' ') { character } else { '?' };
             let keyword: String = keyword.chars().take(79).map(plain).collect();

@@ -138,11 +138,11 @@ impl<B: Backend> Conv2d<B> {
     ) -> Option<Tensor<B, 4>> {
         let Self { stride, padding_start, padding_end, .. } = *self;
         if padding_start == padding_end {
-            return cuda::convolve(input, weight, bias, cuda::Steps { stride, padding: padding_start });
+            return cuda::convolve(input, weight, bias, (stride, padding_start));
         }
         let (before, after) = (padding_start, padding_end);
         let padded = input.clone().pad((before, after, before, after), 0.0);
-        cuda::convolve(&padded, weight, bias, cuda::Steps { stride, padding: 0 })
+        cuda::convolve(&padded, weight, bias, (stride, 0))
     }
 
     /// The same by burn's convolution.

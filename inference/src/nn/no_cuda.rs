@@ -18,19 +18,11 @@ pub fn attention<B: Backend>(
     None
 }
 
-/// Steps and zeros of a convolution.
-pub struct Steps {
-    /// Pixels between outputs.
-    pub stride: usize,
-    /// Rows and columns of zeros on every side.
-    pub padding: usize,
-}
-
 pub fn convolve<B: Backend>(
     _: &Tensor<B, 4>,
     _: &Tensor<B, 4>,
     _: Option<&Tensor<B, 1>>,
-    _: Steps,
+    _: (usize, usize),
 ) -> Option<Tensor<B, 4>> {
     None
 }

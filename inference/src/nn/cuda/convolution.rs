@@ -20,11 +20,11 @@ const MOST_WORKSPACE: usize = 4 << 30;
 
 /// Steps and zeros of a convolution, the same in both directions and on every side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Steps {
+struct Steps {
     /// Pixels between outputs.
-    pub stride: usize,
+    stride: usize,
     /// Rows and columns of zeros on every side.
-    pub padding: usize,
+    padding: usize,
 }
 
 #[derive(Debug)]
@@ -33,13 +33,15 @@ struct Convolution {
     has_bias: bool,
 }
 
-/// `[batch, in, height, width]` by `[out, in, kernel, kernel]`, and plus `[out]`.
+/// `[batch, in, height, width]` by `[out, in, kernel, kernel]`, and plus `[out]`, with so many pixels between outputs and so many
+/// rows and columns of zeros on every side.
 pub fn convolve<B: Backend>(
     input: &Tensor<B, 4>,
     weight: &Tensor<B, 4>,
     bias: Option<&Tensor<B, 1>>,
-    steps: Steps,
+    (stride, padding): (usize, usize),
 ) -> Option<Tensor<B, 4>> {
+    let steps = Steps { stride, padding };
     let mut inputs = planned_alike([input, weight])?;
     if let Some(bias) = bias {
         inputs.extend(planned_alike([bias])?);

@@ -22,7 +22,7 @@ use cubecl::cuda::CudaRuntime;
 
 pub use self::{
     attention::attention,
-    convolution::{Steps, convolve},
+    convolution::convolve,
     products::project,
     rows::{gated, gated_sum, group_norm, layer_norm, rms_norm, turn},
 };
