@@ -335,8 +335,8 @@ fn once<B: Backend, S: Subject<B>>(
 fn calibration<B: Backend>(device: &B::Device) -> f64 {
     let edge = if is_processor::<B>(device) { CALIBRATION } else { CARD_CALIBRATION };
     let matrix = || Tensor::<B, 2>::random([edge; 2], Distribution::Default, device);
-    let (one, mut other) = (matrix(), Linear::new(edge, edge, false, device));
-    other.weight = Param::from_tensor(matrix());
+    let other = Linear { weight: Param::from_tensor(matrix()), bias: None, adapters: Vec::new() };
+    let one = matrix();
     let mut best = f64::INFINITY;
     // The first time chooses and compiles kernels.
     for _ in 0..6 {

@@ -30,7 +30,6 @@ struct Steps {
 #[derive(Debug)]
 struct Convolution {
     steps: Steps,
-    has_bias: bool,
 }
 
 /// `[batch, in, height, width]` by `[out, in, kernel, kernel]`, and plus `[out]`, with so many pixels between outputs and so many
@@ -54,8 +53,7 @@ pub fn convolve<B: Backend>(
     let ([batch, _, height, width], [outputs, _, kernel, _]) = (input.dims(), weight.dims());
     let after = |pixels: usize| Some((pixels + 2 * steps.padding).checked_sub(kernel)? / steps.stride + 1);
     let shape = Shape::new([batch, outputs, after(height)?, after(width)?]);
-    let computation = Convolution { steps, has_bias: bias.is_some() };
-    unplanned(plan("convolution", computation, inputs, [shape])?.into_iter().next()?)
+    unplanned(plan("convolution", Convolution { steps }, inputs, [shape])?.into_iter().next()?)
 }
 
 /// What decides how a convolution is computed best.
@@ -198,7 +196,7 @@ impl Computation for Convolution {
                 plan.output,
                 output.address as *mut _,
             )?;
-            if let (true, Some(bias)) = (self.has_bias, inputs.get(2)) {
+            if let Some(bias) = inputs.get(2) {
                 let (from, to) = (bias.address as *const _, output.address as *mut _);
                 sys::cudnnAddTensor(handle, one, plan.bias, from, one, plan.output, to).result()?;
             }

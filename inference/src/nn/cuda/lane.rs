@@ -96,17 +96,20 @@ static LANES: LazyLock<Mutex<HashMap<usize, Option<Lane>>>> = LazyLock::new(Mute
 
 /// Whether the card has a lane: it is of a kind that knows bf16, and NVIDIA's libraries are installed.
 pub(super) fn is_there(card: usize) -> bool {
-    // Asked for every layer of every step.
-    static ANSWERS: LazyLock<Mutex<HashMap<usize, bool>>> = LazyLock::new(Mutex::default);
-    let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
-    *answers.entry(card).or_insert_with(|| with_lane(card, |_| Ok(())).is_ok())
+    knows_convolutions(card).is_some()
 }
 
 /// Whether the card has a lane that knows convolutions.
 pub(super) fn has_convolutions(card: usize) -> bool {
-    static ANSWERS: LazyLock<Mutex<HashMap<usize, bool>>> = LazyLock::new(Mutex::default);
+    knows_convolutions(card) == Some(true)
+}
+
+/// Whether the card's lane knows convolutions, where it has one.
+fn knows_convolutions(card: usize) -> Option<bool> {
+    // Asked for every layer of every step, while the lane may be at work.
+    static ANSWERS: LazyLock<Mutex<HashMap<usize, Option<bool>>>> = LazyLock::new(Mutex::default);
     let mut answers = ANSWERS.lock().unwrap_or_else(PoisonError::into_inner);
-    *answers.entry(card).or_insert_with(|| with_lane(card, |lane| Ok(lane.convolutions.is_some())).unwrap_or(false))
+    *answers.entry(card).or_insert_with(|| with_lane(card, |lane| Ok(lane.convolutions.is_some())).ok())
 }
 
 /// Does something with a card's lane, which is made first if need be.

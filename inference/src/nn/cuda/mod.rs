@@ -20,6 +20,8 @@ use burn_cubecl::{CubeBackend, fusion::FusionCubeRuntime};
 use burn_fusion::FusionTensor;
 use cubecl::cuda::CudaRuntime;
 
+use super::processor::as_kind;
+
 pub use self::{
     attention::attention,
     convolution::convolve,
@@ -46,7 +48,7 @@ fn planned_in<B: Backend, const D: usize>(tensor: &Tensor<B, D>, precision: DTyp
     if tensor.dtype() != precision {
         return None;
     }
-    as_kind::<_, Planned>(tensor.clone().into_primitive().tensor())
+    as_kind::<_, Planned>(tensor.clone().into_primitive().tensor()).ok()
 }
 
 /// Tensors as the card's, if they are of the same precision, which is bf16 or f32.
@@ -64,16 +66,11 @@ fn planned_alike<'a, B: Backend, const D: usize>(
 /// The card's tensor as one of the backend that it came from.
 fn unplanned<B: Backend, const D: usize>(tensor: Planned) -> Option<Tensor<B, D>> {
     as_kind::<_, B::FloatTensorPrimitive>(tensor)
+        .ok()
         .map(|primitive| Tensor::from_primitive(TensorPrimitive::Float(primitive)))
 }
 
 /// The card of a tensor.
 fn device_of(tensor: &Planned) -> CudaDevice {
     tensor.client.device().clone()
-}
-
-/// The value, if it is of the other type, too: generic code finds out here what its backend is.
-fn as_kind<A: 'static, T: 'static>(value: A) -> Option<T> {
-    let mut place = Some(value);
-    (&mut place as &mut dyn std::any::Any).downcast_mut::<Option<T>>().and_then(Option::take)
 }

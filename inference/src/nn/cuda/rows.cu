@@ -59,6 +59,24 @@ __device__ __forceinline__ float sum_of_block(float value) {
     return sum;
 }
 
+// Mean of numbers, and the sum of their squares around it, by a whole block; every thread gets them.
+__device__ __forceinline__ float2 mean_and_squares(const bf16 *from, int count) {
+    float sum = 0;
+    for (int at = threadIdx.x * 8; at < count; at += blockDim.x * 8) {
+        Eight numbers = load(from + at);
+#pragma unroll
+        for (float number : numbers.of) sum += number;
+    }
+    const float mean = sum_of_block(sum) / count;
+    float squares = 0;
+    for (int at = threadIdx.x * 8; at < count; at += blockDim.x * 8) {
+        Eight numbers = load(from + at);
+#pragma unroll
+        for (float number : numbers.of) squares += (number - mean) * (number - mean);
+    }
+    return make_float2(mean, sum_of_block(squares));
+}
+
 __device__ __forceinline__ float silu(float value) { return value / (1.0f + __expf(-value)); }
 
 // A stream `[batch, tokens, width]`.
@@ -73,20 +91,8 @@ __device__ __forceinline__ const bf16 *row_of(Stream stream, int entry, int toke
 extern "C" __global__ void layer_norm(const bf16 *input, i64 batch, i64 row, const bf16 *scales, i64 scale_batch, const bf16 *shifts,
                                       i64 shift_batch, bf16 *output, int width, float epsilon) {
     const bf16 *from = row_of({input, batch, row}, blockIdx.y, blockIdx.x);
-    float sum = 0;
-    for (int at = threadIdx.x * 8; at < width; at += blockDim.x * 8) {
-        Eight numbers = load(from + at);
-#pragma unroll
-        for (float number : numbers.of) sum += number;
-    }
-    const float mean = sum_of_block(sum) / width;
-    float squares = 0;
-    for (int at = threadIdx.x * 8; at < width; at += blockDim.x * 8) {
-        Eight numbers = load(from + at);
-#pragma unroll
-        for (float number : numbers.of) squares += (number - mean) * (number - mean);
-    }
-    const float factor = rsqrtf(sum_of_block(squares) / width + epsilon);
+    const float2 statistics = mean_and_squares(from, width);
+    const float mean = statistics.x, factor = rsqrtf(statistics.y / width + epsilon);
     bf16 *to = output + ((i64)blockIdx.y * gridDim.x + blockIdx.x) * width;
     for (int at = threadIdx.x * 8; at < width; at += blockDim.x * 8) {
         Eight numbers = load(from + at);
@@ -183,21 +189,8 @@ extern "C" __global__ void group_statistics(const bf16 *input, float2 *statistic
     const i64 start = (i64)blockIdx.x * piece;
     const int here = (int)min((i64)piece, count - start);
     const bf16 *from = input + blockIdx.y * count + start;
-    float sum = 0;
-    for (int at = threadIdx.x * 8; at < here; at += blockDim.x * 8) {
-        Eight numbers = load(from + at);
-#pragma unroll
-        for (float number : numbers.of) sum += number;
-    }
-    const float mean = sum_of_block(sum) / here;
-    float squares = 0;
-    for (int at = threadIdx.x * 8; at < here; at += blockDim.x * 8) {
-        Eight numbers = load(from + at);
-#pragma unroll
-        for (float number : numbers.of) squares += (number - mean) * (number - mean);
-    }
-    squares = sum_of_block(squares);
-    if (threadIdx.x == 0) statistics[blockIdx.y * gridDim.x + blockIdx.x] = make_float2(mean, squares);
+    const float2 of_piece = mean_and_squares(from, here);
+    if (threadIdx.x == 0) statistics[blockIdx.y * gridDim.x + blockIdx.x] = of_piece;
 }
 
 // Normalises a piece of a group of `[batch, channels, pixels]` with the statistics of all its pieces (Chan et al., 1979). Grid: as

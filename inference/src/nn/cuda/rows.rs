@@ -101,8 +101,12 @@ fn run<B: Backend, const D: usize>(rows: Rows, inputs: Vec<Planned>, widths: &[u
 struct Arguments(Vec<u64>);
 
 impl Arguments {
-    fn address(mut self, numbers: &Numbers) -> Self {
-        self.0.push(numbers.address);
+    fn address(self, numbers: &Numbers) -> Self {
+        self.at(numbers.address)
+    }
+
+    fn at(mut self, address: u64) -> Self {
+        self.0.push(address);
         self
     }
 
@@ -172,10 +176,10 @@ impl Computation for Rows {
                 let [batch, channels, height, width] = [input.shape[0], input.shape[1], input.shape[2], input.shape[3]];
                 let count = channels / groups * height * width;
                 let grid = [count.div_ceil(PIECE), batch * groups, 1];
-                let statistics = Numbers { address: lane.workspace_of(grid[0] * grid[1] * 8)?, ..output.clone() };
-                let arguments = Arguments::default().address(input).address(&statistics).wide(count).narrow(PIECE);
+                let statistics = lane.workspace_of(grid[0] * grid[1] * 8)?;
+                let arguments = Arguments::default().address(input).at(statistics).wide(count).narrow(PIECE);
                 launch(lane, "group_statistics", grid, THREADS * AT_ONCE, arguments)?;
-                let arguments = Arguments::default().address(input).address(&statistics).address(weight).address(bias);
+                let arguments = Arguments::default().address(input).at(statistics).address(weight).address(bias);
                 let arguments = arguments.address(output).wide(count).narrow(PIECE).narrow(height * width);
                 let arguments = arguments.narrow(*groups).float(*epsilon).narrow(usize::from(*is_activated));
                 launch(lane, "group_norm", grid, THREADS * AT_ONCE, arguments)

@@ -163,7 +163,7 @@ where
 }
 
 /// The value, if it is of the other type, too: generic code finds out here what its backend is.
-fn as_kind<A: 'static, T: 'static>(value: A) -> Result<T, A> {
+pub(super) fn as_kind<A: 'static, T: 'static>(value: A) -> Result<T, A> {
     let mut place = Some(value);
     if let Some(found) = (&mut place as &mut dyn Any).downcast_mut::<Option<T>>().and_then(Option::take) {
         return Ok(found);
