@@ -109,6 +109,16 @@ impl House {
         Self::open_in(tempfile::tempdir().unwrap(), engine, arguments).await
     }
 
+    /// Ends the service and starts it anew, with other arguments beside those that every test needs.
+    pub async fn restarted(self, arguments: &[&str]) -> Self {
+        let Self { service, database_url, folder, http, postgres, .. } = self;
+        service.shutdown().cancel();
+        service.ended().await.unwrap();
+        let service = started(&folder, &database_url, arguments).await;
+        let url = format!("http://{}", service.address);
+        Self { service, url, database_url, folder, http, postgres }
+    }
+
     /// The same, whose things are in a folder's `data`, where some may be already.
     pub async fn open_in(folder: TempDir, engine: Engine, arguments: &[&str]) -> Self {
         let data = folder.path().join("data").to_str().unwrap().to_owned();
@@ -120,14 +130,7 @@ impl House {
                 (create_database(&name).await, Some((name, place)))
             }
         };
-        let required = ["atelier", "--listen", "127.0.0.1:0", "--data", &data, "--database-url", &database_url];
-        // Thirty pictures for every LoRA that is published: for the tests that are about them.
-        let measures: &[&str] =
-            if arguments.contains(&"--measure-compatibility") { &[] } else { &["--measure-compatibility", "off"] };
-        let all = required.iter().chain(measures).chain(arguments).copied();
-        tls::use_ring();
-        let settings = Serve::try_parse_from(all).unwrap().settings;
-        let service = Service::start(settings, None).await.unwrap();
+        let service = started(&folder, &database_url, arguments).await;
         let url = format!("http://{}", service.address);
         Self { service, url, database_url, folder, http: reqwest::Client::new(), postgres }
     }
@@ -363,6 +366,19 @@ pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     panic!("in vain waited for {what}");
+}
+
+/// A service whose things are in a folder's `data`.
+async fn started(folder: &TempDir, database_url: &str, arguments: &[&str]) -> Service {
+    let data = folder.path().join("data").to_str().unwrap().to_owned();
+    let required = ["atelier", "--listen", "127.0.0.1:0", "--data", &data, "--database-url", database_url];
+    // Thirty pictures for every LoRA that is published: for the tests that are about them.
+    let measures: &[&str] =
+        if arguments.contains(&"--measure-compatibility") { &[] } else { &["--measure-compatibility", "off"] };
+    let all = required.iter().chain(measures).chain(arguments).copied();
+    tls::use_ring();
+    let settings = Serve::try_parse_from(all).unwrap().settings;
+    Service::start(settings, None).await.unwrap()
 }
 
 async fn create_database(name: &str) -> String {

@@ -147,6 +147,18 @@ async fn what_is_published_is_found_and_what_is_not_is_not(engine: Engine) {
     assert!(html.contains("<em>") && !html.contains("<b>"), "only our own markup is markup: {html}");
     assert!(data["loras"]["facets"]["tags"].as_array().unwrap().contains(&json!({ "value": "ink", "count": 1 })));
 
+    // While somebody types.
+    let suggested = async |person: &Person, prefix: &str| {
+        let query = "query ($prefix: String!) { loraSuggestions(prefix: $prefix, first: 5) { text lora { id } } }";
+        house.data_of(Some(&person.token), query, json!({ "prefix": prefix })).await["loraSuggestions"].clone()
+    };
+    let the_lora = json!({ "text": "Copperplate etching", "lora": { "id": shown.id } });
+    assert_eq!(suggested(&bob, "copp").await, json!([the_lora]), "the draft is nobody's to be told of");
+    let a_tag = json!({ "text": "fine lines", "lora": null });
+    assert_eq!(suggested(&bob, "fine li").await, json!([a_tag, the_lora]));
+    house.done(&bob, "blockTag", json!({ "tag": "fine lines" }), "blockedTags").await;
+    assert_eq!(suggested(&bob, "fine li").await, json!([]), "what he does not want to see is not suggested");
+
     // One's own drafts are found as drafts, and by nobody else.
     let drafts = json!({ "words": "copperplate", "filter": { "state": "DRAFT" } });
     let own = house.data_of(Some(&ada.token), SEARCH, drafts.clone()).await;

@@ -9,6 +9,7 @@ use crate::{
 
 on_each_engine!(
     a_published_lora_is_measured_and_found_by_how_it_looks,
+    with_clip_looks_are_what_pictures_show,
     a_file_that_is_brought_again_is_recognised,
     the_marketplace_page_costs_a_bounded_number_of_statements,
 );
@@ -111,6 +112,41 @@ async fn a_published_lora_is_measured_and_found_by_how_it_looks(engine: Engine) 
         let taken_back = json!({ "filter": { "safeStrength": strength, "state": "UNPUBLISHED" } });
         assert_eq!(found(&house, &ada, taken_back).await, expected, "{strength}");
     }
+    house.close().await;
+}
+
+async fn with_clip_looks_are_what_pictures_show(engine: Engine) {
+    let house = House::open_with(engine, &[]).await;
+    let ada = house.person("ada").await;
+    let first = house.published_lora(&ada, "First", &files::lora(house.starter_widths(), 250)).await;
+    let shown = eventually("previews are rendered", async || {
+        let query = "query ($id: ID!) { loraVersion(id: $id) { previews { url } } }";
+        let data = house.data_of(None, query, json!({ "id": first.version })).await;
+        data["loraVersion"]["previews"].as_array()?.first().map(|preview| text(&preview["url"]))
+    })
+    .await;
+    let picture = house.fetch(&shown).await;
+    let upload = house.upload(&ada, "GENERATION_PICTURE", None, "preview.png", &picture).await;
+    let like = json!({ "like": { "uploadId": upload } });
+    let finds = async |house: &House, lora: &ImportedLora| {
+        eventually("it is found by its look", async || {
+            (found(house, &ada, like.clone()).await.first() == Some(&lora.id)).then_some(())
+        })
+        .await;
+    };
+    finds(&house, &first).await;
+
+    // What was rendered before is described anew.
+    let clip = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../inference/tests/fixtures/clip");
+    let house = house.restarted(&["--clip", clip.to_str().unwrap(), "--measure-compatibility", "on"]).await;
+    finds(&house, &first).await;
+    let described = house.service.house.inspector.describer().to_owned();
+    assert!(described.starts_with("clip-"), "{described}");
+    let second = house.published_lora(&ada, "Second", &files::lora(house.starter_widths(), 200)).await;
+    assert_eq!(measured(&house, &ada, &second.version).await["compatibility"][0]["isByClip"], json!(true));
+
+    let house = house.restarted(&[]).await;
+    finds(&house, &first).await;
     house.close().await;
 }
 

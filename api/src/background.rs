@@ -11,6 +11,7 @@ use atelier_domain::{
     },
     mail, outbox,
     ports::{events, mailer::Mailer},
+    preview::describe,
     social::{NotificationConsumer, fanout, notification_mail, rating::UseMarker},
     upload,
     usage::UsageCounter,
@@ -50,6 +51,7 @@ pub fn start(ctx: &Arc<Context>, mailer: Arc<dyn Mailer>, shutdown: &Cancellatio
     });
     // Beside the loop above, which goes on bringing changes into the old index and the new one.
     spawn(tasks, shutdown, ctx, "new search index", |ctx| Box::pin(rebuild::fulfil(ctx)));
+    spawn(tasks, shutdown, ctx, "looks of previews", |ctx| Box::pin(describe::bring_up_to_date(ctx)));
     spawn(tasks, shutdown, ctx, "mail", move |ctx| {
         let mailer = Arc::clone(&mailer);
         Box::pin(async move { Ok(mail::send_due(ctx, mailer.as_ref()).await?) })

@@ -63,21 +63,23 @@ const LARGEST_LORA: i64 = 4 << 30;
 /// Name of the base model that ships with Atelier; its folder has the same.
 pub const STARTER: &str = "starter";
 
-/// What of the search index a process needs.
+/// What a process uses the house for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SearchUse {
-    /// It searches and keeps the index: one process does.
-    Keep,
-    /// It does neither, such as a worker.
-    None,
+pub enum HouseUse {
+    /// It searches and keeps the search index: one process does. Of pictures and words it knows what they show and mean.
+    Serve,
+    /// It takes jobs. Of pictures it knows what they show.
+    Work,
+    /// It changes or shows what is there.
+    Administer,
 }
 
 /// Opens the house and brings its database up to date.
 ///
 /// # Errors
 /// A sentence that says what is in the way.
-pub async fn open(settings: &HouseSettings, public_url: String, search: SearchUse) -> anyhow::Result<Arc<Context>> {
-    open_with_digests(settings, public_url, DIGEST_HOUR, search).await
+pub async fn open(settings: &HouseSettings, public_url: String, purpose: HouseUse) -> anyhow::Result<Arc<Context>> {
+    open_with_digests(settings, public_url, DIGEST_HOUR, purpose).await
 }
 
 /// The same for a process that mails digests, at an hour of the day by UTC.
@@ -88,7 +90,7 @@ pub async fn open_with_digests(
     settings: &HouseSettings,
     public_url: String,
     digest_hour: u32,
-    search: SearchUse,
+    purpose: HouseUse,
 ) -> anyhow::Result<Arc<Context>> {
     settings.check().map_err(anyhow::Error::msg)?;
     make_folder(&settings.data)?;
@@ -99,9 +101,9 @@ pub async fn open_with_digests(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let secrets = Secrets::load(&db, clock.as_ref(), random.as_ref()).await?;
-    let index: Arc<dyn LoraIndex> = match search {
-        SearchUse::Keep => Arc::new(RememberingIndex::new(open_index(settings).await?)),
-        SearchUse::None => Arc::new(ElsewhereIndex),
+    let index: Arc<dyn LoraIndex> = match purpose {
+        HouseUse::Serve => Arc::new(RememberingIndex::new(open_index(settings).await?)),
+        HouseUse::Work | HouseUse::Administer => Arc::new(ElsewhereIndex),
     };
     let events: Arc<dyn EventBus> = Arc::new(LocalEventBus::default());
     Ok(Arc::new(Context {
@@ -112,7 +114,7 @@ pub async fn open_with_digests(
         blobs: Blobs::open(&blob_settings(settings))?,
         search: index,
         events,
-        inspector: Arc::new(inspector(settings, search).await?),
+        inspector: Arc::new(inspector(settings, purpose).await?),
         // Hashing a password takes 19 MiB and most of a core: more at once would starve the rest.
         password_slots: Semaphore::new(2),
         settings: Settings {
@@ -125,6 +127,7 @@ pub async fn open_with_digests(
             initial_credits: INITIAL_CREDITS,
             credits_per_picture: CREDITS_PER_PICTURE,
             credits_per_epoch: CREDITS_PER_EPOCH,
+            clip: settings.clip.clone(),
             measures_compatibility: settings.measure_compatibility,
             largest_picture: LARGEST_PICTURE,
             largest_lora: LARGEST_LORA,
@@ -144,15 +147,16 @@ pub async fn provide_starter(ctx: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What looks into files. A process that searches knows what words mean, if it has an encoder for that.
-async fn inspector(settings: &HouseSettings, search: SearchUse) -> anyhow::Result<ModelInspector> {
-    match &settings.sentence_encoder {
-        Some(folder) if search == SearchUse::Keep => {
-            let folder = folder.clone();
-            tokio::task::spawn_blocking(move || ModelInspector::with_sentence_encoder(&folder)).await?
-        }
-        _ => Ok(ModelInspector::default()),
-    }
+/// What looks into files, with CLIP and a sentence encoder where there are some and the process uses them.
+async fn inspector(settings: &HouseSettings, purpose: HouseUse) -> anyhow::Result<ModelInspector> {
+    let clip = settings.clip.clone().filter(|_| purpose != HouseUse::Administer);
+    let sentences = settings.sentence_encoder.clone().filter(|_| purpose == HouseUse::Serve);
+    let load = move || {
+        let plain = ModelInspector::default();
+        let with_clip = clip.into_iter().try_fold(plain, |inspector, folder| inspector.with_clip(&folder))?;
+        sentences.into_iter().try_fold(with_clip, |inspector, folder| inspector.with_sentence_encoder(&folder))
+    };
+    tokio::task::spawn_blocking(load).await?
 }
 
 /// How mail leaves.

@@ -20,7 +20,7 @@ use crate::{
     blobs::Blobs,
     config::{self, DeviceSettings, ServeSettings},
     graphql::{self, loaders::Loaders},
-    house::{self, SearchUse},
+    house::{self, HouseUse},
     http::{
         self, AppState, PerRequest,
         ports::{AuthenticationError, Authenticator, Readiness, Session},
@@ -56,7 +56,7 @@ impl Service {
         let address = listener.local_addr()?;
         settings.listen = address;
         let house =
-            house::open_with_digests(&settings.house, settings.public_url(), settings.digest_hour, SearchUse::Keep)
+            house::open_with_digests(&settings.house, settings.public_url(), settings.digest_hour, HouseUse::Serve)
                 .await?;
         house::provide_starter(&house).await?;
         let lifetime = Lifetime::default();

@@ -84,6 +84,8 @@ pub struct Settings {
     pub credits_per_picture: i64,
     /// Credits that an epoch costs.
     pub credits_per_epoch: i64,
+    /// Folder of the CLIP by which it is measured how much of prompts is kept; without, that is measured otherwise.
+    pub clip: Option<PathBuf>,
     /// Whether published versions are measured on the base models that could take them.
     pub measures_compatibility: bool,
     /// The hour of the day, by UTC, at which digests of notifications are mailed.

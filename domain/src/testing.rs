@@ -84,6 +84,7 @@ impl TestHouse {
                 initial_credits: 1_000,
                 credits_per_picture: 1,
                 credits_per_epoch: 10,
+                clip: None,
                 measures_compatibility: false,
                 digest_hour: 8,
                 largest_picture: 1_000_000,

@@ -6,7 +6,7 @@ use crate::{
     device::DeviceName,
     dtype::Precision,
     error::{Error, Result},
-    weights::{folder, safetensors::MappedFile},
+    weights::{folder, module_file::Halves, safetensors::MappedFile},
 };
 
 /// All memory of a device, in bytes; none where the system does not say. An operating system lives in a machine's memory as
@@ -35,18 +35,21 @@ pub fn of_model(folder: &Path, device: &DeviceName, precision: Precision) -> Res
         (DeviceName::Cpu, _) | (_, Precision::F32) => 4,
         (DeviceName::Cuda(_), Precision::Bf16) => 2,
     };
-    let mut numbers = 0;
+    let mut bytes = 0;
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let component = entry.map_err(Error::io(folder))?.path();
         // A tokenizer's folder and a scheduler's hold no weights.
         let files = if component.is_dir() { folder::weight_files(&component).unwrap_or_default() } else { Vec::new() };
+        let halves = Halves::of(&files);
         for file in files {
             let file = MappedFile::open(&file)?;
-            let shapes = file.header().tensors.values().map(|entry| entry.shape.iter().product::<usize>() as u64);
-            numbers += shapes.sum::<u64>();
+            bytes += file.header().tensors.values().fold(0, |sum, entry| {
+                let is_kept = *device == DeviceName::Cpu && halves.keeps(entry.dtype, &entry.shape);
+                sum + entry.shape.iter().product::<usize>() as u64 * if is_kept { 2 } else { number }
+            });
         }
     }
-    Ok(numbers * number)
+    Ok(bytes)
 }
 
 /// A line of what Linux says about its memory, in bytes.

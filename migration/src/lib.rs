@@ -27,6 +27,7 @@ mod m20261126_000031_merged_loras;
 mod m20261126_000032_looks_and_compatibility;
 mod m20261126_000033_lists_of_loras;
 mod m20261126_000034_indexes_that_are_used;
+mod m20261127_000035_describers;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000032_looks_and_compatibility::Migration),
             Box::new(m20261126_000033_lists_of_loras::Migration),
             Box::new(m20261126_000034_indexes_that_are_used::Migration),
+            Box::new(m20261127_000035_describers::Migration),
         ]
     }
 }

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use atelier_inference::{DeviceName, Model, Precision, memory};
+use atelier_inference::{DeviceName, Model, Precision, Scorer, memory};
 use tokio::sync::oneshot;
 
 /// The share of a device's memory that models may fill where nobody says how much: the rest is for what a step computes,
@@ -29,6 +29,8 @@ pub struct Models {
     device: DeviceName,
     precision: Precision,
     warm: Warm<Model>,
+    /// CLIP, and the folder that it is from.
+    scorer: Option<(PathBuf, Scorer)>,
 }
 
 impl Models {
@@ -40,6 +42,26 @@ impl Models {
         let (device, precision) = (&self.device, self.precision);
         let size = || memory::of_model(folder, device, precision);
         self.warm.get(folder, size, || Model::load(folder, device, precision))
+    }
+
+    /// The model of a folder beside a scorer with the CLIP of another, or without weights. CLIP stays loaded.
+    ///
+    /// # Errors
+    /// When either folder is missing or holds nothing that is understood.
+    pub fn get_with_scorer(
+        &mut self,
+        folder: &Path,
+        clip: Option<&Path>,
+    ) -> atelier_inference::Result<(&Model, &Scorer)> {
+        let wanted = clip.unwrap_or(Path::new(""));
+        if self.scorer.as_ref().is_none_or(|(loaded, _)| loaded != wanted) {
+            let load = |folder| Scorer::load(folder, &self.device, self.precision);
+            self.scorer = Some((wanted.to_owned(), clip.map_or_else(|| Ok(Scorer::without_weights()), load)?));
+        }
+        self.get(folder)?;
+        let model = self.warm.loaded.last().map(|(.., model)| model);
+        let scorer = self.scorer.as_ref().map(|(_, scorer)| scorer);
+        Ok(model.zip(scorer).expect("invariant: both were loaded just now"))
     }
 }
 
@@ -86,7 +108,8 @@ impl Device {
         let half = || memory::of_device(&name).map(|bytes| (bytes as f64 * SHARE_FOR_MODELS) as u64);
         // Where nobody knows how much there is, one model stays.
         let room = room.or_else(half).unwrap_or_default();
-        let mut models = Models { device: name.clone(), precision, warm: Warm { room, loaded: Vec::new() } };
+        let mut models =
+            Models { device: name.clone(), precision, warm: Warm { room, loaded: Vec::new() }, scorer: None };
         thread::Builder::new().name(format!("device {name}")).spawn(move || {
             for call in queue {
                 // A call that panics must not take the device with it: its answer is dropped, which its caller sees.

@@ -7,21 +7,28 @@ use atelier_domain::ports::inspector::{
     InspectedLora, InspectedModel, InspectedPicture, Inspector, LintFinding, LintedPicture, LoraLayout, Rejected,
 };
 use atelier_inference::{
-    Error, Layout, Picture, SentenceEncoder,
+    DeviceName, Error, Layout, Picture, Precision, Scorer, SentenceEncoder,
     lora::{Base, fits},
-    quality,
+    quality, scoring,
 };
 
 /// The longer edge of a thumbnail, in pixels.
 const THUMBNAIL_EDGE: u32 = 256;
 
-/// What describes looks: colour and texture. Another number where their vectors change.
-pub const DESCRIBER: &str = "colour-texture-1";
+/// What describes looks without CLIP: colour and texture. Another number where their vectors change.
+const COLOUR_AND_TEXTURE: &str = "colour-texture-1";
 
 /// Looks into pictures, LoRAs and model folders.
 #[derive(Default)]
 pub struct ModelInspector {
     sentences: Option<SentenceEncoder>,
+    clip: Option<ClipDescriber>,
+}
+
+/// CLIP, by which pictures look alike that show alike things, and its name.
+struct ClipDescriber {
+    scorer: Scorer,
+    name: String,
 }
 
 impl ModelInspector {
@@ -29,17 +36,28 @@ impl ModelInspector {
     ///
     /// # Errors
     /// When the folder holds no encoder that is understood.
-    pub fn with_sentence_encoder(folder: &Path) -> anyhow::Result<Self> {
+    pub fn with_sentence_encoder(self, folder: &Path) -> anyhow::Result<Self> {
         let encoder = SentenceEncoder::load(folder);
         let encoder =
             encoder.with_context(|| format!("The sentence encoder in `{}` cannot be used.", folder.display()))?;
-        Ok(Self { sentences: Some(encoder) })
+        Ok(Self { sentences: Some(encoder), ..self })
+    }
+
+    /// With CLIP, so that pictures look alike that show alike things.
+    ///
+    /// # Errors
+    /// When the folder holds no CLIP that is understood.
+    pub fn with_clip(self, folder: &Path) -> anyhow::Result<Self> {
+        let cannot = || format!("CLIP in `{}` cannot be used.", folder.display());
+        let scorer = Scorer::load(folder, &DeviceName::Cpu, Precision::F32).with_context(cannot)?;
+        let name = format!("clip-{}", scoring::fingerprint(folder).with_context(cannot)?);
+        Ok(Self { clip: Some(ClipDescriber { scorer, name }), ..self })
     }
 }
 
 impl Inspector for ModelInspector {
     fn describer(&self) -> &str {
-        DESCRIBER
+        self.clip.as_ref().map_or(COLOUR_AND_TEXTURE, |clip| &clip.name)
     }
 
     fn knows_meanings(&self) -> bool {
@@ -59,7 +77,9 @@ impl Inspector for ModelInspector {
     }
 
     fn look(&self, picture: &[u8]) -> Result<Vec<f32>, Rejected> {
-        Ok(quality::look(&Picture::decode(picture).map_err(rejected)?))
+        let picture = Picture::decode(picture).map_err(rejected)?;
+        let by_clip = self.clip.as_ref().and_then(|clip| clip.scorer.look(&picture));
+        Ok(by_clip.unwrap_or_else(|| quality::look(&picture)))
     }
 
     fn picture(&self, file: &Path) -> Result<InspectedPicture, Rejected> {

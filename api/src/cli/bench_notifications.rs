@@ -8,7 +8,7 @@ use clap::Parser;
 use super::say;
 use crate::{
     config::{HouseSettings, location::DatabaseLocation},
-    house::{self, SearchUse},
+    house::{self, HouseUse},
 };
 
 /// How fast the followers of a publication are told, and how long others wait meanwhile.
@@ -32,7 +32,7 @@ impl Notifications {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let folder = tempfile::tempdir()?;
         let settings = HouseSettings { database_url: self.database_url, ..HouseSettings::apart(folder.path(), "warn") };
-        let house = house::open(&settings, String::new(), SearchUse::None).await?;
+        let house = house::open(&settings, String::new(), HouseUse::Administer).await?;
         let report = notification_bench::run(&house, self.followers).await?;
         if self.json {
             say(serde_json::to_string(&report)?);

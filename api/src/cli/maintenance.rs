@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use super::{say, start_log};
 use crate::{
     config::HouseSettings,
-    house::{self, SearchUse},
+    house::{self, HouseUse},
 };
 
 /// Copy the live SQLite database into a new file.
@@ -36,7 +36,7 @@ impl Backup {
     /// When the file exists or cannot be written, or the database is not SQLite.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         house.db.backup(&self.file).await?;
         say(format!("The database was copied to {}. Copy the blobs folder beside it.", self.file.display()));
         Ok(())
@@ -57,7 +57,7 @@ impl Ledger {
     /// When the database cannot be read.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         start_log(&self.house.log)?;
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         let wrong = ledger::audit(house.db.read()).await?;
         for sentence in &wrong {
             say(sentence);
@@ -94,7 +94,7 @@ impl Usage {
     pub async fn run(self) -> anyhow::Result<()> {
         let UsageCommand::Rebuild { house } = self.command;
         start_log(&house.log)?;
-        let house = house::open(&house, String::new(), SearchUse::None).await?;
+        let house = house::open(&house, String::new(), HouseUse::Administer).await?;
         let usage::Rebuilt { events, days, wrong } = usage::rebuild(&house).await?;
         let wrong = match wrong {
             0 => "All counts were right.".to_owned(),
@@ -119,7 +119,7 @@ impl Reindex {
     /// When the database or the engine fails, or the disk is full.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         rebuild::wish(&house).await?;
         let asked = Instant::now();
         let mut told = 0;
@@ -139,7 +139,7 @@ impl Reindex {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         drop(house);
-        let house = house::open(&self.house, String::new(), SearchUse::Keep).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Serve).await?;
         let loras = rebuild::fulfil(&house).await?;
         say(format!("The index was built anew with {loras} LoRAs."));
         Ok(())

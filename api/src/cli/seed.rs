@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{say, start_log};
 use crate::{
     config::{DeviceSettings, HouseSettings, WorkerSettings},
-    house::{self, STARTER, SearchUse},
+    house::{self, HouseUse, STARTER},
     service,
 };
 
@@ -70,7 +70,7 @@ impl Seed {
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
         self.device.device.check()?;
-        let house = house::open(&self.house, String::new(), SearchUse::Keep).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Serve).await?;
         house::provide_starter(&house).await?;
         let maker = SeededLoras::new(&house.settings.models.join(STARTER))?;
         let spec = SeedSpec {

@@ -6,7 +6,7 @@ use clap::Parser;
 use super::{say, start_log};
 use crate::{
     config::{DeviceSettings, HouseSettings, WorkerSettings},
-    house::{self, SearchUse},
+    house::{self, HouseUse},
     server, service,
 };
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl WorkerCommand {
         start_log(&self.house.log)?;
         self.device.device.check()?;
         // A worker writes no links.
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Work).await?;
         house::provide_starter(&house).await?;
         let shutdown = CancellationToken::new();
         server::stop_on_signal(shutdown.clone())?;

@@ -85,6 +85,11 @@ pub struct HouseSettings {
     #[arg(long, env = "ATELIER_SENTENCE_ENCODER", value_name = "DIR")]
     pub sentence_encoder: Option<PathBuf>,
 
+    /// Folder of a CLIP model as transformers writes it: pictures then look alike that show alike things, and it is measured by
+    /// CLIP how much of prompts LoRAs keep. Give it to the service and to its workers alike
+    #[arg(long, env = "ATELIER_CLIP", value_name = "DIR")]
+    pub clip: Option<PathBuf>,
+
     /// Whether a worker measures what published LoRAs do to the base models that could take them
     #[arg(
         long,
@@ -339,6 +344,7 @@ impl HouseSettings {
             lease_seconds: 30,
             measure_compatibility: false,
             sentence_encoder: None,
+            clip: None,
             log: LogSettings { log_format: LogFormat::Pretty, log_filter: log_filter.to_owned() },
         }
     }

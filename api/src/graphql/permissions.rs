@@ -51,6 +51,7 @@ pub const OPERATIONS: &[(&str, &str, Asks)] = &[
     ("Query", "ledgerEntries", Asks::All(&[LedgerRead])),
     ("Query", "lora", Asks::All(&[LoraRead])),
     ("Query", "loraByHash", Asks::All(&[LoraRead])),
+    ("Query", "loraSuggestions", Asks::All(&[LoraRead])),
     ("Query", "loraUsage", Asks::All(&[UsageRead])),
     ("Query", "loraVersion", Asks::All(&[LoraRead])),
     ("Query", "loras", Asks::All(&[LoraRead])),

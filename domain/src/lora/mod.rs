@@ -13,6 +13,7 @@ pub mod index_consumer;
 mod publish;
 pub mod rebuild;
 mod search;
+mod suggest;
 #[cfg(test)]
 mod tests;
 pub mod versions;
@@ -53,6 +54,7 @@ pub use publish::{PublishError, PublishLora, UnpublishError, publish, unpublish}
 pub use search::{
     Facets, Found, FoundPage, Highlight, HighlightField, LoraFilter, LoraSearch, LoraSort, facets, related, search,
 };
+pub use suggest::{Suggestion, suggest};
 pub use versions::{AddVersionError, NewVersion, VersionSource, add_version};
 
 /// The media type of safetensors files.

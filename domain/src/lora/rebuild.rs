@@ -5,7 +5,7 @@
 
 use anyhow::Context as _;
 use atelier_entities::instance_value;
-use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait, sea_query::OnConflict};
 use serde::{Deserialize, Serialize};
 
 use super::index_consumer::HandOver;
@@ -40,6 +40,14 @@ pub async fn wish(ctx: &Context) -> anyhow::Result<()> {
     note(ctx, Rebuild::Wished).await
 }
 
+/// The same in the caller's transaction.
+///
+/// # Errors
+/// What the database says.
+pub(crate) async fn wish_in(tx: &DatabaseTransaction, ctx: &Context) -> anyhow::Result<()> {
+    note_in(tx, ctx, Rebuild::Wished).await
+}
+
 /// How far the last wish has come, if there was one.
 ///
 /// # Errors
@@ -71,6 +79,13 @@ pub async fn fulfil(ctx: &Context) -> anyhow::Result<usize> {
 }
 
 async fn note(ctx: &Context, rebuild: Rebuild) -> anyhow::Result<()> {
+    let tx = ctx.db.write().await?;
+    note_in(&tx, ctx, rebuild).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn note_in(tx: &DatabaseTransaction, ctx: &Context, rebuild: Rebuild) -> anyhow::Result<()> {
     let row = instance_value::ActiveModel {
         name: Set(WISH.to_owned()),
         value: Set(serde_json::to_string(&rebuild)?),
@@ -78,8 +93,6 @@ async fn note(ctx: &Context, rebuild: Rebuild) -> anyhow::Result<()> {
     };
     let columns = [instance_value::Column::Value, instance_value::Column::CreatedAt];
     let conflict = OnConflict::column(instance_value::Column::Name).update_columns(columns).to_owned();
-    let tx = ctx.db.write().await?;
-    instance_value::Entity::insert(row).on_conflict(conflict).exec_without_returning(&tx).await?;
-    tx.commit().await?;
+    instance_value::Entity::insert(row).on_conflict(conflict).exec_without_returning(tx).await?;
     Ok(())
 }

@@ -97,7 +97,7 @@ pub struct Found {
     pub highlights: Vec<Highlight>,
 }
 
-const LONGEST_TEXT: usize = 200;
+pub(super) const LONGEST_TEXT: usize = 200;
 const MOST_FILTERS: usize = 20;
 
 /// How often the index is asked again for a page because the database did not confirm all that it found.
@@ -219,7 +219,7 @@ async fn through_index(
 }
 
 /// Those LoRAs that are published by now still, and that the actor may see.
-async fn confirm(
+pub(super) async fn confirm(
     ctx: &Context,
     actor: &Actor,
     ids: impl Iterator<Item = Uuid>,
@@ -296,7 +296,7 @@ pub async fn related(ctx: &Context, actor: &Actor, id: Uuid, first: u32) -> Resu
     Ok(shown.take(most).collect())
 }
 
-fn refuse(error: SearchError) -> ReadError {
+pub(super) fn refuse(error: SearchError) -> ReadError {
     match error {
         SearchError::BadPosition => bad_cursor().into(),
         SearchError::Unavailable(_) => ReadError::Unexpected(anyhow::Error::new(error).context("search")),

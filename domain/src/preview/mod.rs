@@ -1,6 +1,10 @@
 //! Previews of a LoRA version: rendered by a job after the version came to be, from prompts and seeds that everybody can
 //! repeat.
 
+pub mod describe;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use atelier_entities::{
@@ -178,7 +182,7 @@ pub async fn complete(
             steps: Set(settings.steps),
             guidance: Set(settings.guidance),
             base_model_id: Set(settings.base_model),
-            look: Set(Some(picture.look.iter().flat_map(|value| value.to_le_bytes()).collect())),
+            look: Set(Some(bytes_of_look(&picture.look))),
             describer: Set(Some(ctx.inspector.describer().to_owned())),
             position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
             created_at: Set(ctx.now()),
@@ -187,6 +191,10 @@ pub async fn complete(
         row.insert(&tx).await?;
     }
     Ok(ctx.commit(tx).await?)
+}
+
+fn bytes_of_look(look: &[f32]) -> Vec<u8> {
+    look.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// How a preview looks, if the describer of this installation said so.

@@ -7,7 +7,7 @@ use burn::{
 
 use super::{
     cuda,
-    norm::in_precision_of,
+    norm::{in_native_precision, in_precision_of},
     processor::{self, Input, Projection},
 };
 
@@ -56,14 +56,14 @@ impl<B: Backend> Linear<B> {
         (inputs, outputs)
     }
 
-    /// Adds `Σ scale · B A` to the weight, in f32, and takes the adapters away.
+    /// Adds `Σ scale · B A` to the weight, in f32, and takes the adapters away. The weight is in the backend's own precision
+    /// then, whatever it was stored in.
     pub fn merge_adapters(&mut self) {
         for adapter in std::mem::take(&mut self.adapters) {
             self.weight = self.weight.clone().map(|weight| {
                 let [a, b] = [&adapter.a, &adapter.b].map(|matrix| matrix.val().cast(FloatDType::F32));
                 let change = b.matmul(a).mul_scalar(adapter.scale);
-                let sum = in_precision_of(weight.clone(), &change) + change;
-                in_precision_of(sum, &weight)
+                in_native_precision(in_precision_of(weight, &change) + change)
             });
         }
     }

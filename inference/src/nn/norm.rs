@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Initializer, Module, Param},
-    tensor::{DType, FloatDType, Tensor, backend::Backend},
+    tensor::{DType, Element, FloatDType, Tensor, backend::Backend},
 };
 
 use super::{
@@ -132,4 +132,10 @@ pub fn in_precision_of<B: Backend, const D: usize, const E: usize>(
     other: &Tensor<B, E>,
 ) -> Tensor<B, D> {
     if input.dtype() == other.dtype() { input } else { input.cast(other.dtype()) }
+}
+
+/// A tensor in the precision that the backend computes in: what is read of a table may be stored in another.
+pub fn in_native_precision<B: Backend, const D: usize>(input: Tensor<B, D>) -> Tensor<B, D> {
+    let native = <B::FloatElem as Element>::dtype();
+    if input.dtype() == native { input } else { input.cast(native) }
 }

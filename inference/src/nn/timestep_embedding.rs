@@ -5,7 +5,7 @@ use burn::{
     tensor::{DType, FloatDType, Tensor, TensorData, activation::silu, backend::Backend},
 };
 
-use super::{linear::Linear, norm::in_precision_of};
+use super::{linear::Linear, norm::in_native_precision};
 
 /// `[batch]` times → `[batch, width]`: cosines, then sines, of geometrically falling frequencies. In f32, as the times must be.
 pub fn sinusoidal<B: Backend>(times: Tensor<B, 1>, width: usize) -> Tensor<B, 2> {
@@ -34,7 +34,7 @@ impl<B: Backend> TimestepEmbedding<B> {
 
     /// `[batch, channels]` → `[batch, width]`.
     pub fn forward(&self, sinusoids: Tensor<B, 2>) -> Tensor<B, 2> {
-        let sinusoids = in_precision_of(sinusoids, &self.linear_1.weight.val());
+        let sinusoids = in_native_precision(sinusoids);
         self.linear_2.forward(silu(self.linear_1.forward(sinusoids)))
     }
 }

@@ -11,7 +11,7 @@ pub mod preprocessing;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use burn::{
     backend::Flex,
@@ -21,7 +21,13 @@ use serde::{Deserialize, Serialize};
 
 pub use self::measures::Measures;
 use self::{aesthetic::AestheticHead, clip::Clip};
-use crate::{device::DeviceName, dtype::Precision, error::Result, image::Picture};
+use crate::{
+    device::DeviceName,
+    dtype::Precision,
+    error::{Error, Result},
+    image::Picture,
+    weights::folder,
+};
 
 /// What was found of a picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +89,18 @@ impl Scorer {
         !matches!(self.runner, Runner::Without)
     }
 
+    /// CLIP's embedding of a picture, of length one: near where pictures show alike things. Nothing without CLIP.
+    pub fn look(&self, picture: &Picture) -> Option<Vec<f32>> {
+        match &self.runner {
+            Runner::Without => None,
+            Runner::Cpu(judge) => Some(judge.look(picture)),
+            #[cfg(feature = "cuda")]
+            Runner::CudaF32(judge) => Some(judge.look(picture)),
+            #[cfg(feature = "cuda")]
+            Runner::CudaBf16(judge) => Some(judge.look(picture)),
+        }
+    }
+
     /// Scores a picture that was to show what the prompt says.
     ///
     /// # Errors
@@ -114,6 +132,10 @@ impl<B: Backend> Judge<B> {
         Ok(Self { clip, head })
     }
 
+    fn look(&self, picture: &Picture) -> Vec<f32> {
+        self.clip.embed_picture(picture).into_data().iter::<f32>().collect()
+    }
+
     /// Adherence to the prompt, and how much people would like the picture.
     fn judge(&self, picture: &Picture, prompt: Option<&str>) -> Result<(Option<f64>, Option<f64>)> {
         let shown = self.clip.embed_picture(picture);
@@ -124,6 +146,21 @@ impl<B: Backend> Judge<B> {
         let aesthetic = self.head.as_ref().map(|head| number(head.forward(shown).reshape([1])));
         Ok((adherence.transpose()?, aesthetic))
     }
+}
+
+/// A name that CLIP folders of equal weights and equal preprocessing share, and no others: the first digits of a BLAKE3 hash.
+///
+/// # Errors
+/// When a file of the folder is missing or cannot be read.
+pub fn fingerprint(folder: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let weights = folder::weight_files(folder)?;
+    let settings = ["config.json", preprocessing::FILE].map(|name| folder.join(name));
+    for path in settings.iter().filter(|file| file.exists()).chain(&weights) {
+        let read = || std::io::copy(&mut File::open(path)?, &mut hasher);
+        read().map_err(Error::io(path))?;
+    }
+    Ok(hasher.finalize().to_hex()[..16].to_owned())
 }
 
 fn number<B: Backend>(value: Tensor<B, 1>) -> f64 {

@@ -13,6 +13,9 @@ use crate::{
     weights::folder,
 };
 
+/// Where a folder says it.
+pub(super) const FILE: &str = "preprocessor_config.json";
+
 /// OpenAI's statistics of its training pictures.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
@@ -83,7 +86,7 @@ impl Preprocessing {
     /// # Errors
     /// When the file is not understood, or asks for what CLIP does not do.
     pub fn read(folder: &Path, edge: u32) -> Result<Self> {
-        let file = folder.join("preprocessor_config.json");
+        let file = folder.join(FILE);
         if !file.exists() {
             return Ok(Self { shortest_edge: edge, crop: edge, mean: MEAN, deviation: DEVIATION });
         }

@@ -19,7 +19,7 @@ use crate::{
     nn::{
         attention::{Bias, UNSEEN, multi_head_attention},
         linear::Linear,
-        norm::LayerNorm,
+        norm::{LayerNorm, in_native_precision},
     },
 };
 
@@ -317,9 +317,9 @@ impl<B: Backend> ClipTextEncoder<B> {
         let (batch, tokens) = (texts.len(), texts.first().map_or(0, Vec::len));
         let ids: Vec<i32> = texts.iter().flatten().map(|id| *id as i32).collect();
         let ids = Tensor::<B, 1, Int>::from_data(TensorData::new(ids, [batch * tokens]), device);
-        let embedded = self.embeddings.token_embedding.weight.val().select(0, ids);
+        let embedded = in_native_precision(self.embeddings.token_embedding.weight.val().select(0, ids));
         let width = embedded.dims()[1];
-        let places = self.embeddings.position_embedding.weight.val().narrow(0, 0, tokens);
+        let places = in_native_precision(self.embeddings.position_embedding.weight.val().narrow(0, 0, tokens));
         let mut stream = embedded.reshape([batch, tokens, width]) + places.unsqueeze();
         let bias = causal(tokens, device);
         let (last, before) = self.encoder.layers.split_last().expect("invariant: there are two layers");

@@ -13,7 +13,7 @@ use crate::{
         activation::silu_gated,
         attention::{Bias, UNSEEN, multi_head_attention},
         linear::Linear,
-        norm::RmsNorm,
+        norm::{RmsNorm, in_native_precision},
         rope::Rotation,
     },
 };
@@ -278,7 +278,7 @@ impl<B: Backend> Decoder<B> {
         let [batch, tokens] = ids.dims();
         let device = ids.device();
         let flat = ids.reshape([batch * tokens]);
-        let embedded = self.embed_tokens.weight.val().select(0, flat);
+        let embedded = in_native_precision(self.embed_tokens.weight.val().select(0, flat));
         let hidden = embedded.dims()[1];
         let mut stream = embedded.reshape([batch, tokens, hidden]);
         let rotation = Rotation::halves(tokens, self.head_width, self.theta, &device);
@@ -321,5 +321,51 @@ impl<B: Backend> Sight<B> {
         let all_see = !seeing.contains(&0.0);
         let seeing = Tensor::from_data(TensorData::new(seeing, [mask.len(), tokens, 1]), device);
         Self { bias, seeing: (!all_see).then_some(seeing) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        backend::Flex,
+        tensor::{DType, TensorData},
+    };
+
+    use super::*;
+    use crate::weights::module_file::{Halves, Stored, load_keeping, save};
+
+    #[test]
+    fn weights_that_stay_in_half_precision_are_the_same_weights() {
+        let config = DecoderConfig {
+            vocabulary: 40,
+            hidden: 32,
+            inner: 48,
+            layers: 2,
+            heads: 4,
+            key_value_heads: 2,
+            head_width: 8,
+            epsilon: 1e-6,
+            theta: 10_000.0,
+            has_head_norms: true,
+        };
+        let device = Default::default();
+        let drawn = || Decoder::<Flex>::new(&config, &device);
+        let folder = tempfile::tempdir().unwrap();
+        for stored in [Stored::Bf16, Stored::F16] {
+            let file = folder.path().join("model.safetensors");
+            save::<Flex, _>(&drawn(), &file, stored, Default::default()).unwrap();
+            let states = |halves: Halves, dtype: DType| {
+                let files = std::slice::from_ref(&file);
+                let read = load_keeping::<Flex, _>(drawn(), files, halves, |name| Some(name.to_owned())).unwrap();
+                assert_eq!(read.embed_tokens.weight.val().dtype(), dtype);
+                let ids = Tensor::from_data(TensorData::from([[3, 17, 39, 0]]), &device);
+                let states = read.forward(ids, &[vec![true, true, true, false]], &[0, 2]);
+                states.into_data().to_vec::<f32>().unwrap()
+            };
+            let widened = states(Halves::Widened, DType::F32);
+            let kept = states(Halves::Kept, if stored == Stored::F16 { DType::F16 } else { DType::BF16 });
+            let far = widened.iter().zip(&kept).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
+            assert!(widened.len() == kept.len() && far < 1e-5, "they lie {far} apart");
+        }
     }
 }

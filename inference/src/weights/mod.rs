@@ -13,6 +13,7 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
+use self::module_file::Halves;
 use crate::error::Result;
 
 /// Where the parameters of a model come from.
@@ -36,7 +37,10 @@ impl Weights {
         rename: impl Fn(&str) -> Option<String>,
     ) -> Result<M> {
         match self {
-            Self::OfFolder => module_file::load::<B, M>(component, &folder::weight_files(folder)?, rename),
+            Self::OfFolder => {
+                let files = folder::weight_files(folder)?;
+                module_file::load_keeping::<B, M>(component, &files, Halves::of(&files), rename)
+            }
             Self::Drawn => {
                 // What is not drawn yet would be drawn anew by every clone.
                 component.visit(&mut Drawing);

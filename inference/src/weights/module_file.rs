@@ -17,7 +17,10 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    nn::processor,
+};
 
 /// How numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,13 +84,27 @@ fn bytes(data: TensorData, stored: Stored) -> Vec<u8> {
 /// # Errors
 /// When a file is missing or damaged, a shape differs, and for parameters that are missing or left over, by name.
 pub fn load<B: Backend, M: ModuleSnapshot<B>>(
-    mut module: M,
+    module: M,
     files: &[PathBuf],
     rename: impl Fn(&str) -> Option<String>,
 ) -> Result<M> {
+    load_keeping::<B, M>(module, files, Halves::Widened, rename)
+}
+
+/// The same, with a word on numbers in half precision.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_keeping<B: Backend, M: ModuleSnapshot<B>>(
+    mut module: M,
+    files: &[PathBuf],
+    halves: Halves,
+    rename: impl Fn(&str) -> Option<String>,
+) -> Result<M> {
     let mut snapshots = Vec::new();
+    let native = <B::FloatElem as Element>::dtype();
     for file in files {
-        read(file, &rename, <B::FloatElem as Element>::dtype(), &mut snapshots)?;
+        read(file, &rename, |stored, shape| halves.precision::<B>(native, stored, shape), &mut snapshots)?;
     }
     let result = module.apply(snapshots, None, None, false);
     let named = || files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -116,11 +133,46 @@ fn listed(names: &[&String]) -> String {
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
 
-/// Tensors of a file, each read when it is put in its place, in the precision that the model computes in.
+/// What becomes of numbers in half precision on a backend that computes in f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halves {
+    /// They are widened when they are read, and take twice the memory.
+    Widened,
+    /// Those of matrices stay as they are stored, in the mapped file, and are widened when they are used, which the layers
+    /// that have matrices do on the processor. What is small is widened when it is read.
+    Kept,
+}
+
+impl Halves {
+    /// For a component in these files: what is large is kept, where to widen it again and again costs little beside what is
+    /// computed with it, and to keep it in f32 would double what a model takes.
+    pub fn of(files: &[PathBuf]) -> Self {
+        let bytes: u64 = files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
+        if bytes < LARGE { Self::Widened } else { Self::Kept }
+    }
+
+    /// Whether a tensor of a shape stays as it is stored, where the processor computes.
+    pub fn keeps(self, stored: Dtype, shape: &[usize]) -> bool {
+        self == Self::Kept && matches!(stored, Dtype::F16 | Dtype::BF16) && shape.len() == 2
+    }
+
+    fn precision<B: Backend>(self, native: DType, stored: Dtype, shape: &[usize]) -> DType {
+        match stored {
+            _ if native != DType::F32 || !processor::computes::<B>(native) || !self.keeps(stored, shape) => native,
+            Dtype::F16 => DType::F16,
+            _ => DType::BF16,
+        }
+    }
+}
+
+/// Bytes of a component from which on its halves are kept.
+const LARGE: u64 = 128 << 20;
+
+/// Tensors of a file, each read when it is put in its place, in the precision that `precision` says for what is stored.
 fn read(
     file: &Path,
     rename: &impl Fn(&str) -> Option<String>,
-    precision: DType,
+    precision: impl Fn(Dtype, &[usize]) -> DType,
     snapshots: &mut Vec<TensorSnapshot>,
 ) -> Result<()> {
     let map = bytes::Bytes::from_owner(map(file)?);
@@ -137,6 +189,7 @@ fn read(
                 file.display()
             )));
         }
+        let precision = precision(dtype, view.shape());
         let start = view.data().as_ptr() as usize - base;
         let range = start..start + view.data().len();
         let shape = view.shape().to_vec();

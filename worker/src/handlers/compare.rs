@@ -7,7 +7,6 @@ use atelier_domain::{
     ports::inspector::model_folder,
 };
 use atelier_inference::{
-    Scorer,
     compare::{ComparisonGrid, PROMPTS, SEEDS, compare_on},
     inspect,
 };
@@ -37,9 +36,11 @@ pub async fn compare(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
         seeds: SEEDS.to_vec(),
         steps: None,
     };
+    let clip = ctx.settings.clip.clone();
     let compared = on_device(ctx, device, claim.lease, stop, move |models, mut sink| {
         let lora = inspect(&grid.lora)?;
-        compare_on(models.get(&folder)?, &grid, &lora, &Scorer::without_weights(), &mut sink)
+        let (model, scorer) = models.get_with_scorer(&folder, clip.as_deref())?;
+        compare_on(model, &grid, &lora, scorer, &mut sink)
     })
     .await?;
     let sheet = match compared.sheet {

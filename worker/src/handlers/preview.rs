@@ -3,10 +3,10 @@
 use atelier_domain::{
     context::Context,
     jobs::claim::Claim,
-    ports::inspector::model_folder,
+    ports::inspector::{inspect, model_folder},
     preview::{self, PreviewSettings, RenderedPreview},
 };
-use atelier_inference::{LoraUse, RenderRequest, quality};
+use atelier_inference::{LoraUse, RenderRequest};
 
 use super::{
     Failure,
@@ -43,10 +43,9 @@ pub async fn preview(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
         let used = recipe_lora(&work.lora.name, &work.version, work.strength);
         let recipe = recipe(&request, &work.base_model.name, seed.unsigned_abs(), vec![used]);
         for one in render(ctx, device, claim.lease, stop, folder.clone(), request, (before, pictures)).await? {
-            let picture = one.picture.clone();
-            let look =
-                tokio::task::spawn_blocking(move || quality::look(&picture)).await.map_err(anyhow::Error::from)?;
             let stored = store(ctx, one.picture, recipe.to_text_chunks()).await?;
+            let png = ctx.blobs.read(&stored.picture.sha256).await?;
+            let look = inspect(&ctx.inspector, move |inspector| inspector.look(&png)).await?;
             previews.push(RenderedPreview {
                 picture: stored.picture,
                 thumbnail: stored.thumbnail,
@@ -55,7 +54,7 @@ pub async fn preview(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
                 height: stored.height,
                 prompt: prompt.clone(),
                 seed: *seed,
-                look,
+                look: look.map_err(|rejected| anyhow::anyhow!(rejected.0))?,
             });
         }
     }

@@ -10,7 +10,7 @@ use clap::Parser;
 use super::{offer, start_log};
 use crate::{
     config::HouseSettings,
-    house::{self, SearchUse},
+    house::{self, HouseUse},
 };
 
 /// Make a folder known.
@@ -59,7 +59,7 @@ impl Add {
         }
         let title = self.title.unwrap_or_else(|| name.clone());
         let path = folder.to_str().context("The folder's path is not UTF-8. Move it.")?;
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         let model = base_model::register(&house, &name, &title, path, &self.license).await?;
         offer(&house, &model, self.default).await
     }

@@ -11,7 +11,7 @@ use clap::Parser;
 use super::{named, say, start_log, team_named};
 use crate::{
     config::HouseSettings,
-    house::{self, SearchUse},
+    house::{self, HouseUse},
 };
 
 /// Choose the default.
@@ -37,7 +37,7 @@ impl ChooseDefault {
     /// Makes it the default one.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         let team = match &self.team {
             Some(team) => Some(team_named(&house, team).await?),
             None => None,

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{say, shown, start_log};
 use crate::{
     config::HouseSettings,
-    house::{self, STARTER, SearchUse},
+    house::{self, HouseUse, STARTER},
     hub::Manifest,
 };
 
@@ -84,7 +84,7 @@ impl List {
     /// Lists.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         let mut audiences = base_model::audiences(&house).await?;
         let workers = workers::running(&house).await?;
         let models = base_model::list_all(&house).await?.into_iter();

@@ -14,7 +14,7 @@ use crate::{
         HouseSettings,
         location::{self, Secret},
     },
-    house::{self, STARTER, SearchUse},
+    house::{self, HouseUse, STARTER},
     hub::{self, HubClient, License, Progress, Repository},
 };
 
@@ -71,7 +71,7 @@ impl Pull {
         if self.token.is_some() && location::is_overheard(&self.endpoint) {
             bail!("The token would travel to {} without encryption. Give an address with https.", self.endpoint);
         }
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         tokio::select! {
             done = self.pull(&house) => done,
             asked = tokio::signal::ctrl_c() => {

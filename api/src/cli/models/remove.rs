@@ -13,7 +13,7 @@ use clap::Parser;
 use super::{named, say, start_log};
 use crate::{
     config::HouseSettings,
-    house::{self, STARTER, SearchUse},
+    house::{self, HouseUse, STARTER},
     hub::MANIFEST,
 };
 
@@ -36,7 +36,7 @@ impl Remove {
     /// Takes it out, and its files with it if that is wished.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         let model = named(&house, &self.model).await?;
         if model.name == STARTER {
             bail!(

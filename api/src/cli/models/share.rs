@@ -7,7 +7,7 @@ use clap::Parser;
 use super::{named, say, shown, start_log, teams_named};
 use crate::{
     config::HouseSettings,
-    house::{self, SearchUse},
+    house::{self, HouseUse},
 };
 
 /// Say for whom a base model is.
@@ -39,7 +39,7 @@ impl Share {
     /// Offers it.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         let model = named(&house, &self.model).await?;
         if self.everyone {
             base_model::share_with_everyone(&house, model.id).await?;

@@ -7,7 +7,7 @@ use clap::Parser;
 use super::{named, say, shown, start_log, teams_named};
 use crate::{
     config::HouseSettings,
-    house::{self, SearchUse},
+    house::{self, HouseUse},
 };
 
 /// Offer a base model to a team no longer.
@@ -29,7 +29,7 @@ impl Unshare {
     /// Takes it back.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         let model = named(&house, &self.model).await?;
         let teams = teams_named(&house, &self.teams).await?;
         match base_model::unshare(&house, model.id, &teams).await {

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{named, say, start_log};
 use crate::{
     config::HouseSettings,
-    house::{self, SearchUse},
+    house::{self, HouseUse},
     hub::{MODEL_INDEX, Manifest, Problem, Progress, parts},
 };
 
@@ -43,7 +43,7 @@ impl Verify {
     /// Checks; status 1 when something is wrong.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         start_log(&self.house.log)?;
-        let house = house::open(&self.house, String::new(), SearchUse::None).await?;
+        let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
         let model = named(&house, &self.model).await?;
         let folder = model_folder(&house.settings.models, &model.folder);
         let mut findings = match Manifest::read(&folder)? {

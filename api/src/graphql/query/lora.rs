@@ -15,7 +15,7 @@ use crate::graphql::{
     mutation::generation::PictureSourceInput,
     types::{
         lora::{Lora, LoraState},
-        lora_search::{LoraSearchConnection, found},
+        lora_search::{LoraSearchConnection, LoraSuggestion, found},
     },
 };
 
@@ -90,6 +90,18 @@ impl LoraQuery {
         let search = LoraSearch { like, wants_facets, ..looked_for(search, filter.unwrap_or_default(), sort, page)? };
         let page = loras::search(ctx.house(), ctx.actor(), &search).await.map_err(failure::read_error)?;
         Ok(found(page, search))
+    }
+
+    /// What somebody may mean who has begun to type: tags and names of published LoRAs, at most 50.
+    async fn lora_suggestions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What was typed so far.")] prefix: String,
+        #[graphql(desc = "How many, 1 to 100.")] first: i32,
+    ) -> Result<Vec<LoraSuggestion>> {
+        let first = page_request(first, None)?.first;
+        let found = loras::suggest(ctx.house(), ctx.actor(), &prefix, first).await.map_err(failure::read_error)?;
+        Ok(found.into_iter().map(LoraSuggestion).collect())
     }
 
     /// Published LoRAs that are like another one, in their tags and in how their previews look: the most alike first.

@@ -4,7 +4,7 @@ use async_graphql::{
     Context, Object, Result, SimpleObject,
     connection::{Connection, ConnectionNameType, Edge, EdgeNameType, EnableNodesField},
 };
-use atelier_domain::lora::{self as loras, Facets, FoundPage, Highlight, LoraSearch};
+use atelier_domain::lora::{self as loras, Facets, FoundPage, Highlight, LoraSearch, Suggestion};
 use uuid::Uuid;
 
 use super::{base_model::BaseModel, lora::Lora};
@@ -115,6 +115,28 @@ impl LoraBaseModelFacet {
     /// How many of the LoRAs found are for it.
     async fn count(&self) -> u64 {
         self.count
+    }
+}
+
+/// What somebody may mean who has begun to type.
+pub struct LoraSuggestion(pub Suggestion);
+
+#[Object]
+impl LoraSuggestion {
+    /// What to look for: a tag, or the name of the LoRA.
+    async fn text(&self) -> &str {
+        match &self.0 {
+            Suggestion::Tag(tag) => tag,
+            Suggestion::Lora(lora) => &lora.name,
+        }
+    }
+
+    /// The LoRA whose name it is; none for a tag.
+    async fn lora(&self) -> Option<Lora> {
+        match &self.0 {
+            Suggestion::Tag(_) => None,
+            Suggestion::Lora(lora) => Some(Lora(lora.clone())),
+        }
     }
 }
 

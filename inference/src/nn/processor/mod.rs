@@ -28,7 +28,7 @@ pub use self::{
     rotation::{Pairs, Turn},
 };
 
-use std::{any::Any, fmt::Debug};
+use std::{any::Any, fmt::Debug, ops::Range};
 
 use burn::{
     backend::{
@@ -37,13 +37,18 @@ use burn::{
     },
     tensor::{DType, Tensor, TensorMetadata, TensorPrimitive, backend::Backend},
 };
+use half::{bf16, f16};
 use rayon::prelude::*;
+
+use self::lanes::fast;
 
 /// A tensor that remembers what it was computed from.
 type Tracked = <Autodiff<Flex> as burn::tensor::backend::BackendTypes>::FloatTensorPrimitive;
 
 /// Rows are computed on another thread from so many numbers on.
 const WORTH_A_THREAD: usize = 1 << 15;
+
+const LIES_WHOLE: &str = "invariant: an array lies whole in memory";
 
 /// An operation of `N` inputs with one output.
 pub trait Operation<const N: usize>: Clone + Debug + Send + 'static {
@@ -52,6 +57,11 @@ pub trait Operation<const N: usize>: Clone + Debug + Send + 'static {
 
     /// The output, and what its gradient will need.
     fn forward(&self, inputs: [&Array; N]) -> (Array, Self::Kept);
+
+    /// Whether an input may be in half precision; every other one is f32.
+    fn takes_halves(&self, _input: usize) -> bool {
+        false
+    }
 
     /// Gradients of the inputs that are wanted, from the output and its gradient.
     fn backward(&self, pass: BackwardPass<'_, Self::Kept, N>) -> [Option<Array>; N];
@@ -85,7 +95,7 @@ impl Array {
 
     /// The numbers.
     pub fn values(&self) -> &[f32] {
-        self.0.as_slice().expect("invariant: an array lies whole in memory")
+        self.0.as_slice().expect(LIES_WHOLE)
     }
 
     /// The shape.
@@ -98,8 +108,35 @@ impl Array {
         self.shape().last().copied().unwrap_or(1)
     }
 
+    /// Some of the numbers, in f32: read where they lie or widened into `place`.
+    pub fn floats<'a>(&'a self, range: Range<usize>, place: &'a mut [f32]) -> &'a [f32] {
+        /// Widens on all threads if it is much.
+        fn widen<T: Copy + Sync>(values: &[T], place: &mut [f32], one: impl Fn(T) -> f32 + Sync) {
+            by_rows(place, 1, |first, part| {
+                fast(|| part.iter_mut().zip(&values[first..]).for_each(|(place, value)| *place = one(*value)));
+            });
+        }
+        let place = &mut place[..range.len()];
+        match self.0.dtype() {
+            DType::BF16 => widen(&self.0.as_slice::<bf16>().expect(LIES_WHOLE)[range], place, bf16::to_f32),
+            DType::F16 => widen(&self.0.as_slice::<f16>().expect(LIES_WHOLE)[range], place, f16::to_f32),
+            _ => return &self.values()[range],
+        }
+        place
+    }
+
+    /// Whether the numbers are in half precision.
+    pub fn is_half(&self) -> bool {
+        is_half(self.0.dtype())
+    }
+
     fn of(tensor: &FlexTensor) -> Self {
-        Self(if tensor.as_slice::<f32>().is_some() { tensor.clone() } else { tensor.to_contiguous() })
+        let lies_whole = match tensor.dtype() {
+            DType::BF16 => tensor.as_slice::<bf16>().is_some(),
+            DType::F16 => tensor.as_slice::<f16>().is_some(),
+            _ => tensor.as_slice::<f32>().is_some(),
+        };
+        Self(if lies_whole { tensor.clone() } else { tensor.to_contiguous() })
     }
 }
 
@@ -119,12 +156,20 @@ pub fn computes<B: Backend>(precision: DType) -> bool {
     precision == DType::F32 && (kind == TypeId::of::<FlexTensor>() || kind == TypeId::of::<Tracked>())
 }
 
+fn is_half(precision: DType) -> bool {
+    matches!(precision, DType::BF16 | DType::F16)
+}
+
 /// Computes an operation, or `None` where it is not computed here: on other backends and in other precisions.
 pub fn run<B: Backend, O: Operation<N>, const D: usize, const N: usize>(
     operation: &O,
     inputs: [Input<B>; N],
 ) -> Option<Tensor<B, D>> {
-    if !inputs.iter().all(|input| computes::<B>(input.0.dtype())) {
+    let is_taken = |(index, input): (usize, &Input<B>)| {
+        let precision = input.0.dtype();
+        precision == DType::F32 || (is_half(precision) && operation.takes_halves(index))
+    };
+    if !computes::<B>(DType::F32) || !inputs.iter().enumerate().all(is_taken) {
         return None;
     }
     let inputs = inputs.map(|input| input.0);

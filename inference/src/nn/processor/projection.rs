@@ -10,6 +10,9 @@ use super::{
 /// Multiplications of a product from which on a second thread is worth it.
 const WORTH_ALL_THREADS: usize = 1 << 22;
 
+/// Numbers of a weight in half precision that are widened at once: much for a product, and little beside the weight.
+const PANEL: usize = 1 << 20;
+
 /// `Σ piece · W_pieceᵀ + bias + scale · low · Bᵀ`.
 ///
 /// The inputs come in this order: the pieces `[rows, width]`, whose widths make up the layer's inputs; the weight
@@ -65,6 +68,26 @@ impl Parts<'_> {
     }
 }
 
+impl Parts<'_> {
+    /// Calls `with` with rows of the weight, cut to the columns of a piece, and the number of the first of them: all rows at
+    /// once, or so many at a time as are widened to f32 where they are in half precision.
+    fn each_panel(&self, (start, width): (usize, usize), mut with: impl FnMut(usize, Matrix<'_>)) {
+        let (outputs, inputs) = (self.outputs(), self.inputs());
+        if !self.weight.is_half() {
+            return with(0, columns(self.weight, start, width));
+        }
+        let rows = (PANEL / inputs).clamp(1, outputs);
+        let mut place = vec![0.0; rows * inputs];
+        for first in (0..outputs).step_by(rows) {
+            let count = rows.min(outputs - first);
+            // The last row ends with the piece, as the slice of a whole matrix does.
+            let range = first * inputs + start..(first + count - 1) * inputs + start + width;
+            let values = self.weight.floats(range, &mut place);
+            with(first, Matrix::new(values, (count, width), inputs));
+        }
+    }
+}
+
 fn whole(array: &Array) -> Matrix<'_> {
     let width = array.width();
     Matrix::new(array.values(), (array.shape()[0], width), width)
@@ -89,6 +112,11 @@ fn product_at(output: &mut [f32], stride: usize, left: Matrix<'_>, right: Matrix
 impl<const N: usize> Operation<N> for Projection {
     type Kept = ();
 
+    /// The weight may: nothing of what a model knows has to be in memory twice as large as its file.
+    fn takes_halves(&self, input: usize) -> bool {
+        input == self.pieces
+    }
+
     fn forward(&self, inputs: [&Array; N]) -> (Array, ()) {
         let parts = self.parts(&inputs);
         let (rows, outputs) = (parts.rows(), parts.outputs());
@@ -98,8 +126,10 @@ impl<const N: usize> Operation<N> for Projection {
             by_rows(&mut output, outputs, |_, rows| rows.chunks_exact_mut(outputs).for_each(copy));
         }
         for (start, piece) in parts.placed() {
-            let weight = columns(parts.weight, start, piece.width());
-            product(&mut output, whole(piece), weight.transposed(), 1.0, self.has_bias || start > 0);
+            let adds = self.has_bias || start > 0;
+            parts.each_panel((start, piece.width()), |first, weight| {
+                product_at(&mut output[first..], outputs, whole(piece), weight.transposed(), 1.0, adds);
+            });
         }
         if let (Some((low, b)), Some(scale)) = (parts.pair, self.pair) {
             product(&mut output, whole(low), whole(b).transposed(), scale, true);
@@ -119,7 +149,12 @@ impl<const N: usize> Operation<N> for Projection {
         };
         let mut results = [const { None }; N];
         for (index, (start, piece)) in parts.placed().enumerate().filter(|(index, _)| pass.wanted[*index]) {
-            results[index] = product_of(slopes, columns(parts.weight, start, piece.width()), 1.0);
+            let mut gradient = vec![0.0; parts.rows() * piece.width()];
+            parts.each_panel((start, piece.width()), |first, weight| {
+                let slopes = columns(pass.gradient, first, weight.rows());
+                product(&mut gradient, slopes, weight, 1.0, first > 0);
+            });
+            results[index] = Some(Array::new(gradient, [parts.rows(), piece.width()]));
         }
         let of_weight = self.pieces;
         if pass.wanted[of_weight] {

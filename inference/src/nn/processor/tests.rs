@@ -312,3 +312,36 @@ fn projections_agree() {
         agree(&what, shapes.map(numbers), shapes, ours, composed);
     }
 }
+
+#[test]
+fn a_weight_in_half_precision_is_the_same_weight() {
+    use burn::tensor::{DType, TensorData};
+
+    // More than one panel, and pieces that begin in the middle of its rows.
+    let (rows, widths, outputs) = (5, [900, 600], 1000);
+    let inputs: usize = widths.iter().sum();
+    let (input, weight, bias) = (numbers(&[rows, inputs]), numbers(&[outputs, inputs]), numbers(&[outputs]));
+    for half in [DType::BF16, DType::F16] {
+        let stored = TensorData::new(weight.clone(), [outputs, inputs]).convert_dtype(half);
+        let run = |precision: DType| {
+            let weight = stored.clone().convert_dtype(precision);
+            let weight = Tensor::<B, 2>::from_data(weight, (&device(), precision));
+            let leaf = |values: &Vec<f32>| {
+                Tensor::<B, 1>::from_data(TensorData::new(values.clone(), [values.len()]), &device())
+            };
+            let input = leaf(&input).reshape([rows, inputs]).require_grad();
+            let pieces =
+                [(0, widths[0]), (widths[0], widths[1])].map(|(start, width)| input.clone().narrow(1, start, width));
+            let mut all: Vec<Input<B>> = pieces.into_iter().map(Input::from).collect();
+            all.extend([weight.into(), leaf(&bias).into()]);
+            let operation = Projection { pieces: 2, has_bias: true, pair: None };
+            let result: Tensor<B, 2> = run_of_many(&operation, all).expect("it computes here");
+            let gradients = result.clone().square().sum().backward();
+            let of_input = input.grad(&gradients).expect("the input has a gradient");
+            (result.into_data().to_vec::<f32>().expect("f32"), of_input.into_data().to_vec::<f32>().expect("f32"))
+        };
+        let ((kept, kept_gradient), (widened, gradient)) = (run(half), run(DType::F32));
+        close("halves", "result", &kept, &widened);
+        close("halves", "gradient of the input", &kept_gradient, &gradient);
+    }
+}
