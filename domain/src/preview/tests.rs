@@ -1,0 +1,115 @@
+//! Previews that another describer saw.
+
+use atelier_entities::{instance_value, kinds::EventKind, outbox_event};
+use sea_orm::{PaginatorTrait as _, sea_query::Expr};
+
+use super::*;
+use crate::{
+    base_model as base_models,
+    lora::rebuild::{self, Rebuild},
+    preview::describe::bring_up_to_date,
+    testing::{TestHouse, published_lora},
+};
+
+/// Previews of a new version, described so.
+async fn previews(house: &TestHouse, count: i32, describer: Option<&str>) {
+    let ctx = &house.ctx;
+    let folder = ctx.settings.models.join("klein");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let facts = json!({
+        "family": "flux2", "variant": "klein-4b", "context_width": 7680, "hidden_width": 3072, "native_width": 512,
+        "native_height": 512, "size_multiple": 16, "default_steps": 4, "default_guidance": 1.0, "distilled": true,
+    });
+    std::fs::write(folder.join("model.json"), facts.to_string()).expect("a model");
+    let model = base_models::register(ctx, "klein", "klein", "klein", "Apache-2.0").await.expect("a base model");
+    let maker = house.person(&format!("maker-{count}")).await;
+    let (_, version) = published_lora(ctx, &maker, &format!("{count} pictures")).await;
+    let picture = ctx.blobs.put(format!("{count}"), "image/png").await.expect("stored");
+    let tx = ctx.db.write().await.expect("a transaction");
+    crate::blob::record(&tx, ctx, &picture).await.expect("recorded");
+    for position in 0..count {
+        let row = preview::ActiveModel {
+            id: Set(ctx.new_id()),
+            lora_version_id: Set(version),
+            team_id: Set(maker.person().expect("a person").personal_team),
+            blob_sha256: Set(picture.sha256.clone()),
+            thumbnail_sha256: Set(picture.sha256.clone()),
+            blurhash: Set(String::new()),
+            width: Set(64),
+            height: Set(64),
+            prompt: Set(String::new()),
+            seed: Set(1),
+            strength: Set(1.0),
+            steps: Set(4),
+            guidance: Set(1.0),
+            base_model_id: Set(model.id),
+            look: Set(Some(bytes_of_look(&[1.0]))),
+            describer: Set(describer.map(str::to_owned)),
+            position: Set(position),
+            created_at: Set(ctx.now()),
+            hidden_at: Set(None),
+        };
+        row.insert(&tx).await.expect("a preview");
+    }
+    tx.commit().await.expect("a commit");
+}
+
+/// Describes until nothing is left; gives how many previews it were.
+async fn all_described(ctx: &Context) -> usize {
+    let mut all = 0;
+    loop {
+        match bring_up_to_date(ctx).await.expect("described") {
+            0 => return all,
+            some => all += some,
+        }
+    }
+}
+
+async fn changes(ctx: &Context) -> u64 {
+    let changed = outbox_event::Entity::find().filter(outbox_event::Column::Kind.eq(EventKind::LoraChanged));
+    changed.count(ctx.db.read()).await.expect("a count")
+}
+
+#[tokio::test]
+async fn what_another_describer_saw_is_described_anew_and_the_index_once_for_all() {
+    let house = TestHouse::new().await;
+    let ctx = &house.ctx;
+    assert_eq!(all_described(ctx).await, 0);
+    assert_eq!(rebuild::progress(ctx).await.expect("read"), None, "a new index needs no other");
+
+    // As if the installation had been given another describer; more than are described at once.
+    previews(&house, 40, Some("another")).await;
+    let note = instance_value::Entity::update_many()
+        .col_expr(instance_value::Column::Value, Expr::value("another"))
+        .filter(instance_value::Column::Name.eq("search_describer"));
+    note.exec(ctx.db.writer()).await.expect("noted");
+    assert_eq!(all_described(ctx).await, 40);
+    for row in preview::Entity::find().all(ctx.db.read()).await.expect("rows") {
+        assert_eq!(look(ctx, &row).expect("a look").len(), 32, "the describer here says 32 numbers");
+    }
+    assert_eq!(rebuild::progress(ctx).await.expect("read"), Some(Rebuild::Wished));
+    assert_eq!(changes(ctx).await, 0, "the new index brings them all");
+
+    // A worker that was not given it: what it made is brought into the index by itself.
+    rebuild::fulfil(ctx).await.expect("built anew");
+    previews(&house, 3, None).await;
+    assert_eq!(all_described(ctx).await, 3);
+    assert_eq!(changes(ctx).await, 1);
+    assert_eq!(rebuild::progress(ctx).await.expect("read"), Some(Rebuild::Done { loras: 1 }));
+}
+
+#[tokio::test]
+async fn a_picture_that_is_lost_is_not_asked_for_again() {
+    let house = TestHouse::new().await;
+    let ctx = &house.ctx;
+    previews(&house, 1, Some("another")).await;
+    let missing = Stored { sha256: "0".repeat(64), size: 1, media_type: "image/png" };
+    let tx = ctx.db.write().await.expect("a transaction");
+    crate::blob::record(&tx, ctx, &missing).await.expect("recorded");
+    let lost = preview::Entity::update_many().col_expr(preview::Column::BlobSha256, Expr::value(missing.sha256));
+    lost.exec(&tx).await.expect("its file is lost");
+    tx.commit().await.expect("a commit");
+    assert_eq!(all_described(ctx).await, 1);
+    let row = preview::Entity::find().one(ctx.db.read()).await.expect("read").expect("a row");
+    assert_eq!((row.look.is_none(), look(ctx, &row)), (true, None));
+}
