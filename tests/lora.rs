@@ -12,6 +12,7 @@ use crate::{
 
 on_each_engine!(
     a_file_becomes_a_lora_that_everybody_sees_until_it_is_taken_back,
+    what_a_trainer_wrote_fills_the_card_and_terms_are_chosen,
     what_is_published_is_found_and_what_is_not_is_not,
     the_index_is_built_anew_while_people_search,
     a_file_is_handed_out_in_the_layout_that_is_asked_for,
@@ -175,6 +176,42 @@ async fn what_is_published_is_found_and_what_is_not_is_not(engine: Engine) {
         (found(&house, Some(&bob), "copperplate").await == ["Copperplate sketches"]).then_some(())
     })
     .await;
+    house.close().await;
+}
+
+async fn what_a_trainer_wrote_fills_the_card_and_terms_are_chosen(engine: Engine) {
+    let house = House::open(engine).await;
+    let ada = house.person("ada").await;
+    let written = json!({
+        "ss_output_name": "gouache_v2", "modelspec.license": "House rules",
+        "ss_tag_frequency": "{\"one\": {\"paper\": 3, \"Gouache\": 9}, \"two\": {\"paper\": 4, \"a caption that is far too long for a tag of anything\": 20}}",
+    });
+    let tensors =
+        [("diffusion_model.txt_in.lora_A.weight", [2, 24]), ("diffusion_model.txt_in.lora_B.weight", [32, 2])];
+    let file = files::safetensors(&tensors, 0.01, written);
+    let announced = json!({ "purpose": "LORA_FILE", "fileName": "export.safetensors", "size": file.len() });
+    let upload = house.send_file(&ada, announced, &file).await;
+    let card = "version { lora { id name tags license terms { requiresCredit } } }";
+    let lora = house.done(&ada, "importLora", json!({ "uploadId": upload }), card).await["version"]["lora"].clone();
+    assert_eq!((&lora["name"], &lora["tags"]), (&json!("gouache_v2"), &json!(["gouache", "paper"])));
+    assert_eq!((&lora["license"], &lora["terms"]), (&json!("House rules"), &Value::Null));
+
+    // What a file says is nobody's choice.
+    let publish = json!({ "id": lora["id"] });
+    assert_eq!(house.user_error(&ada, "publishLora", publish, "lora { id }").await, "LICENSE_NOT_CHOSEN");
+    let publish = json!({ "id": lora["id"], "license": "House rules" });
+    assert_eq!(house.user_error(&ada, "publishLora", publish, "lora { id }").await, "TERMS_NEEDED");
+    let terms = json!({
+        "commercialUse": "PICTURES", "requiresCredit": true, "allowsDerivatives": false, "requiresSameTerms": false,
+    });
+    let publish = json!({ "id": lora["id"], "license": "MIT", "terms": terms });
+    assert_eq!(house.user_error(&ada, "publishLora", publish, "lora { id }").await, "TERMS_DIFFER");
+    let publish = json!({ "id": lora["id"], "license": "House rules", "terms": terms });
+    let fields = "lora { terms { commercialUse requiresCredit allowsDerivatives requiresSameTerms } }";
+    assert_eq!(house.done(&ada, "publishLora", publish, fields).await["lora"]["terms"], terms);
+    let change = json!({ "id": lora["id"], "license": "CC0-1.0" });
+    let changed = house.done(&ada, "updateLora", change, fields).await["lora"]["terms"].clone();
+    assert_eq!((&changed["commercialUse"], &changed["requiresCredit"]), (&json!("ANY"), &json!(false)));
     house.close().await;
 }
 

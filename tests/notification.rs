@@ -24,6 +24,7 @@ use crate::{
 
 on_each_engine!(
     people_say_by_which_channels_they_are_told,
+    people_are_asked_for_a_review,
     a_mail_is_ended_by_the_link_in_it,
     a_crowd_is_told_while_others_go_on,
     a_crowd_is_told_once_each_although_the_service_is_killed,
@@ -96,6 +97,36 @@ async fn people_say_by_which_channels_they_are_told(engine: Engine) {
     house.done(&bob, "followUser", json!({ "userId": ada.id }), "user { id }").await;
     eventually("two mails", async || (house.mails(&ada.email).len() == mails + 2).then_some(())).await;
     told(&house, &ada, 1).await;
+    house.close().await;
+}
+
+async fn people_are_asked_for_a_review(engine: Engine) {
+    let house = House::open(engine).await;
+    let (ada, bob, eve) = (house.person("ada").await, house.person("bob").await, house.person("eve").await);
+    let lora = house.published_lora(&ada, "Ink wash", &files::foreign_lora("bfl")).await.id;
+    let asking = |people: &[&str]| json!({ "loraId": lora, "userIds": people, "note": "Is the line too thin?" });
+    let refused = async |people: &[&str]| house.user_error(&ada, "askForReview", asking(people), "lora { id }").await;
+    assert_eq!(refused(&[]).await, "WRONG_NUMBER");
+    assert_eq!(refused(&[&ada.id]).await, "WRONG_NUMBER", "oneself is nobody to ask");
+    house.done(&bob, "followUser", json!({ "userId": ada.id }), "user { id }").await;
+    assert_eq!(refused(&[&bob.id, &eve.id]).await, "NOT_ASKABLE", "eve does not follow her");
+
+    let mails = house.mails(&bob.email).len();
+    house.done(&ada, "askForReview", asking(&[&bob.id]), "lora { id }").await;
+    eventually("he is mailed", async || (house.mails(&bob.email).len() > mails).then_some(())).await;
+    let query = "{ notifications(first: 1) { edges { node { kind message actor { handle } lora { name } } } } }";
+    let told = house.data_of(Some(&bob.token), query, json!({})).await["notifications"]["edges"][0]["node"].clone();
+    let expected = json!({
+        "kind": "REVIEW_ASKED", "message": "ada asks you for your review of “Ink wash”. Is the line too thin?",
+        "actor": { "handle": "ada" }, "lora": { "name": "Ink wash" },
+    });
+    assert_eq!(told, expected);
+    assert_eq!(refused(&[&bob.id]).await, "ALREADY_ASKED");
+
+    // Of a draft its team alone can be asked.
+    let draft = house.lora_from_file(&ada, None, "Felt", &files::foreign_lora("peft")).await.id;
+    let asking = json!({ "loraId": draft, "userIds": [bob.id] });
+    assert_eq!(house.user_error(&ada, "askForReview", asking, "lora { id }").await, "NOT_ASKABLE");
     house.close().await;
 }
 
@@ -258,7 +289,7 @@ async fn a_crowd_is_told_once_each_although_the_service_is_killed(engine: Engine
         is_administrator: false,
         memberships: vec![(team, Role::Owner)],
     };
-    let publish = PublishLora { id: lora, version: None, license: Some("CC0-1.0".to_owned()) };
+    let publish = PublishLora { id: lora, version: None, license: Some("CC0-1.0".to_owned()), terms: None };
     loras::publish(ctx, &Actor::Person(person), publish).await.unwrap();
 
     let data = tempfile::tempdir().unwrap();

@@ -115,6 +115,7 @@ fn mutations(all: &Everything) -> Vec<(&'static str, Value)> {
         ("inviteMember", json!({ "teamId": team, "email": "friend@atelier.test", "role": "VIEWER" })),
         ("leaveTeam", id(Noun::Team)),
         ("publishLora", json!({ "id": lora, "license": "CC0-1.0" })),
+        ("askForReview", json!({ "loraId": lora, "userIds": [all.id(Noun::User)] })),
         ("rateLora", json!({ "loraId": lora, "stars": 1 })),
         ("removeMember", id(Noun::Membership)),
         ("removePicture", id(Noun::DatasetPicture)),

@@ -282,6 +282,7 @@ pub(crate) fn lora_facts(family: &str, variant: &str, title: &str) -> InspectedL
         layout: "BFL".to_owned(),
         trigger_words: vec!["inkwash".to_owned()],
         title: Some(title.to_owned()),
+        tags: Vec::new(),
         sha256: String::new(),
         auto_v2: String::new(),
         auto_v3: hex::encode(Sha256::digest(format!("after the header of {title}"))),
@@ -314,12 +315,14 @@ pub(crate) async fn published_lora(ctx: &Context, maker: &Actor, title: &str) ->
         description: None,
         tags: None,
         license: None,
+        terms: None,
         trigger_words: None,
         change_note: None,
         recommended_strength: None,
     };
     let version = loras::import(ctx, maker, import, None).await.expect("imported");
-    let publish = PublishLora { id: version.lora_id, version: None, license: None };
+    let publish =
+        PublishLora { id: version.lora_id, version: None, license: Some("Apache-2.0".to_owned()), terms: None };
     loras::publish(ctx, maker, publish).await.expect("published");
     (version.lora_id, version.id)
 }

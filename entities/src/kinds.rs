@@ -153,6 +153,8 @@ pub enum EventKind {
     LoraChanged,
     /// Somebody rated a LoRA.
     LoraRated,
+    /// Somebody asks people for their review of a LoRA.
+    ReviewAsked,
     /// Somebody commented on a LoRA.
     CommentAdded,
     /// Somebody changed a comment.

@@ -27,6 +27,9 @@ pub struct Model {
     /// Licence of the weights.
     #[sea_orm(column_type = "Text")]
     pub license: String,
+    /// What the maker chose that others may do with it; none until they have.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub terms: Option<Json>,
     /// Draft, published, unpublished or deleted.
     pub state: LoraState,
     /// The version shown first.

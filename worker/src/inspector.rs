@@ -1,6 +1,6 @@
 //! The domain's inspector, by the models' own code.
 
-use std::path::Path;
+use std::{cmp::Reverse, collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
 use atelier_domain::ports::inspector::{
@@ -136,7 +136,8 @@ impl Inspector for ModelInspector {
             alpha: report.alpha,
             layout: report.layout.to_string(),
             trigger_words: report.trigger_words,
-            title: report.metadata.get("modelspec.title").cloned(),
+            title: report.metadata.get("modelspec.title").cloned().or(report.training.output_name),
+            tags: most_frequent(report.training.tags),
             sha256: report.hashes.sha256,
             auto_v2: report.hashes.auto_v2,
             auto_v3: report.hashes.auto_v3,
@@ -179,6 +180,13 @@ impl Inspector for ModelInspector {
             distilled: facts.distilled,
         })
     }
+}
+
+/// Tags, the most frequent first; of those that are as frequent the first in the alphabet.
+fn most_frequent(counts: BTreeMap<String, u64>) -> Vec<String> {
+    let mut counts: Vec<(String, u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    counts.into_iter().map(|(tag, _)| tag.trim().to_owned()).collect()
 }
 
 fn rejected(error: Error) -> Rejected {

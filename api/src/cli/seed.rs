@@ -40,9 +40,9 @@ pub struct Seed {
     #[arg(long, default_value_t = 5000)]
     ratings: u32,
 
-    /// LoRAs whose previews are rendered
-    #[arg(long, default_value_t = 24)]
-    previews: u32,
+    /// LoRAs whose previews are rendered [default: one in 200, 24 at least]
+    #[arg(long)]
+    previews: Option<u32>,
 
     /// Where all chance begins
     #[arg(long, default_value_t = 1)]
@@ -77,7 +77,7 @@ impl Seed {
             loras: self.loras,
             people: self.people,
             ratings: self.ratings,
-            previews: self.previews.min(self.loras),
+            previews: self.previews.unwrap_or((self.loras / 200).max(24)).min(self.loras),
             seed: self.seed,
             password: self.password.clone(),
         };

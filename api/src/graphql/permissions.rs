@@ -72,6 +72,7 @@ pub const OPERATIONS: &[(&str, &str, Asks)] = &[
     ("Mutation", "acceptInvitation", Asks::All(&[InvitationAccept])),
     ("Mutation", "addComment", Asks::All(&[LoraComment])),
     ("Mutation", "addToCollection", Asks::All(&[CollectionWrite, LoraRead])),
+    ("Mutation", "askForReview", Asks::All(&[LoraWrite])),
     ("Mutation", "blockTag", Asks::All(&[BlockManage])),
     ("Mutation", "blockUser", Asks::All(&[BlockManage])),
     ("Mutation", "cancelJob", Asks::All(&[JobControl])),

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     Card, LONGEST_LICENSE, LONGEST_NAME, LONGEST_TAG, MOST_TAGS, insert, locked,
+    terms::{self, Terms},
     versions::{self, AddVersionError, NewVersion, VersionSource, add_version},
 };
 use crate::{
@@ -50,6 +51,8 @@ pub struct ImportLora {
     pub tags: Option<Vec<String>>,
     /// Licence of the weights.
     pub license: Option<String>,
+    /// What others may do with it, where that licence is not a well-known one.
+    pub terms: Option<Terms>,
     /// Words that call its style up.
     pub trigger_words: Option<Vec<String>>,
     /// What is new.
@@ -284,10 +287,14 @@ fn card(input: &ImportLora, upload: &upload::Model, facts: &InspectedLora) -> Re
     let description = input.description.clone().or_else(|| said("modelspec.description", 2_000)).unwrap_or_default();
     let license = input.license.clone().or_else(|| said("modelspec.license", LONGEST_LICENSE)).unwrap_or_default();
     let tags = input.tags.clone().unwrap_or_else(|| {
-        let tags = said("modelspec.tags", 2_000).unwrap_or_default();
-        tidy(tags.split(',').map(str::to_owned), MOST_TAGS, LONGEST_TAG)
+        let tags = said("modelspec.tags", 2_000);
+        let tags = tags.map(|tags| tags.split(',').map(str::to_owned).collect());
+        tidy(tags.unwrap_or_else(|| facts.tags.clone()).into_iter(), MOST_TAGS, LONGEST_TAG)
     });
-    Card::check(&name, &description, &tags, &license)
+    // What the file says is nobody's choice yet.
+    let is_chosen = input.license.is_some() || input.terms.is_some();
+    let terms = if is_chosen { terms::choose(license.trim(), input.terms)? } else { None };
+    Ok(Card { terms, ..Card::check(&name, &description, &tags, &license)? })
 }
 
 /// A LoRA's versions are all for one family and variant: who uses it must be able to take the newest.

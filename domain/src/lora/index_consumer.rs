@@ -128,6 +128,7 @@ async fn changed(ctx: &Context, events: &[outbox_event::Model]) -> Result<BTreeM
             | EventKind::CommentAdded
             | EventKind::CommentEdited
             | EventKind::UserFollowed
+            | EventKind::ReviewAsked
             | EventKind::JobQueued
             | EventKind::UploadFinished => {}
         }

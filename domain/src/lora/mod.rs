@@ -14,6 +14,7 @@ mod publish;
 pub mod rebuild;
 mod search;
 mod suggest;
+pub mod terms;
 #[cfg(test)]
 mod tests;
 pub mod versions;
@@ -55,6 +56,7 @@ pub use search::{
     Facets, Found, FoundPage, Highlight, HighlightField, LoraFilter, LoraSearch, LoraSort, facets, related, search,
 };
 pub use suggest::{Suggestion, suggest};
+pub use terms::{CommercialUse, Terms};
 pub use versions::{AddVersionError, NewVersion, VersionSource, add_version};
 
 /// The media type of safetensors files.
@@ -79,6 +81,8 @@ pub struct NewLora {
     pub tags: Vec<String>,
     /// Licence of the weights: an SPDX identifier or a name.
     pub license: String,
+    /// What others may do with it, where the licence is not a well-known one.
+    pub terms: Option<Terms>,
 }
 
 failures! {
@@ -93,6 +97,8 @@ failures! {
         Deleted => ("id", "LORA_DELETED", "This LoRA was deleted; its card stays as it was."),
         /// A published LoRA says under which licence.
         LicenseNeeded => ("license", "LICENSE_NEEDED", "A published LoRA needs a licence. Unpublish it first, or name another."),
+        /// A published LoRA says what others may do with it.
+        TermsNeeded => ("terms", "TERMS_NEEDED", "This licence is not one that is well known. Say in `terms` what others may do."),
     }
 }
 
@@ -109,7 +115,10 @@ pub async fn create(
     key: Option<&str>,
 ) -> Result<lora::Model, CreateLoraError> {
     let person = actor.person()?;
-    let card = Card::check(&new.name, &new.description, &new.tags, &new.license)?;
+    let card = Card {
+        terms: terms::choose(new.license.trim(), new.terms)?,
+        ..Card::check(&new.name, &new.description, &new.tags, &new.license)?
+    };
     let tx = ctx.db.write().await?;
     let team = new.team.unwrap_or(person.personal_team);
     let team = team::Entity::find_by_id(team).one(&tx).await?.ok_or(Refused::NotFound(team::Model::NAME))?;
@@ -132,6 +141,8 @@ struct Card {
     description: String,
     tags: Vec<String>,
     license: String,
+    /// What was chosen; none where the licence is only what a file says.
+    terms: Option<Terms>,
 }
 
 impl Card {
@@ -142,6 +153,7 @@ impl Card {
             description: text::check("description", description, 0, LONGEST_DESCRIPTION)?,
             tags: text::check_words("tags", &tags, MOST_TAGS, LONGEST_TAG)?,
             license: text::check("license", license, 0, LONGEST_LICENSE)?,
+            terms: None,
         })
     }
 }
@@ -162,6 +174,7 @@ async fn insert<C: ConnectionTrait>(
         description: Set(card.description),
         tags: Set(json!(card.tags)),
         license: Set(card.license),
+        terms: Set(card.terms.map(Terms::kept)),
         state: Set(LoraState::Draft),
         latest_version_id: Set(None),
         rating_sum: Set(0),
@@ -222,6 +235,21 @@ pub struct UpdateLora {
     pub tags: Option<Vec<String>>,
     /// Licence of the weights.
     pub license: Option<String>,
+    /// What others may do with it.
+    pub terms: Option<Terms>,
+}
+
+impl UpdateLora {
+    /// The terms that hold from then on, where licence or terms are said anew.
+    fn chosen(&self, before: &lora::Model) -> Result<Option<Terms>, Invalid> {
+        if self.license.is_none() && self.terms.is_none() {
+            return Ok(Terms::of(before));
+        }
+        let license = self.license.as_deref().unwrap_or(&before.license).trim();
+        // A licence that is said again changes nothing of what was chosen with it.
+        let kept = Terms::of(before).filter(|_| license == before.license);
+        Ok(terms::choose(license, self.terms)?.or(kept))
+    }
 }
 
 /// Changes a card.
@@ -240,20 +268,26 @@ pub async fn update(
     if row.state == LoraState::Deleted {
         return Err(UpdateLoraError::Deleted);
     }
+    let chosen = change.chosen(&row)?;
     let card = Card::check(
         change.name.as_deref().unwrap_or(&row.name),
         change.description.as_deref().unwrap_or(&row.description),
-        &change.tags.unwrap_or_else(|| versions::words(&row.tags)),
+        &change.tags.clone().unwrap_or_else(|| versions::words(&row.tags)),
         change.license.as_deref().unwrap_or(&row.license),
     )?;
     if row.state == LoraState::Published && card.license.is_empty() {
         return Err(UpdateLoraError::LicenseNeeded);
+    }
+    // What was published before anybody had to choose stays as it is until its licence is changed.
+    if row.state == LoraState::Published && chosen.is_none() && row.license != card.license {
+        return Err(UpdateLoraError::TermsNeeded);
     }
     let mut row = row.into_active_model();
     row.name = Set(card.name);
     row.description = Set(card.description);
     row.tags = Set(json!(card.tags));
     row.license = Set(card.license);
+    row.terms = Set(chosen.map(Terms::kept));
     row.updated_at = Set(ctx.now());
     let row = row.update(&tx).await?;
     audit::record(&tx, ctx, &permit, Some(id), json!({ "do": "update" })).await?;

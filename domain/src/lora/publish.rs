@@ -8,7 +8,10 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, Into
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{LONGEST_LICENSE, announce, compatibility, locked};
+use super::{
+    LONGEST_LICENSE, announce, compatibility, locked,
+    terms::{self, Terms},
+};
 use crate::{
     actor::Actor,
     audit,
@@ -28,6 +31,10 @@ failures! {
         ForeignVersion => ("versionId", "FOREIGN_VERSION", "This version belongs to another LoRA. Name one of this LoRA's."),
         /// Nobody said what others may do with it.
         LicenseNeeded => ("license", "LICENSE_NEEDED", "Name the licence of the weights, such as `Apache-2.0` or `CC-BY-4.0`."),
+        /// The licence stands in the file, and nobody has chosen it.
+        LicenseNotChosen { license: String } => ("license", "LICENSE_NOT_CHOSEN", "Nobody here has chosen the licence `{license}` yet. Give `license` that or another one."),
+        /// Nobody said what the licence allows.
+        TermsNeeded { license: String } => ("terms", "TERMS_NEEDED", "`{license}` is not a licence that is well known. Say in `terms` what others may do."),
         /// Everybody sees it already.
         AlreadyPublished => ("id", "ALREADY_PUBLISHED", "This version is published already; there is nothing to do."),
         /// It is a tombstone.
@@ -50,8 +57,10 @@ pub struct PublishLora {
     pub id: Uuid,
     /// The version; the newest without one.
     pub version: Option<Uuid>,
-    /// Licence of the weights, unless the card names one.
+    /// Licence of the weights, unless somebody chose one for the card.
     pub license: Option<String>,
+    /// What others may do with it, where the licence is not a well-known one and nobody has said it.
+    pub terms: Option<Terms>,
 }
 
 /// Shows a version of a LoRA, and with it the LoRA, to everybody. A further version of a published LoRA is published in
@@ -70,6 +79,7 @@ pub async fn publish(ctx: &Context, actor: &Actor, input: PublishLora) -> Result
     if license.is_empty() {
         return Err(PublishError::LicenseNeeded);
     }
+    let terms = chosen_terms(&row, &license, &input)?;
     let versions = version::Entity::find()
         .filter(version::Column::LoraId.eq(row.id))
         .order_by_desc(version::Column::Number)
@@ -97,6 +107,7 @@ pub async fn publish(ctx: &Context, actor: &Actor, input: PublishLora) -> Result
     let mut row = row.into_active_model();
     row.state = Set(LoraState::Published);
     row.license = Set(license);
+    row.terms = Set(Some(terms.kept()));
     row.latest_version_id = Set(Some(version));
     row.published_at = Set(Some(first_published));
     row.updated_at = Set(now);
@@ -105,6 +116,16 @@ pub async fn publish(ctx: &Context, actor: &Actor, input: PublishLora) -> Result
     announce(&tx, ctx, actor, &row, kind, payload).await?;
     ctx.commit(tx).await?;
     Ok(row)
+}
+
+/// What others may do with it: said now, said before, or what the well-known licence says that somebody named.
+fn chosen_terms(row: &lora::Model, license: &str, input: &PublishLora) -> Result<Terms, PublishError> {
+    let before = Terms::of(row).filter(|_| license == row.license);
+    if before.is_none() && input.license.is_none() && input.terms.is_none() {
+        return Err(PublishError::LicenseNotChosen { license: license.to_owned() });
+    }
+    let said = terms::choose(license, input.terms)?.filter(|_| input.license.is_some() || input.terms.is_some());
+    said.or(before).ok_or_else(|| PublishError::TermsNeeded { license: license.to_owned() })
 }
 
 /// Takes a LoRA back: from then on only its team sees it. What others made with it stays theirs.

@@ -43,6 +43,7 @@ fn as_it_is(upload: Uuid) -> ImportLora {
         description: None,
         tags: None,
         license: None,
+        terms: None,
         trigger_words: None,
         change_note: None,
         recommended_strength: None,
@@ -66,7 +67,7 @@ async fn register(ctx: &Context, name: &str, family: &str, variant: &str) -> bas
 }
 
 fn publishing(id: Uuid, version: Option<Uuid>) -> PublishLora {
-    PublishLora { id, version, license: None }
+    PublishLora { id, version, license: Some("Apache-2.0".to_owned()), terms: None }
 }
 
 async fn kinds(ctx: &Context) -> Vec<EventKind> {
@@ -179,14 +180,52 @@ async fn a_licence_and_a_version_come_before_publishing() {
         description: String::new(),
         tags: vec!["Ink".to_owned(), "ink ".to_owned()],
         license: String::new(),
+        terms: None,
     };
     let row = create(ctx, &ada, new.clone(), Some("k")).await.expect("a draft");
     assert_eq!(create(ctx, &ada, new, Some("k")).await.expect("the first answer").id, row.id);
     assert_eq!(versions::words(&row.tags), ["ink"]);
-    assert!(matches!(publish(ctx, &ada, publishing(row.id, None)).await, Err(PublishError::LicenseNeeded)));
+    let unlicensed = PublishLora { license: None, ..publishing(row.id, None) };
+    assert!(matches!(publish(ctx, &ada, unlicensed).await, Err(PublishError::LicenseNeeded)));
     let licensed = PublishLora { license: Some("CC-BY-4.0".to_owned()), ..publishing(row.id, None) };
     assert!(matches!(publish(ctx, &ada, licensed).await, Err(PublishError::NoVersion)));
     assert_eq!(get(ctx, &ada, row.id).await.expect("the draft").license, "");
+}
+
+#[tokio::test]
+async fn what_others_may_do_is_chosen_and_not_only_read_from_a_file() {
+    let house = TestHouse::new().await;
+    let (ctx, ada) = (&house.ctx, house.person("ada").await);
+    let id = imported(ctx, &ada, "Ink wash").await.lora_id;
+    let terms = async || Terms::of(&get(ctx, &ada, id).await.expect("the card"));
+    assert_eq!(terms().await, None);
+    let as_the_file_says = PublishLora { license: None, ..publishing(id, None) };
+    let error = publish(ctx, &ada, as_the_file_says.clone()).await.expect_err("nobody chose it");
+    assert!(matches!(&error, PublishError::LicenseNotChosen { license } if license == "Apache-2.0"), "{error}");
+
+    let own = PublishLora { license: Some("House rules".to_owned()), ..publishing(id, None) };
+    assert!(matches!(publish(ctx, &ada, own.clone()).await, Err(PublishError::TermsNeeded { .. })));
+    let strict = Terms {
+        commercial_use: CommercialUse::Pictures,
+        requires_credit: true,
+        allows_derivatives: false,
+        requires_same_terms: false,
+    };
+    let contradicting = PublishLora { terms: Some(strict), ..publishing(id, None) };
+    let error = publish(ctx, &ada, contradicting).await.expect_err("the licence says otherwise");
+    assert!(matches!(&error, PublishError::Invalid(invalid) if invalid.code == "TERMS_DIFFER"), "{error}");
+    publish(ctx, &ada, PublishLora { terms: Some(strict), ..own }).await.expect("published");
+    assert_eq!(terms().await, Some(strict));
+
+    // Said once, it stays; another licence brings its own.
+    unpublish(ctx, &ada, id).await.expect("taken back");
+    publish(ctx, &ada, as_the_file_says).await.expect("chosen before");
+    let licensed = |license: &str| UpdateLora { license: Some(license.to_owned()), ..UpdateLora::default() };
+    update(ctx, &ada, id, licensed("House rules")).await.expect("the same");
+    assert_eq!(terms().await, Some(strict));
+    assert!(matches!(update(ctx, &ada, id, licensed("Other rules")).await, Err(UpdateLoraError::TermsNeeded)));
+    update(ctx, &ada, id, licensed("CC0-1.0")).await.expect("changed");
+    assert_eq!(terms().await, Terms::of_license("CC0-1.0"));
 }
 
 #[tokio::test]

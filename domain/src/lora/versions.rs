@@ -183,6 +183,7 @@ pub fn facts(version: &version::Model) -> InspectedLora {
         layout: version.layout.clone(),
         trigger_words: words(&version.trigger_words),
         title: None,
+        tags: Vec::new(),
         sha256: version.blob_sha256.clone(),
         auto_v2: version.auto_v2.clone(),
         auto_v3: version.auto_v3.clone(),

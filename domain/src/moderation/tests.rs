@@ -75,7 +75,7 @@ async fn a_person_has_one_open_report_of_a_thing_and_only_moderators_decide() {
     assert!(hidden_reasons(ctx, &bob, &[id]).await.expect("reads").is_empty());
     // Taking it back and showing it again does not help.
     unpublish(ctx, &ada, id).await.expect("taken back");
-    publish(ctx, &ada, PublishLora { id, version: None, license: None }).await.expect("published again");
+    publish(ctx, &ada, PublishLora { id, version: None, license: None, terms: None }).await.expect("published again");
     assert!(loras::get(ctx, &bob, id).await.is_err());
     restore(ctx, &moderator, content).await.expect("restored");
     assert!(matches!(restore(ctx, &moderator, content).await, Err(RestoreContentError::NotHidden)));

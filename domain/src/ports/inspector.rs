@@ -83,8 +83,11 @@ pub struct InspectedLora {
     pub layout: String,
     /// Trigger words from the metadata.
     pub trigger_words: Vec<String>,
-    /// Title from the metadata.
+    /// Title from the metadata, or the name that its trainer gave the file.
     pub title: Option<String>,
+    /// Tags of the pictures that it was trained on, as its trainer counted them, the most frequent first.
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// SHA-256 of the file, in hex.
     pub sha256: String,
     /// AutoV2: its first ten digits.

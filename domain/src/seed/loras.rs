@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context as _;
-use atelier_entities::{blob, kinds::LoraState, lora, lora_version as version};
+use atelier_entities::{blob, compatibility, kinds::LoraState, lora, lora_version as version};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 use rand::Rng as _;
@@ -14,10 +14,18 @@ use uuid::Uuid;
 use super::{Chance, LoraMaker, Progress, ROWS, SeedSpec, people::SeededPerson, words, write_rows};
 use crate::{
     context::Context,
-    lora::versions,
+    lora::{CommercialUse, Terms, versions},
     ports::{blobs::Stored, inspector::InspectedLora},
     preview,
     social::rating,
+};
+
+/// What a licence allows that is not a well-known one.
+const BOUGHT: Terms = Terms {
+    commercial_use: CommercialUse::Pictures,
+    requires_credit: false,
+    allows_derivatives: false,
+    requires_same_terms: false,
 };
 
 /// Files that are written at the same time.
@@ -33,6 +41,7 @@ pub(super) struct StoredLora {
 pub(super) struct SeededLora {
     pub(super) id: Uuid,
     pub(super) version: Uuid,
+    measurement: Uuid,
     /// Its creator, by number.
     pub(super) creator: usize,
     creator_id: Uuid,
@@ -91,6 +100,7 @@ pub(super) fn draw(
         SeededLora {
             id: chance.id(at),
             version: chance.id(at),
+            measurement: chance.id(at),
             creator,
             creator_id: person.id,
             team: person.team,
@@ -118,7 +128,8 @@ pub(super) async fn write(
     files: Vec<StoredLora>,
     progress: Progress<'_>,
 ) -> anyhow::Result<()> {
-    let (mut blobs, mut cards, mut versions, mut previewed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut blobs, mut cards, mut versions) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut measured, mut previewed) = (Vec::new(), Vec::new());
     for (lora, file) in loras.into_iter().zip(files) {
         blobs.push(blob::ActiveModel {
             sha256: Set(file.stored.sha256.clone()),
@@ -129,12 +140,14 @@ pub(super) async fn write(
         if previewed.len() < spec.previews as usize {
             previewed.push((lora.version, lora.creator_id));
         }
+        measured.push(measured_row(&lora));
         versions.push(version_row(&lora, file));
         cards.push(card(lora));
     }
     write_rows(tx, blobs, |_| ()).await?;
     write_rows(tx, cards, |done| progress("loras", done, spec.loras)).await?;
     write_rows(tx, versions, |_| ()).await?;
+    write_rows(tx, measured, |_| ()).await?;
     for piece in previewed.chunks(ROWS) {
         enqueue_previews(tx, ctx, piece).await?;
     }
@@ -163,6 +176,7 @@ fn card(lora: SeededLora) -> lora::ActiveModel {
         description: Set(lora.description),
         tags: Set(json!(lora.tags)),
         license: Set(lora.license.to_owned()),
+        terms: Set(Some(json!(Terms::of_license(lora.license).unwrap_or(BOUGHT)))),
         state: Set(LoraState::Published),
         latest_version_id: Set(Some(lora.version)),
         rating_sum: Set(lora.rating_sum),
@@ -176,6 +190,27 @@ fn card(lora: SeededLora) -> lora::ActiveModel {
         created_at: Set(lora.at),
         updated_at: Set(lora.at),
         ..Default::default()
+    }
+}
+
+/// What a LoRA does to its base model. Made up like its figures: a few that are well known bear more strength.
+fn measured_row(lora: &SeededLora) -> compatibility::ActiveModel {
+    let high = if lora.fame > 2.0 { 1.5 } else { 1.0 };
+    let found = |strength: f64| {
+        let (effect, retention) = (0.4 * strength, 1.0 - 0.25 * strength / high);
+        json!({ "strength": strength, "effect": effect, "retention": retention, "lost": 0.0 })
+    };
+    compatibility::ActiveModel {
+        id: Set(lora.measurement),
+        lora_version_id: Set(lora.version),
+        base_model_id: Set(lora.base_model),
+        matched_share: Set(1.0),
+        by_clip: Set(false),
+        strengths: Set(json!([0.5, 0.75, 1.0, 1.25, 1.5].map(found))),
+        safe_low: Set(Some(0.5)),
+        safe_high: Set(Some(high)),
+        sheet_sha256: Set(None),
+        measured_at: Set(lora.at),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod notification_consumer;
 pub mod notification_mail;
 pub mod notification_preference;
 pub mod rating;
+pub mod review_request;
 mod tell;
 #[cfg(test)]
 mod tests;

@@ -217,6 +217,7 @@ async fn publish(ctx: &Context, maker: &Person) -> anyhow::Result<()> {
         name: Set("Measured".to_owned()),
         description: Set(String::new()),
         tags: Set(json!([])),
+        terms: Set(None),
         license: Set("CC0-1.0".to_owned()),
         state: Set(LoraState::Published),
         latest_version_id: Set(None),

@@ -50,6 +50,7 @@ impl Consumer for NotificationConsumer {
                 EventKind::LoraRated => teller.lora_rated().await?,
                 EventKind::CommentAdded => teller.comment_added().await?,
                 EventKind::CommentEdited => teller.comment_edited().await?,
+                EventKind::ReviewAsked => teller.review_asked().await?,
                 EventKind::UserFollowed => teller.user_followed().await?,
                 EventKind::JobFinished => teller.job_finished().await?,
                 EventKind::ContentHidden => teller.moderated(NotificationKind::ContentHidden).await?,
@@ -138,10 +139,25 @@ impl Teller<'_> {
         Ok(self.tell_mentioned(&comment, &lora, &author).await?)
     }
 
+    async fn review_asked(&self) -> anyhow::Result<()> {
+        let (Some(asker), Some(lora)) = (self.event.actor_id, self.lora(self.event.subject_id).await?) else {
+            return Ok(());
+        };
+        let note = self.event.payload["note"].as_str().filter(|note| !note.is_empty());
+        let note = note.map(|note| format!(" {note}")).unwrap_or_default();
+        let message = format!("{} asks you for your review of “{}”.{note}", self.name_of(asker).await?, lora.name);
+        let told = self.told(NotificationKind::ReviewAsked, Some(asker), message);
+        Ok(self.tell(who_see(&lora, self.people("asked")), &Told { lora: Some(lora.id), ..told }).await?)
+    }
+
+    /// People that the event names.
+    fn people(&self, name: &str) -> Vec<Uuid> {
+        let ids = self.event.payload[name].as_array().map(Vec::as_slice).unwrap_or_default();
+        ids.iter().filter_map(Value::as_str).filter_map(|id| id.parse().ok()).collect()
+    }
+
     async fn tell_mentioned(&self, comment: &comment::Model, lora: &lora::Model, author: &str) -> Result<(), DbErr> {
-        let mentioned = self.event.payload["mentioned"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let mentioned: Vec<Uuid> =
-            mentioned.iter().filter_map(Value::as_str).filter_map(|id| id.parse().ok()).collect();
+        let mentioned = self.people("mentioned");
         if mentioned.is_empty() {
             return Ok(());
         }

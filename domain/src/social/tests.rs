@@ -49,6 +49,7 @@ async fn draft(ctx: &Context, maker: &Actor, title: &str) -> Uuid {
         description: None,
         tags: None,
         license: None,
+        terms: None,
         trigger_words: None,
         change_note: None,
         recommended_strength: None,
@@ -57,7 +58,7 @@ async fn draft(ctx: &Context, maker: &Actor, title: &str) -> Uuid {
 }
 
 async fn publish(ctx: &Context, maker: &Actor, id: Uuid) {
-    let publish = PublishLora { id, version: None, license: None };
+    let publish = PublishLora { id, version: None, license: Some("Apache-2.0".to_owned()), terms: None };
     loras::publish(ctx, maker, publish).await.expect("published");
 }
 

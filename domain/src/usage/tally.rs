@@ -71,6 +71,7 @@ impl Tally {
                 | EventKind::CommentAdded
                 | EventKind::CommentEdited
                 | EventKind::UserFollowed
+                | EventKind::ReviewAsked
                 | EventKind::JobQueued
                 | EventKind::UploadFinished
                 | EventKind::UserChanged

@@ -257,7 +257,7 @@ async fn what_is_used_now_trends_before_what_was_and_a_dashboard_says_so() {
     moderation::restore(ctx, &moderator, content).await.expect("restored");
     loras::unpublish(ctx, &ada, ink).await.expect("taken back");
     assert_eq!(ranks().await, (None, Some(2)));
-    let again = loras::PublishLora { id: ink, version: None, license: None };
+    let again = loras::PublishLora { id: ink, version: None, license: None, terms: None };
     loras::publish(ctx, &ada, again).await.expect("published again");
     assert_eq!(ranks().await, (Some(4), Some(2)));
 

@@ -72,9 +72,12 @@ const START_TIME: Duration = Duration::from_secs(600);
 const PAGE: &str = "query ($search: String, $sort: LoraSortOrder, $filter: LoraFilterInput) {
   loras(search: $search, sort: $sort, filter: $filter, first: 24) {
     edges { node {
-      id name license tags ratingAverage ratingCount downloadCount
+      id name license terms { commercialUse } tags ratingAverage ratingCount downloadCount
       creator { handle displayName }
-      latestVersion { id triggerWords recommendedStrength baseModel { name title } }
+      latestVersion {
+        id triggerWords recommendedStrength baseModel { name title }
+        compatibility { matchedShare safeStrengths { low high } baseModel { name title } }
+      }
       previews { thumbnailUrl blurhash width height }
     } }
     facets { tags { value count } licenses { value count } baseModels { count baseModel { name } } }

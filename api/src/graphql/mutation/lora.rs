@@ -10,7 +10,7 @@ use crate::{
     graphql::{
         context::{Resolve, decode},
         types::{
-            lora::{Lora, LoraDownload, LoraLayout},
+            lora::{Lora, LoraDownload, LoraLayout, LoraTerms},
             lora_version::LoraVersion,
         },
     },
@@ -28,6 +28,8 @@ pub struct CreateLoraInput {
     pub tags: Option<Vec<String>>,
     /// Licence of its weights, such as `Apache-2.0`.
     pub license: Option<String>,
+    /// What others may do with it, where the licence is not a well-known one such as `Apache-2.0` or `CC-BY-NC-4.0`.
+    pub terms: Option<LoraTerms>,
     /// The team that owns it; your own without one.
     pub team_id: Option<ID>,
     /// The same key and input give the same answer for 24 hours.
@@ -55,6 +57,8 @@ pub struct UpdateLoraInput {
     pub tags: Option<Vec<String>>,
     /// Licence of its weights.
     pub license: Option<String>,
+    /// What others may do with it, where the licence is not a well-known one such as `Apache-2.0` or `CC-BY-NC-4.0`.
+    pub terms: Option<LoraTerms>,
 }
 
 payload! {
@@ -80,8 +84,10 @@ pub struct ImportLoraInput {
     pub description: Option<String>,
     /// Tags of a new LoRA.
     pub tags: Option<Vec<String>>,
-    /// Licence of a new LoRA's weights.
+    /// Licence of a new LoRA's weights. What the file says is shown, and has to be chosen before it is published.
     pub license: Option<String>,
+    /// What others may do with it, where the licence is not a well-known one such as `Apache-2.0` or `CC-BY-NC-4.0`.
+    pub terms: Option<LoraTerms>,
     /// Words that call the style up, at most 20.
     pub trigger_words: Option<Vec<String>>,
     /// What is new, at most 2,000 characters.
@@ -107,8 +113,10 @@ pub struct PublishLoraInput {
     pub id: ID,
     /// The version; the newest without one.
     pub version_id: Option<ID>,
-    /// Licence of its weights, unless its card names one.
+    /// Licence of its weights, unless somebody chose one for its card. What only its file says has to be chosen here.
     pub license: Option<String>,
+    /// What others may do with it, where the licence is not a well-known one such as `Apache-2.0` or `CC-BY-NC-4.0`.
+    pub terms: Option<LoraTerms>,
 }
 
 payload! {
@@ -180,6 +188,7 @@ impl LoraMutation {
             description: input.description.unwrap_or_default(),
             tags: input.tags.unwrap_or_default(),
             license: input.license.unwrap_or_default(),
+            terms: input.terms.map(Into::into),
         };
         let key = input.idempotency_key.as_deref();
         CreateLoraPayload::answer(loras::create(ctx.house(), ctx.actor(), new, key).await, Lora)
@@ -188,8 +197,13 @@ impl LoraMutation {
     /// Changes a LoRA's card.
     async fn update_lora(&self, ctx: &Context<'_>, input: UpdateLoraInput) -> Result<UpdateLoraPayload> {
         let id = decode(Noun::Lora, &input.id)?;
-        let change =
-            UpdateLora { name: input.name, description: input.description, tags: input.tags, license: input.license };
+        let change = UpdateLora {
+            name: input.name,
+            description: input.description,
+            tags: input.tags,
+            license: input.license,
+            terms: input.terms.map(Into::into),
+        };
         UpdateLoraPayload::answer(loras::update(ctx.house(), ctx.actor(), id, change).await, Lora)
     }
 
@@ -203,6 +217,7 @@ impl LoraMutation {
             description: input.description,
             tags: input.tags,
             license: input.license,
+            terms: input.terms.map(Into::into),
             trigger_words: input.trigger_words,
             change_note: input.change_note,
             recommended_strength: input.recommended_strength,
@@ -217,6 +232,7 @@ impl LoraMutation {
             id: decode(Noun::Lora, &input.id)?,
             version: input.version_id.map(|id| decode(Noun::LoraVersion, &id)).transpose()?,
             license: input.license,
+            terms: input.terms.map(Into::into),
         };
         PublishLoraPayload::answer(loras::publish(ctx.house(), ctx.actor(), publish).await, Lora)
     }

@@ -3,12 +3,15 @@
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use atelier_domain::{
     id::Noun,
-    social::rating::{self, RateLora, vote},
+    social::{
+        rating::{self, RateLora, vote},
+        review_request::{self, AskForReview},
+    },
 };
 
 use crate::{
     graphql::{
-        context::{Resolve, decode},
+        context::{Resolve, decode, decode_all},
         types::{lora::Lora, rating::Rating},
     },
     payload,
@@ -82,12 +85,44 @@ payload! {
     }
 }
 
+/// Whom to ask for a review.
+#[derive(InputObject)]
+pub struct AskForReviewInput {
+    /// The LoRA, one of your team's.
+    pub lora_id: ID,
+    /// One to 20 people: members of its team and, once it is published, people who follow you.
+    pub user_ids: Vec<ID>,
+    /// What to look at, at most 300 characters.
+    pub note: Option<String>,
+    /// The same key and input give the same answer for 24 hours.
+    pub idempotency_key: Option<String>,
+}
+
+payload! {
+    /// The answer to `askForReview`.
+    pub struct AskForReviewPayload {
+        /// The LoRA.
+        lora: Lora
+    }
+}
+
 /// Mutations of ratings.
 #[derive(Default)]
 pub struct RatingMutation;
 
 #[Object]
 impl RatingMutation {
+    /// Asks people for their review of a LoRA of your team. Who was asked within the last week is not asked again.
+    async fn ask_for_review(&self, ctx: &Context<'_>, input: AskForReviewInput) -> Result<AskForReviewPayload> {
+        let asked = AskForReview {
+            lora: decode(Noun::Lora, &input.lora_id)?,
+            people: decode_all(Noun::User, &input.user_ids)?,
+            note: input.note.unwrap_or_default(),
+        };
+        let key = input.idempotency_key.as_deref();
+        AskForReviewPayload::answer(review_request::ask_for_review(ctx.house(), ctx.actor(), asked, key).await, Lora)
+    }
+
     /// Rates a version of a LoRA. A second rating replaces your first.
     async fn rate_lora(&self, ctx: &Context<'_>, input: RateLoraInput) -> Result<RateLoraPayload> {
         let new = RateLora {

@@ -1,10 +1,10 @@
 //! LoRAs.
 
-use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use atelier_domain::{
     entities::{kinds, lora},
     id::Noun,
-    lora::versions::words,
+    lora::{Terms, versions::words},
     ports::inspector,
 };
 use chrono::{DateTime, Utc};
@@ -36,6 +36,54 @@ pub enum LoraState {
     Unpublished,
     /// It was deleted; its team still sees its card.
     Deleted,
+}
+
+/// What may be earned money with.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "atelier_domain::lora::CommercialUse")]
+pub enum LoraCommercialUse {
+    /// Nothing.
+    None,
+    /// Pictures made with the LoRA.
+    Pictures,
+    /// Those, and the LoRA itself: sold, or offered as a service.
+    Any,
+}
+
+/// What others may do with a LoRA.
+#[derive(SimpleObject, InputObject, Clone, Copy)]
+#[graphql(input_name = "LoraTermsInput")]
+pub struct LoraTerms {
+    /// What may be earned money with.
+    pub commercial_use: LoraCommercialUse,
+    /// Who uses it has to name its maker.
+    pub requires_credit: bool,
+    /// It may be merged, trained further and passed on changed.
+    pub allows_derivatives: bool,
+    /// What is made of it may be passed on under the same terms only.
+    pub requires_same_terms: bool,
+}
+
+impl From<Terms> for LoraTerms {
+    fn from(terms: Terms) -> Self {
+        Self {
+            commercial_use: terms.commercial_use.into(),
+            requires_credit: terms.requires_credit,
+            allows_derivatives: terms.allows_derivatives,
+            requires_same_terms: terms.requires_same_terms,
+        }
+    }
+}
+
+impl From<LoraTerms> for Terms {
+    fn from(terms: LoraTerms) -> Self {
+        Self {
+            commercial_use: terms.commercial_use.into(),
+            requires_credit: terms.requires_credit,
+            allows_derivatives: terms.allows_derivatives,
+            requires_same_terms: terms.requires_same_terms,
+        }
+    }
 }
 
 /// How the keys of a LoRA file are spelled.
@@ -78,6 +126,11 @@ impl Lora {
     /// Licence of its weights; empty until somebody names one.
     async fn license(&self) -> &str {
         &self.0.license
+    }
+
+    /// What others may do with it; none until somebody has chosen.
+    async fn terms(&self) -> Option<LoraTerms> {
+        Terms::of(&self.0).map(LoraTerms::from)
     }
 
     /// Where it stands.
