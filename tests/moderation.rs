@@ -13,6 +13,7 @@ use crate::{
 };
 
 on_each_engine!(
+    a_collection_is_hidden_from_all_but_its_team,
     what_is_reported_is_hidden_from_all_but_its_owner_and_comes_back,
     a_hidden_comment_keeps_its_place_and_a_hidden_profile_its_handle,
 );
@@ -203,5 +204,35 @@ async fn a_hidden_comment_keeps_its_place_and_a_hidden_profile_its_handle(engine
         house.user_error(&judge, "dismissReports", json!({ "subjectId": comment }), "case { hiddenAt }").await,
         "NO_OPEN_REPORTS"
     );
+    house.close().await;
+}
+
+async fn a_collection_is_hidden_from_all_but_its_team(engine: Engine) {
+    let house = House::open(engine).await;
+    let (ada, bob, judge) = (house.person("ada").await, house.person("bob").await, house.person("mod").await);
+    promote(&house, &judge).await;
+    let new = json!({ "name": "Buy here", "description": "All you need.", "isPublic": true });
+    let made = house.done(&ada, "createCollection", new, "collection { id }").await["collection"]["id"].clone();
+    let wrong = json!({ "subjectId": made, "reason": "SPAM" });
+    house.done(&bob, "reportContent", wrong, "report { id }").await;
+    let subject = &queue(&house, &judge, "OPEN").await[0]["subject"];
+    assert_eq!(subject["__typename"], "Collection");
+
+    let hide = json!({ "subjectId": made, "reason": "It sells things." });
+    house.done(&judge, "hideContent", hide, "case { hiddenReason }").await;
+    let query = "query ($id: ID!) { collection(id: $id) { hiddenReason } }";
+    let list = "query ($id: ID!) { collections(teamId: $id, first: 5) { edges { node { id } } } }";
+    let listed = async |person: &Person| {
+        nodes(&house.data_of(Some(&person.token), list, json!({ "id": ada.team })).await["collections"]).len()
+    };
+    assert_eq!(house.refusal(Some(&bob.token), query, json!({ "id": made })).await, "NOT_FOUND");
+    assert_eq!((listed(&bob).await, listed(&ada).await), (0, 1));
+    let own = house.data_of(Some(&ada.token), query, json!({ "id": made })).await;
+    assert_eq!(own["collection"]["hiddenReason"], "It sells things.");
+    // To show it to everybody again is not up to its team.
+    house.done(&ada, "updateCollection", json!({ "id": made, "isPublic": true }), "collection { id }").await;
+    assert_eq!(house.refusal(Some(&bob.token), query, json!({ "id": made })).await, "NOT_FOUND");
+    house.done(&judge, "restoreContent", json!({ "subjectId": made }), "case { hiddenAt }").await;
+    assert_eq!(listed(&bob).await, 1);
     house.close().await;
 }

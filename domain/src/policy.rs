@@ -330,7 +330,7 @@ impl Resource for entities::collection::Model {
     const NAME: &'static str = "collection";
 
     fn target(&self) -> Target {
-        Target { team: Some(self.team_id), public: self.is_public, ..Target::default() }
+        Target { team: Some(self.team_id), public: self.is_public && self.hidden_at.is_none(), ..Target::default() }
     }
 }
 

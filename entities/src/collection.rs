@@ -25,6 +25,8 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When it or what is in it last changed.
     pub updated_at: DateTimeUtc,
+    /// Since when the moderators hide it from everybody but its team.
+    pub hidden_at: Option<DateTimeUtc>,
 }
 
 /// The table has no relation that a join goes through; loaders fetch by key.

@@ -223,6 +223,8 @@ pub enum ContentKind {
     Rating,
     /// A person's profile.
     User,
+    /// A collection with its notes.
+    Collection,
 }
 
 /// What is wrong with something that was published.

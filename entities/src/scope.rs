@@ -56,13 +56,14 @@ impl Scoped for lora::Entity {
 }
 
 impl Scoped for collection::Entity {
-    /// Public collections are everybody's to see; others are their team's.
+    /// Public collections are everybody's to see; others, and those that the moderators hide, are their team's.
     fn visible_to(scope: &Scope) -> Select<Self> {
         let visible = match scope {
             Scope::Everything => Condition::all(),
-            Scope::Teams(_) => Condition::any()
-                .add(collection::Column::IsPublic.eq(true))
-                .add(scope.owned_by(collection::Column::TeamId)),
+            Scope::Teams(_) => {
+                let shown = collection::Column::IsPublic.eq(true).and(collection::Column::HiddenAt.is_null());
+                Condition::any().add(shown).add(scope.owned_by(collection::Column::TeamId))
+            }
         };
         Self::find().filter(visible)
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use atelier_entities::{
-    comment, content_report as report,
+    collection, comment, content_report as report,
     kinds::{ContentKind, LoraState, ReportReason, ReportState},
     lora, moderation_case as case, preview, rating, user,
 };
@@ -180,6 +180,9 @@ pub async fn contents(ctx: &Context, actor: &Actor, subjects: &[Uuid]) -> Result
             ContentKind::Rating => {
                 let live = rating::Entity::find().filter(rating::Column::DeletedAt.is_null());
                 add!(Rating, live.filter(rating::Column::Id.is_in(ids)));
+            }
+            ContentKind::Collection => {
+                add!(Collection, collection::Entity::find().filter(collection::Column::Id.is_in(ids)));
             }
             ContentKind::User => add!(User, user::Entity::find().filter(user::Column::Id.is_in(ids))),
         }

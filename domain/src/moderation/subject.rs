@@ -1,7 +1,7 @@
-//! What can be reported and hidden: LoRAs, previews, comments, ratings, profiles.
+//! What can be reported and hidden: LoRAs, previews, comments, ratings, profiles, collections.
 
 use atelier_entities::{
-    comment,
+    collection, comment,
     kinds::{ContentKind, LoraState},
     lora, lora_version, preview, rating, user,
 };
@@ -53,12 +53,14 @@ pub enum Content {
     Rating(rating::Model),
     /// A person with their profile.
     User(user::Model),
+    /// A collection.
+    Collection(collection::Model),
 }
 
 /// Whether the members of the team own such a thing, and not only the LoRA that it stands on.
 pub(crate) fn is_owned_by_team(kind: ContentKind) -> bool {
     match kind {
-        ContentKind::Lora | ContentKind::Preview => true,
+        ContentKind::Lora | ContentKind::Preview | ContentKind::Collection => true,
         ContentKind::Comment | ContentKind::Rating | ContentKind::User => false,
     }
 }
@@ -90,6 +92,18 @@ pub(super) async fn find<C: ConnectionTrait>(db: &C, kind: ContentKind, id: Uuid
             let Some(row) = row else { return Ok(None) };
             let lora = live_lora(db, row.lora_id).await?;
             Ok(lora.map(|lora| of_lora(kind, id, row.user_id, row.hidden_at, &lora)))
+        }
+        ContentKind::Collection => {
+            let row = collection::Entity::find_by_id(id).one(db).await?;
+            Ok(row.map(|row| Subject {
+                kind,
+                id,
+                owner: row.created_by,
+                team: Some(row.team_id),
+                lora: None,
+                hidden_at: row.hidden_at,
+                public: row.target().public,
+            }))
         }
         ContentKind::User => {
             let row = user::Entity::find_by_id(id).one(db).await?;
@@ -136,6 +150,7 @@ pub(super) async fn set_hidden(
         ContentKind::Preview => set!(preview),
         ContentKind::Comment => set!(comment),
         ContentKind::User => set!(user),
+        ContentKind::Collection => set!(collection),
         ContentKind::Rating => {
             let Some(lora) = subject.lora else { return Ok(()) };
             let lora = lora::Entity::find_by_id(lora);

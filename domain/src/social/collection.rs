@@ -111,6 +111,7 @@ pub async fn create(
         is_public: Set(new.is_public),
         created_at: Set(ctx.now()),
         updated_at: Set(ctx.now()),
+        hidden_at: Set(None),
     };
     let row = row.insert(&tx).await?;
     audit::record(&tx, ctx, &permit, Some(row.id), json!({ "do": "create", "name": row.name })).await?;

@@ -243,6 +243,7 @@ impl Teller<'_> {
             ContentKind::Comment => format!("Your comment on {name}"),
             ContentKind::Rating => format!("Your rating of {name}"),
             ContentKind::User => "Your profile".to_owned(),
+            ContentKind::Collection => "Your collection".to_owned(),
         };
         let message = if kind == NotificationKind::ContentHidden {
             let reason = self.event.payload["reason"].as_str().unwrap_or_default();

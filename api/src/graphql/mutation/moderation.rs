@@ -14,7 +14,7 @@ use crate::{
 /// A report to be made.
 #[derive(InputObject)]
 pub struct ReportContentInput {
-    /// What it is about: a LoRA, a preview, a comment, a rating, or a user for their profile.
+    /// What it is about: a LoRA, a preview, a comment, a rating, a collection, or a user for their profile.
     pub subject_id: ID,
     /// What is wrong with it.
     pub reason: ReportReason,
@@ -35,7 +35,7 @@ payload! {
 /// What to hide.
 #[derive(InputObject)]
 pub struct HideContentInput {
-    /// A LoRA, a preview, a comment, a rating, or a user for their profile.
+    /// A LoRA, a preview, a comment, a rating, a collection, or a user for their profile.
     pub subject_id: ID,
     /// Why, as its owner reads it: 1 to 1,000 characters.
     pub reason: String,

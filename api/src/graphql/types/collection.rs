@@ -7,7 +7,7 @@ use atelier_domain::{
 };
 use chrono::{DateTime, Utc};
 
-use super::{lora::Lora, team::Team, user::User};
+use super::{lora::Lora, moderation::hidden_reason, team::Team, user::User};
 use crate::graphql::{
     connection::ConnectionOf,
     context::encode,
@@ -63,6 +63,16 @@ impl Collection {
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> Result<ConnectionOf<CollectionLora>> {
         load_page(ctx, |pages| &pages.collection_loras, self.0.id, (first, after), CollectionLora).await
+    }
+
+    /// Since when the moderators hide it from everybody but its team.
+    async fn hidden_at(&self) -> Option<DateTime<Utc>> {
+        self.0.hidden_at
+    }
+
+    /// Why, for its team and for those who administer the installation.
+    async fn hidden_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        hidden_reason(ctx, self.0.id, self.0.hidden_at).await
     }
 
     /// When it was made.

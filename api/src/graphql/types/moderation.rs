@@ -10,7 +10,7 @@ use atelier_domain::{
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{comment::Comment, lora::Lora, preview::Preview, rating::Rating, user::User};
+use super::{collection::Collection, comment::Comment, lora::Lora, preview::Preview, rating::Rating, user::User};
 use crate::graphql::{
     connection::ConnectionOf,
     context::encode,
@@ -101,6 +101,7 @@ pub fn decode_content(id: &ID) -> Result<(kinds::ContentKind, Uuid)> {
         Noun::Comment => kinds::ContentKind::Comment,
         Noun::Rating => kinds::ContentKind::Rating,
         Noun::User => kinds::ContentKind::User,
+        Noun::Collection => kinds::ContentKind::Collection,
         _ => return Err(nothing()),
     };
     Ok((kind, id))
@@ -117,6 +118,7 @@ fn encode_content(kind: kinds::ContentKind, id: Uuid) -> ID {
         kinds::ContentKind::Comment => Noun::Comment,
         kinds::ContentKind::Rating => Noun::Rating,
         kinds::ContentKind::User => Noun::User,
+        kinds::ContentKind::Collection => Noun::Collection,
     };
     encode(noun, id)
 }
@@ -135,6 +137,8 @@ pub enum ModeratedContent {
     Rating(Rating),
     /// A person with their profile.
     User(User),
+    /// A collection.
+    Collection(Collection),
 }
 
 impl From<Content> for ModeratedContent {
@@ -145,6 +149,7 @@ impl From<Content> for ModeratedContent {
             Content::Comment(row) => Self::Comment(Comment(row)),
             Content::Rating(row) => Self::Rating(Rating(row)),
             Content::User(row) => Self::User(User(row)),
+            Content::Collection(row) => Self::Collection(Collection(row)),
         }
     }
 }
