@@ -116,13 +116,15 @@ impl Array {
                 fast(|| part.iter_mut().zip(&values[first..]).for_each(|(place, value)| *place = one(*value)));
             });
         }
-        let place = &mut place[..range.len()];
+        let count = range.len();
         match self.0.dtype() {
-            DType::BF16 => widen(&self.0.as_slice::<bf16>().expect(LIES_WHOLE)[range], place, bf16::to_f32),
-            DType::F16 => widen(&self.0.as_slice::<f16>().expect(LIES_WHOLE)[range], place, f16::to_f32),
+            DType::BF16 => {
+                widen(&self.0.as_slice::<bf16>().expect(LIES_WHOLE)[range], &mut place[..count], bf16::to_f32)
+            }
+            DType::F16 => widen(&self.0.as_slice::<f16>().expect(LIES_WHOLE)[range], &mut place[..count], f16::to_f32),
             _ => return &self.values()[range],
         }
-        place
+        &place[..count]
     }
 
     /// Whether the numbers are in half precision.

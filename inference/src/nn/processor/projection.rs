@@ -13,6 +13,12 @@ const WORTH_ALL_THREADS: usize = 1 << 22;
 /// Numbers of a weight in half precision that are widened at once: much for a product, and little beside the weight.
 const PANEL: usize = 1 << 20;
 
+/// Outputs that stay near the processor until a pair's product is added to them: 2 MiB.
+const NEAR: usize = 1 << 19;
+
+/// Outputs of a row that are computed at once at least.
+const FEWEST_OUTPUTS: usize = 128;
+
 /// `Σ piece · W_pieceᵀ + bias + scale · low · Bᵀ`.
 ///
 /// The inputs come in this order: the pieces `[rows, width]`, whose widths make up the layer's inputs; the weight
@@ -66,25 +72,35 @@ impl Parts<'_> {
             Some((*end - piece.width(), *piece))
         })
     }
-}
 
-impl Parts<'_> {
-    /// Calls `with` with rows of the weight, cut to the columns of a piece, and the number of the first of them: all rows at
-    /// once, or so many at a time as are widened to f32 where they are in half precision.
-    fn each_panel(&self, (start, width): (usize, usize), mut with: impl FnMut(usize, Matrix<'_>)) {
+    /// Calls `with` for all rows of the weight, `most` of them at a time, or as many as are widened to f32 at once where they are
+    /// in half precision.
+    fn each_panel(&self, most: usize, mut with: impl FnMut(Panel<'_>)) {
         let (outputs, inputs) = (self.outputs(), self.inputs());
-        if !self.weight.is_half() {
-            return with(0, columns(self.weight, start, width));
-        }
-        let rows = (PANEL / inputs).clamp(1, outputs);
-        let mut place = vec![0.0; rows * inputs];
+        let widened = if self.weight.is_half() { PANEL / inputs } else { outputs };
+        let rows = most.min(widened).clamp(1, outputs);
+        let mut place = vec![0.0; if self.weight.is_half() { rows * inputs } else { 0 }];
         for first in (0..outputs).step_by(rows) {
             let count = rows.min(outputs - first);
-            // The last row ends with the piece, as the slice of a whole matrix does.
-            let range = first * inputs + start..(first + count - 1) * inputs + start + width;
-            let values = self.weight.floats(range, &mut place);
-            with(first, Matrix::new(values, (count, width), inputs));
+            let values = self.weight.floats(first * inputs..(first + count) * inputs, &mut place);
+            with(Panel { first, count, inputs, values });
         }
+    }
+}
+
+/// Some rows of a weight, in f32.
+#[derive(Clone, Copy)]
+struct Panel<'a> {
+    first: usize,
+    count: usize,
+    inputs: usize,
+    values: &'a [f32],
+}
+
+impl<'a> Panel<'a> {
+    /// Its columns for a piece of the input that begins there.
+    fn columns(self, start: usize, width: usize) -> Matrix<'a> {
+        Matrix::new(&self.values[start..], (self.count, width), self.inputs)
     }
 }
 
@@ -125,15 +141,20 @@ impl<const N: usize> Operation<N> for Projection {
             let copy = |row: &mut [f32]| row.copy_from_slice(bias.values());
             by_rows(&mut output, outputs, |_, rows| rows.chunks_exact_mut(outputs).for_each(copy));
         }
-        for (start, piece) in parts.placed() {
-            let adds = self.has_bias || start > 0;
-            parts.each_panel((start, piece.width()), |first, weight| {
-                product_at(&mut output[first..], outputs, whole(piece), weight.transposed(), 1.0, adds);
-            });
-        }
-        if let (Some((low, b)), Some(scale)) = (parts.pair, self.pair) {
-            product(&mut output, whole(low), whole(b).transposed(), scale, true);
-        }
+        // What a pair adds is added while the outputs are near still.
+        let most = if self.pair.is_some() { (NEAR / rows).max(FEWEST_OUTPUTS) } else { outputs };
+        parts.each_panel(most, |panel| {
+            let output = &mut output[panel.first..];
+            for (start, piece) in parts.placed() {
+                let weight = panel.columns(start, piece.width()).transposed();
+                product_at(output, outputs, whole(piece), weight, 1.0, self.has_bias || start > 0);
+            }
+            if let (Some((low, b)), Some(scale)) = (parts.pair, self.pair) {
+                let rank = b.width();
+                let b = Matrix::new(&b.values()[panel.first * rank..], (panel.count, rank), rank);
+                product_at(output, outputs, whole(low), b.transposed(), scale, true);
+            }
+        });
         (Array::new(output, [rows, outputs]), ())
     }
 
@@ -150,9 +171,9 @@ impl<const N: usize> Operation<N> for Projection {
         let mut results = [const { None }; N];
         for (index, (start, piece)) in parts.placed().enumerate().filter(|(index, _)| pass.wanted[*index]) {
             let mut gradient = vec![0.0; parts.rows() * piece.width()];
-            parts.each_panel((start, piece.width()), |first, weight| {
-                let slopes = columns(pass.gradient, first, weight.rows());
-                product(&mut gradient, slopes, weight, 1.0, first > 0);
+            parts.each_panel(outputs, |panel| {
+                let slopes = columns(pass.gradient, panel.first, panel.count);
+                product(&mut gradient, slopes, panel.columns(start, piece.width()), 1.0, panel.first > 0);
             });
             results[index] = Some(Array::new(gradient, [parts.rows(), piece.width()]));
         }
