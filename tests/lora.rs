@@ -14,6 +14,7 @@ on_each_engine!(
     a_file_becomes_a_lora_that_everybody_sees_until_it_is_taken_back,
     what_a_trainer_wrote_fills_the_card_and_terms_are_chosen,
     what_is_published_is_found_and_what_is_not_is_not,
+    what_a_team_has_not_published_is_found_by_its_members_alone,
     the_index_is_built_anew_while_people_search,
     a_file_is_handed_out_in_the_layout_that_is_asked_for,
     a_link_that_was_changed_or_is_too_old_opens_nothing,
@@ -170,7 +171,9 @@ async fn what_is_published_is_found_and_what_is_not_is_not(engine: Engine) {
     // Taken back, it is gone from the next answer on, whatever the index still holds.
     house.done(&ada, "unpublishLora", json!({ "id": shown.id }), "lora { id }").await;
     assert!(found(&house, Some(&bob), "copperplate").await.is_empty());
-    assert!(found(&house, Some(&ada), "copperplate").await.is_empty());
+    let mut own = found(&house, Some(&ada), "copperplate").await;
+    own.sort();
+    assert_eq!(own, ["Copperplate etching", "Copperplate sketches"], "its team finds it still");
     house.done(&ada, "publishLora", json!({ "id": draft.id, "license": "CC0-1.0" }), "lora { id }").await;
     eventually("the other one", async || {
         (found(&house, Some(&bob), "copperplate").await == ["Copperplate sketches"]).then_some(())
@@ -212,6 +215,91 @@ async fn what_a_trainer_wrote_fills_the_card_and_terms_are_chosen(engine: Engine
     let change = json!({ "id": lora["id"], "license": "CC0-1.0" });
     let changed = house.done(&ada, "updateLora", change, fields).await["lora"]["terms"].clone();
     assert_eq!((&changed["commercialUse"], &changed["requiresCredit"]), (&json!("ANY"), &json!(false)));
+    house.close().await;
+}
+
+/// A list without words is the marketplace's; who looks for something finds what is theirs as well.
+async fn what_a_team_has_not_published_is_found_by_its_members_alone(engine: Engine) {
+    let house = House::open(engine).await;
+    let (ada, bob) = (house.person("ada").await, house.person("bob").await);
+    house.done(&bob, "followUser", json!({ "userId": ada.id }), "user { id }").await;
+    let new = json!({ "name": "Sgraffito", "tags": ["plaster"] });
+    let empty = text(&house.done(&ada, "createLora", new, "lora { id }").await["lora"]["id"]);
+    let file = files::foreign_lora("bfl");
+    let draft = house.lora_from_file(&ada, None, "Sgraffito walls", &file).await;
+    let tags = json!({ "id": draft.id, "tags": ["plaster", "scratched"] });
+    house.done(&ada, "updateLora", tags, "lora { id }").await;
+    let other = house.published_lora(&ada, "Fresco", &files::foreign_lora("kohya")).await;
+    house.done(&ada, "updateLora", json!({ "id": other.id, "tags": ["plaster"] }), "lora { id }").await;
+
+    // The last thing that the index is told of: what came before is in it then.
+    eventually("the card that changed last", async || {
+        (found(&house, Some(&bob), "plaster").await == ["Fresco"]).then_some(())
+    })
+    .await;
+    let with_state = "query ($words: String, $filter: LoraFilterInput) { loras(search: $words, filter: $filter, first: 10) \
+                      { facets { tags { value count } } edges { highlights { html } node { id state } } } }";
+    let asked = async |person: Option<&Person>, variables: Value| {
+        house.data_of(person.map(|person| person.token.as_str()), with_state, variables).await["loras"].clone()
+    };
+    let own = asked(Some(&ada), json!({ "words": "sgraffito" })).await;
+    let states: Vec<_> = nodes(&own).iter().map(|node| (text(&node["id"]), text(&node["state"]))).collect();
+    let drafts = [&empty, &draft.id].map(|id| (id.clone(), "DRAFT".to_owned()));
+    assert_eq!(states, drafts, "by name alone, then with other words");
+    assert!(own["edges"][1]["highlights"][0]["html"].as_str().unwrap().contains("<em>Sgraffito</em>"), "{own}");
+    let counts = |found: &Value, tag: &str| {
+        let counts = found["facets"]["tags"].as_array().unwrap();
+        counts.iter().find(|count| count["value"] == tag).map_or(0, |count| count["count"].as_u64().unwrap())
+    };
+    assert_eq!((counts(&own, "plaster"), counts(&own, "scratched")), (2, 1));
+
+    // The list that everybody opens is the same for everybody, and so is what is asked to be published.
+    let asked_for_published = json!({ "words": "plaster", "filter": { "state": "PUBLISHED" } });
+    for variables in [json!({}), json!({ "filter": { "tags": ["plaster"] } }), asked_for_published] {
+        let found = asked(Some(&ada), variables).await;
+        assert_eq!(nodes(&found), [json!({ "id": other.id, "state": "PUBLISHED" })]);
+        assert_eq!((counts(&found, "plaster"), counts(&found, "scratched")), (1, 0));
+    }
+
+    // Nobody else learns of it: not by its words, by its tags or counts, while typing, or beside another one.
+    let hints = "query ($prefix: String!, $id: ID!) { relatedLoras(loraId: $id, first: 5) { id } \
+                 loraSuggestions(prefix: $prefix, first: 9) { text } }";
+    for stranger in [None, Some(&bob)] {
+        for words in ["sgraffito", "sgraffito walls", "scratched", "sgrafito"] {
+            let found = asked(stranger, json!({ "words": words })).await;
+            assert!(nodes(&found).is_empty(), "{words}: {found}");
+        }
+        assert_eq!(counts(&asked(stranger, json!({ "words": "plaster" })).await, "plaster"), 1);
+        let token = stranger.map(|person| person.token.as_str());
+        for prefix in ["sgr", "scr"] {
+            let given = house.data_of(token, hints, json!({ "prefix": prefix, "id": other.id })).await;
+            assert_eq!(given, json!({ "relatedLoras": [], "loraSuggestions": [] }), "{prefix}");
+        }
+        let of_draft = house.refusal(token, hints, json!({ "prefix": "s", "id": draft.id })).await;
+        assert_eq!(of_draft, "NOT_FOUND");
+    }
+    let given = house.data_of(Some(&ada.token), hints, json!({ "prefix": "scr", "id": other.id })).await;
+    assert!(given["relatedLoras"].as_array().unwrap().contains(&json!({ "id": draft.id })), "{given}");
+    assert!(given["loraSuggestions"].as_array().unwrap().contains(&json!({ "text": "scratched" })), "{given}");
+
+    // Who follows its maker hears of what is published and of nothing else.
+    let news = "{ feed(first: 5) { nodes { lora { id } } } notifications(first: 5) { nodes { lora { id } } } }";
+    let heard = eventually("what was published is told", async || {
+        let heard = house.data_of(Some(&bob.token), news, json!({})).await;
+        heard["notifications"]["nodes"].as_array().is_some_and(|told| !told.is_empty()).then_some(heard)
+    })
+    .await;
+    let of_it = json!([{ "lora": { "id": other.id } }]);
+    assert_eq!(heard, json!({ "feed": { "nodes": of_it }, "notifications": { "nodes": of_it } }));
+
+    // Published, it is everybody's; deleted, it is nobody's.
+    house.done(&ada, "publishLora", json!({ "id": draft.id, "license": "CC0-1.0" }), "lora { id }").await;
+    eventually("it is published", async || {
+        (found(&house, Some(&bob), "sgraffito").await == ["Sgraffito walls"]).then_some(())
+    })
+    .await;
+    house.done(&ada, "deleteLora", json!({ "id": empty }), "lora { id }").await;
+    assert_eq!(found(&house, Some(&ada), "sgraffito").await, ["Sgraffito walls"]);
     house.close().await;
 }
 

@@ -28,6 +28,7 @@ mod m20261126_000032_looks_and_compatibility;
 mod m20261126_000033_lists_of_loras;
 mod m20261126_000034_indexes_that_are_used;
 mod m20261127_000035_describers;
+mod m20261127_000036_found_drafts_and_hashes;
 mod m20261127_000037_terms;
 
 /// All migrations, in order.
@@ -60,6 +61,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000033_lists_of_loras::Migration),
             Box::new(m20261126_000034_indexes_that_are_used::Migration),
             Box::new(m20261127_000035_describers::Migration),
+            Box::new(m20261127_000036_found_drafts_and_hashes::Migration),
             Box::new(m20261127_000037_terms::Migration),
         ]
     }

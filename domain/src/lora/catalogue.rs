@@ -1,4 +1,5 @@
-//! Lists of LoRAs straight from the database: what is asked for without words, and drafts, which the index does not hold.
+//! Lists of LoRAs straight from the database: what is asked for without words, and what stands in another state than
+//! published, which the index does not tell apart.
 
 use atelier_entities::{
     compatibility,

@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    Card, LONGEST_LICENSE, LONGEST_NAME, LONGEST_TAG, MOST_TAGS, insert, locked,
+    Card, LONGEST_LICENSE, LONGEST_NAME, LONGEST_TAG, MOST_TAGS, announce_draft, insert, locked,
     terms::{self, Terms},
     versions::{self, AddVersionError, NewVersion, VersionSource, add_version},
 };
@@ -156,6 +156,7 @@ pub async fn import(
         .exec(&tx)
         .await?;
     once.remember(&tx, ctx, version.id).await?;
+    announce_draft(&tx, ctx, actor, &lora).await?;
     ctx.commit(tx).await?;
     Ok(version)
 }

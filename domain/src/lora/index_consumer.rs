@@ -1,4 +1,5 @@
-//! Keeps the search index in step with the database: every published LoRA, and nothing else.
+//! Keeps the search index in step with the database: every LoRA but the tombstones, each with who may see it: everybody, or
+//! its team alone.
 //!
 //! The index is a copy of what the database says at the moment of reading. A document carries the sequence of the event
 //! that it answers, so that what comes late or twice never overwrites what is newer.
@@ -63,7 +64,7 @@ pub async fn reindex_if_needed(ctx: &Context) -> anyhow::Result<usize> {
     Ok(all.count)
 }
 
-/// Handing every published LoRA over, piece by piece.
+/// Handing every LoRA over, piece by piece.
 #[derive(Debug)]
 pub(super) struct HandOver {
     sequence: u64,
@@ -81,7 +82,7 @@ impl HandOver {
 
     /// Hands the next piece over. Returns whether there was one.
     pub(super) async fn piece(&mut self, ctx: &Context) -> anyhow::Result<bool> {
-        // By the keys alone: asked for those that are shown as well, the database goes through all of these for every piece.
+        // By the keys alone: asked for a state as well, the database goes through all that have it for every piece.
         let loras = lora::Entity::find()
             .filter(lora::Column::Id.gt(self.after))
             .order_by_asc(lora::Column::Id)
@@ -141,7 +142,7 @@ async fn changed(ctx: &Context, events: &[outbox_event::Model]) -> Result<BTreeM
     Ok(changed)
 }
 
-/// The published LoRAs of people whose profile changed: their names stand in the documents.
+/// The LoRAs of people whose profile changed: their names stand in the documents.
 async fn of_users(ctx: &Context, users: &HashMap<Uuid, u64>) -> Result<Vec<(Uuid, u64)>, DbErr> {
     if users.is_empty() {
         return Ok(Vec::new());
@@ -150,7 +151,7 @@ async fn of_users(ctx: &Context, users: &HashMap<Uuid, u64>) -> Result<Vec<(Uuid
         .select_only()
         .columns([lora::Column::Id, lora::Column::CreatedBy])
         .filter(lora::Column::CreatedBy.is_in(users.keys().copied()))
-        .filter(lora::Column::State.eq(LoraState::Published))
+        .filter(lora::Column::State.ne(LoraState::Deleted))
         .into_tuple()
         .all(ctx.db.read())
         .await?;
@@ -182,7 +183,7 @@ async fn of_previews(ctx: &Context, jobs: &HashMap<Uuid, u64>) -> Result<Vec<(Uu
     Ok(rows.into_iter().filter_map(|(lora, version)| Some((lora, *sequences.get(&version)?))).collect())
 }
 
-/// Puts what is published into the index and takes everything else out.
+/// Puts what there is into the index and takes out what was deleted.
 async fn bring_up_to_date(ctx: &Context, changed: &[(Uuid, u64)]) -> anyhow::Result<()> {
     if changed.is_empty() {
         return Ok(());
@@ -225,17 +226,17 @@ async fn add_meanings(ctx: &Context, documents: &mut [LoraDocument]) -> anyhow::
     Ok(())
 }
 
-/// The documents of those LoRAs that everybody may see, each with its sequence.
+/// The documents of those LoRAs that are no tombstones, each with its sequence. One that only its team sees is found by all
+/// that the team sees of it: by the base models of versions that are not published, too.
 async fn documents(
     ctx: &Context,
     mut loras: Vec<lora::Model>,
     sequence_of: impl Fn(Uuid) -> u64,
 ) -> Result<Vec<LoraDocument>, DbErr> {
     let db = ctx.db.read();
-    loras.retain(|row| row.target().public);
+    loras.retain(|row| row.state != LoraState::Deleted);
     let versions = version::Entity::find()
         .filter(version::Column::LoraId.is_in(loras.iter().map(|row| row.id)))
-        .filter(version::Column::PublishedAt.is_not_null())
         .order_by_asc(version::Column::Number)
         .all(db)
         .await?;
@@ -260,7 +261,9 @@ async fn documents(
         let versions = versions.get(&lora.id).map(Vec::as_slice).unwrap_or_default();
         let shown = versions.iter().find(|row| Some(row.id) == lora.latest_version_id);
         let previews = lora.latest_version_id.and_then(|id| previews.get(&id)).map(Vec::as_slice).unwrap_or_default();
-        let mut base_models: Vec<Uuid> = versions.iter().filter_map(|row| row.base_model_id).collect();
+        let public = lora.target().public;
+        let seen = versions.iter().filter(|row| !public || row.published_at.is_some());
+        let mut base_models: Vec<Uuid> = seen.filter_map(|row| row.base_model_id).collect();
         base_models.sort_unstable();
         base_models.dedup();
         let creator = creators.get(&lora.created_by);
@@ -276,7 +279,7 @@ async fn documents(
             creator_handle: creator.map(|row| row.handle.clone()).unwrap_or_default(),
             creator_id: lora.created_by,
             team_id: lora.team_id,
-            public: true,
+            public,
             base_models,
             rating_score: lora.rating_score,
             rating_count: lora.rating_count.unsigned_abs(),

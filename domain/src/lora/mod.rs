@@ -131,6 +131,7 @@ pub async fn create(
     let row = insert(&tx, ctx, team.id, person.id, card).await?;
     audit::record(&tx, ctx, &permit, Some(row.id), json!({ "do": "create", "name": row.name })).await?;
     once.remember(&tx, ctx, row.id).await?;
+    announce_draft(&tx, ctx, actor, &row).await?;
     ctx.commit(tx).await?;
     Ok(row)
 }
@@ -192,7 +193,8 @@ async fn insert<C: ConnectionTrait>(
     row.insert(tx).await
 }
 
-/// Makes a draft that has only a name, in the caller's transaction: a training or an import fills it.
+/// Makes a draft that has only a name, in the caller's transaction: a training or an import fills it. The caller
+/// [announces](announce_draft) it.
 pub(crate) async fn insert_draft<C: ConnectionTrait>(
     tx: &C,
     ctx: &Context,
@@ -298,6 +300,17 @@ pub async fn update(
 
 async fn locked<C: ConnectionTrait>(tx: &C, id: Uuid) -> Result<Option<lora::Model>, DbErr> {
     lora::Entity::find_by_id(id).lock_exclusive().one(tx).await
+}
+
+/// Tells the outbox that a LoRA came to be or got a version that its team alone sees: the index follows, nobody is told. Last in
+/// the transaction.
+pub(crate) async fn announce_draft<C: ConnectionTrait>(
+    tx: &C,
+    ctx: &Context,
+    actor: &Actor,
+    row: &lora::Model,
+) -> Result<(), DbErr> {
+    announce(tx, ctx, actor, row, EventKind::LoraChanged, json!({})).await
 }
 
 /// Tells the outbox what happened to a LoRA; last in the transaction.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use atelier_entities::{kinds::LoraState, lora};
+use atelier_entities::{kinds::LoraState, lora, scope::Scope};
 use atelier_search::{self as engine, SearchError};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -68,7 +68,8 @@ pub struct LoraFilter {
     pub published_after: Option<DateTime<Utc>>,
     /// This strength was measured to be safe on the model that it was made for.
     pub safe_at: Option<f64>,
-    /// It stands there; published without.
+    /// It stands there. Without, a list shows what is published; who looks for words or a picture finds what their own teams
+    /// have not published as well.
     pub state: Option<LoraState>,
 }
 
@@ -109,7 +110,8 @@ const FEWEST: usize = 20;
 /// What stands before a position of the index in a cursor: the database's cursors begin otherwise.
 const INDEX_CURSOR: &str = "index:";
 
-/// Looks for LoRAs that the actor may see.
+/// Looks for LoRAs that the actor may see. Whoever looks for something finds what their own teams have not published beside
+/// what is published; a list without words or a picture is the marketplace's, and the same for everybody.
 ///
 /// # Errors
 /// [`Invalid`](crate::error::Invalid) for words or filters that are too long, and for a cursor of another list.
@@ -127,8 +129,8 @@ pub async fn search(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result
     Ok(FoundPage { page: page.map(|lora| Found { lora, highlights: Vec::new() }), facets: None })
 }
 
-/// How often each tag, licence and base model occurs among what the actor finds with a search. Of drafts nothing is
-/// counted.
+/// How often each tag, licence and base model occurs among what the actor finds with a search. Where another state than
+/// published is asked for nothing is counted.
 ///
 /// # Errors
 /// As [`search`].
@@ -139,7 +141,7 @@ pub async fn facets(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result
     }
     let blocked = blocked(ctx, actor, &search.filter).await?;
     let look = look(ctx, actor, search).await?;
-    let query = engine::LoraQuery { first: 0, facets: true, look, ..query(search, &words, &blocked) };
+    let query = engine::LoraQuery { first: 0, facets: true, look, ..query(actor, search, &words, &blocked) };
     let hits = ctx.search.search(&query).await.map_err(refuse)?;
     Ok(hits.facets.unwrap_or_default())
 }
@@ -149,7 +151,7 @@ async fn blocked(ctx: &Context, actor: &Actor, filter: &LoraFilter) -> Result<Bl
     Ok(if is_published(filter) { block::of(ctx, actor).await? } else { Blocked::default() })
 }
 
-/// Whether the index knows everything that the filter asks for: it holds what is published.
+/// Whether the filter asks for what is published. The index tells apart who may see a LoRA, not in which other state it is.
 pub(super) fn is_published(filter: &LoraFilter) -> bool {
     filter.state.is_none_or(|state| state == LoraState::Published)
 }
@@ -187,7 +189,7 @@ async fn through_index(
     let (look, meaning) = (look(ctx, actor, search).await?, meaning(ctx, search, words).await?);
     // Without words and picture many ask for the same counts, which the index remembers.
     let counts = search.wants_facets && (look.is_some() || !words.is_empty());
-    let mut query = engine::LoraQuery { look, meaning, facets: counts, ..query(search, words, blocked) };
+    let mut query = engine::LoraQuery { look, meaning, facets: counts, ..query(actor, search, words, blocked) };
     if let Some(cursor) = &search.page.after {
         let text = read_cursor(cursor).ok_or_else(bad_cursor)?;
         query.after = Some(text.strip_prefix(INDEX_CURSOR).ok_or_else(bad_cursor)?.to_owned());
@@ -202,7 +204,7 @@ async fn through_index(
         let Some(last) = hits.hits.last() else { break };
         query.after = Some(last.position.clone());
         query.first = FEWEST.max(first);
-        let mut confirmed = confirm(ctx, actor, hits.hits.iter().map(|hit| hit.id)).await?;
+        let mut confirmed = confirm(ctx, actor, &query.viewer, hits.hits.iter().map(|hit| hit.id)).await?;
         page.rows.extend(hits.hits.into_iter().filter_map(|hit| {
             let found = Found { lora: confirmed.remove(&hit.id)?, highlights: hit.highlights };
             Some((write_cursor(&format!("{INDEX_CURSOR}{}", hit.position)), found))
@@ -218,18 +220,36 @@ async fn through_index(
     Ok(FoundPage { page, facets })
 }
 
-/// Those LoRAs that are published by now still, and that the actor may see.
+/// Those LoRAs that the actor may see by now still; of a list that is the same for everybody, those that everybody may see.
 pub(super) async fn confirm(
     ctx: &Context,
     actor: &Actor,
+    viewer: &engine::Viewer,
     ids: impl Iterator<Item = Uuid>,
 ) -> Result<HashMap<Uuid, lora::Model>, ReadError> {
     let mut rows = super::by_ids(ctx, actor, &ids.collect::<Vec<Uuid>>()).await?;
-    rows.retain(|_, row| row.target().public);
+    rows.retain(|_, row| *viewer != engine::Viewer::default() || row.target().public);
     Ok(rows)
 }
 
-fn query(search: &LoraSearch, words: &[String], blocked: &Blocked) -> engine::LoraQuery {
+/// Who looks into the index: the actor, with what is their teams'.
+pub(super) fn viewer(actor: &Actor) -> engine::Viewer {
+    match actor.scope() {
+        Scope::Everything => engine::Viewer::Everything,
+        Scope::Teams(teams) => engine::Viewer::Teams(teams),
+    }
+}
+
+/// Who looks into the index with a search. What is asked to be published is the same for everybody, and so is a list in
+/// which nobody looks for anything: its counts are remembered for all.
+fn viewer_with(actor: &Actor, search: &LoraSearch, words: &[String]) -> engine::Viewer {
+    let filter = &search.filter;
+    let asks_for_published = filter.state.is_some() || filter.published_after.is_some();
+    let looks_for_something = !words.is_empty() || search.like.is_some();
+    if looks_for_something && !asks_for_published { viewer(actor) } else { engine::Viewer::default() }
+}
+
+fn query(actor: &Actor, search: &LoraSearch, words: &[String], blocked: &Blocked) -> engine::LoraQuery {
     let filter = &search.filter;
     engine::LoraQuery {
         text: (!words.is_empty()).then(|| words.join(" ")),
@@ -245,8 +265,7 @@ fn query(search: &LoraSearch, words: &[String], blocked: &Blocked) -> engine::Lo
             without_tags: blocked.tags.clone(),
             without_creators: blocked.people.clone(),
         },
-        // The index holds what is public and nothing else.
-        viewer: engine::Viewer::default(),
+        viewer: viewer_with(actor, search, words),
         sort: match search.sort {
             LoraSort::Relevance => engine::LoraSort::Relevance,
             LoraSort::Trending => engine::LoraSort::Trending,
@@ -281,7 +300,8 @@ async fn look(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result<Optio
     Ok(Some(look.map_err(|rejected| Invalid::new("like", "UNREADABLE", rejected.0))?))
 }
 
-/// LoRAs that are like another one, in their tags and in how their previews look: the most alike first.
+/// LoRAs that are like another one, in their tags and in how their previews look: the most alike first. Those that are not
+/// published are seen by their team alone.
 ///
 /// # Errors
 /// [`Refused::NotFound`](crate::error::Refused::NotFound) for a LoRA that the actor may not see.
@@ -289,8 +309,9 @@ pub async fn related(ctx: &Context, actor: &Actor, id: Uuid, first: u32) -> Resu
     let lora = super::get(ctx, actor, id).await?;
     let most = first as usize;
     // Some may have been taken back since the index heard of them.
-    let found = ctx.search.related(lora.id, &engine::Viewer::default(), most + FEWEST).await.map_err(refuse)?;
-    let mut confirmed = confirm(ctx, actor, found.iter().copied()).await?;
+    let viewer = viewer(actor);
+    let found = ctx.search.related(lora.id, &viewer, most + FEWEST).await.map_err(refuse)?;
+    let mut confirmed = confirm(ctx, actor, &viewer, found.iter().copied()).await?;
     let blocked = block::of(ctx, actor).await?;
     let shown = found.iter().filter_map(|id| confirmed.remove(id)).filter(|lora| !blocked.covers(lora));
     Ok(shown.take(most).collect())

@@ -73,7 +73,7 @@ failures! {
 /// Adds a version in the caller's transaction: the blob's row, the version's row, and the audit entry. Called again for
 /// the same source it returns what it made the first time.
 ///
-/// The version is seen by the team only until it is published.
+/// The version is seen by the team only until it is published. The caller [announces](super::announce_draft) it.
 ///
 /// # Errors
 /// [`AddVersionError::Deleted`], [`AddVersionError::Repeated`].

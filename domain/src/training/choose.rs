@@ -10,7 +10,10 @@ use crate::{
     context::Context,
     error::{ReadError, Refused},
     failures,
-    lora::versions::{AddVersionError, NewVersion, VersionSource, add_version},
+    lora::{
+        announce_draft,
+        versions::{AddVersionError, NewVersion, VersionSource, add_version},
+    },
     policy::{Action, Resource as _, authorize},
     ports::{
         blobs::Stored,
@@ -92,6 +95,7 @@ pub async fn choose_epoch(
         row.chosen_epoch = Set(Some(chosen.epoch));
         row.version_id = Set(Some(version.id));
         row.update(&tx).await?;
+        announce_draft(&tx, ctx, actor, &lora).await?;
     }
     ctx.commit(tx).await?;
     Ok(get(ctx, actor, chosen.training_run_id).await?)

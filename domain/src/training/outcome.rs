@@ -10,7 +10,7 @@ use crate::{
     context::Context,
     error::Refused,
     jobs::{Lease, LeaseError, claim, progress},
-    lora::{NewVersion, VersionSource, add_version},
+    lora::{NewVersion, VersionSource, add_version, announce_draft},
     policy::{Action, Resource as _, authorize},
     ports::{blobs::Stored, inspector::InspectedLora},
     preview,
@@ -111,5 +111,6 @@ pub async fn complete(ctx: &Context, lease: Lease, result: TrainingResult) -> Re
     row.version_id = Set(Some(version.id));
     row.finished_at = Set(Some(ctx.now()));
     row.update(&tx).await?;
+    announce_draft(&tx, ctx, &Actor::System, &lora).await?;
     Ok(ctx.commit(tx).await?)
 }

@@ -22,7 +22,7 @@ use crate::{
     failures,
     idempotency::{self, KeyError},
     jobs::{self, NewJob},
-    lora::{CreateLoraError, insert_draft, versions::with_trigger},
+    lora::{CreateLoraError, announce_draft, insert_draft, versions::with_trigger},
     policy::{Action, Resource as _, authorize},
     text,
     widen::widen,
@@ -132,6 +132,9 @@ pub async fn start(ctx: &Context, actor: &Actor, input: StartTraining) -> Result
     let run = row.update(&tx).await?;
     audit::record(&tx, ctx, &permit, Some(run.id), json!({ "lora": run.lora_id, "epochs": run.epochs })).await?;
     once.remember(&tx, ctx, run.id).await?;
+    if input.lora.is_none() {
+        announce_draft(&tx, ctx, actor, &lora).await?;
+    }
     ctx.commit(tx).await?;
     Ok(run)
 }

@@ -36,9 +36,10 @@ pub struct LoraFilterInput {
     pub minimum_rating: Option<f64>,
     /// This strength was measured to be safe on the model that it was made for.
     pub safe_strength: Option<f64>,
-    /// It was published after this time.
+    /// It is published, and was so first after this time.
     pub published_after: Option<DateTime<Utc>>,
-    /// Where it stands; `PUBLISHED` without. Of the other states one sees those of one's own teams.
+    /// Where it stands. Of the other states than `PUBLISHED` one sees those of one's own teams. Without it, lists show what is
+    /// published; a search for words or a picture finds what one's own teams have not published as well.
     pub state: Option<LoraState>,
 }
 
@@ -70,7 +71,9 @@ impl LoraQuery {
         loras::get(ctx.house(), ctx.actor(), id).await.map(Lora).map_err(failure::read_error)
     }
 
-    /// LoRAs that fit words and filters.
+    /// LoRAs that fit words and filters. Who looks for words or a picture finds, beside what is published, what their own teams
+    /// have not published or have taken back: its `state` says so. Nobody else finds it, and it counts in nobody else's facets.
+    /// A list without words and picture shows what is published, unless `filter.state` asks for something else.
     #[allow(clippy::too_many_arguments, reason = "each is an argument of the API's field")]
     async fn loras(
         &self,
@@ -92,7 +95,8 @@ impl LoraQuery {
         Ok(found(page, search))
     }
 
-    /// What somebody may mean who has begun to type: tags and names of published LoRAs, at most 50.
+    /// What somebody may mean who has begun to type: tags and names of LoRAs that are published or of one's own teams, at most
+    /// 50.
     async fn lora_suggestions(
         &self,
         ctx: &Context<'_>,
@@ -104,7 +108,8 @@ impl LoraQuery {
         Ok(found.into_iter().map(LoraSuggestion).collect())
     }
 
-    /// Published LoRAs that are like another one, in their tags and in how their previews look: the most alike first.
+    /// LoRAs that are like another one, in their tags and in how their previews look: the most alike first. They are published,
+    /// or of one's own teams.
     async fn related_loras(
         &self,
         ctx: &Context<'_>,

@@ -38,7 +38,8 @@ pub struct LoraSearchFields {
 
 #[Object]
 impl LoraSearchFields {
-    /// What the list could be narrowed by; counted over all pages. Of LoRAs that are not published nothing is counted.
+    /// What the list could be narrowed by; counted over all pages. Where `filter.state` asks for another state than `PUBLISHED`
+    /// nothing is counted.
     async fn facets(&self, ctx: &Context<'_>) -> Result<LoraFacets> {
         match &self.facets {
             Some(facets) => Ok(LoraFacets(facets.clone())),
