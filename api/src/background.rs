@@ -7,7 +7,7 @@ use atelier_domain::{
     jobs,
     lora::{
         index_consumer::{self, LoraIndexer},
-        rebuild,
+        measuring, rebuild,
     },
     mail, outbox,
     ports::{events, mailer::Mailer},
@@ -52,6 +52,7 @@ pub fn start(ctx: &Arc<Context>, mailer: Arc<dyn Mailer>, shutdown: &Cancellatio
     // Beside the loop above, which goes on bringing changes into the old index and the new one.
     spawn(tasks, shutdown, ctx, "new search index", |ctx| Box::pin(rebuild::fulfil(ctx)));
     spawn(tasks, shutdown, ctx, "looks of previews", |ctx| Box::pin(describe::bring_up_to_date(ctx)));
+    spawn(tasks, shutdown, ctx, "measurements", |ctx| Box::pin(measuring::fulfil(ctx)));
     spawn(tasks, shutdown, ctx, "mail", move |ctx| {
         let mailer = Arc::clone(&mailer);
         Box::pin(async move { Ok(mail::send_due(ctx, mailer.as_ref()).await?) })

@@ -3,7 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use atelier_entities::{base_model, base_model_default, base_model_team, scope::Scope};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    sea_query::{Query, SelectStatement},
+};
 use uuid::Uuid;
 
 use super::{check_enabled, check_fit, missing};
@@ -104,6 +107,28 @@ pub async fn get(ctx: &Context, actor: &Actor, id: Uuid) -> Result<base_model::M
         Scope::Teams(teams) => row.for_everyone || is_shared(db, &row, &teams).await?,
     };
     if is_seen { Ok(row) } else { Err(missing().into()) }
+}
+
+/// The base models that a team may use, its default one first.
+pub(crate) async fn offered<C: ConnectionTrait>(db: &C, team: Uuid) -> Result<Vec<base_model::Model>, DbErr> {
+    let offers = Offers::load(db, &[team]).await?;
+    Ok(offers.of(team).into_iter().cloned().collect())
+}
+
+/// The keys of the base models that whoever looks may use, for a statement in which others name them.
+pub(crate) fn offered_to(scope: &Scope) -> SelectStatement {
+    let mut offered = Query::select();
+    offered.column(base_model::Column::Id).from(base_model::Entity).and_where(base_model::Column::Enabled.eq(true));
+    if let Scope::Teams(teams) = scope {
+        let shared = Query::select()
+            .column(base_model_team::Column::BaseModelId)
+            .from(base_model_team::Entity)
+            .and_where(base_model_team::Column::TeamId.is_in(teams.iter().copied()))
+            .take();
+        let is_theirs = base_model::Column::Id.in_subquery(shared);
+        offered.cond_where(Condition::any().add(base_model::Column::ForEveryone.eq(true)).add(is_theirs));
+    }
+    offered
 }
 
 /// Whether a base model is for everyone or was chosen for a team. It may have been taken out of the offer all the same.

@@ -18,11 +18,13 @@ use crate::{
     error::{Invalid, ReadError, Refused},
     failures,
     id::{Noun, decode},
+    lora::measuring,
     ports::inspector::{InspectedLora, InspectedModel, inspect, model_folder},
     text,
 };
 
 pub use choice::{choose, get, is_offered, list, matching, smallest_edges};
+pub(crate) use choice::{offered, offered_to};
 pub use default::{BaseModelDefaultError, reset_team_default, set_default, set_team_default};
 pub use here::present;
 pub use offer::{Removal, RemoveBaseModelError, Uses, offer, remove, unfinished_jobs};
@@ -77,7 +79,9 @@ pub async fn register(
                 ..Default::default()
             };
             describe(&mut row, title, folder, license, &facts)?;
-            row.insert(&tx).await?
+            let row = row.insert(&tx).await?;
+            measuring::wish_in(&tx, ctx, row.id).await?;
+            row
         }
     };
     ctx.commit(tx).await?;

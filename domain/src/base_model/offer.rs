@@ -10,7 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::missing;
-use crate::{context::Context, database::serialize, error::ReadError, failures};
+use crate::{context::Context, database::serialize, error::ReadError, failures, lora::measuring};
 
 failures! {
     /// Why [`remove`] refused.
@@ -52,6 +52,7 @@ pub async fn offer(ctx: &Context, id: Uuid) -> Result<base_model::Model, ReadErr
     let mut row = row.into_active_model();
     row.enabled = Set(true);
     let row = row.update(&tx).await?;
+    measuring::wish_in(&tx, ctx, id).await?;
     ctx.commit(tx).await?;
     Ok(row)
 }

@@ -18,6 +18,7 @@ use crate::{
     database::serialize,
     error::ReadError,
     failures,
+    lora::measuring,
     policy::{Action, authorize},
 };
 
@@ -63,6 +64,7 @@ pub async fn share(ctx: &Context, id: Uuid, teams: &[team::Model]) -> Result<bas
         tell(&tx, ctx, team, &row, "share").await?;
     }
     let row = set_for_everyone(&tx, row, false).await?;
+    measuring::wish_in(&tx, ctx, id).await?;
     ctx.commit(tx).await?;
     Ok(row)
 }
@@ -77,6 +79,7 @@ pub async fn share_with_everyone(ctx: &Context, id: Uuid) -> Result<base_model::
     let row = base_model::Entity::find_by_id(id).one(&tx).await?.ok_or_else(missing)?;
     base_model_team::Entity::delete_many().filter(base_model_team::Column::BaseModelId.eq(id)).exec(&tx).await?;
     let row = set_for_everyone(&tx, row, true).await?;
+    measuring::wish_in(&tx, ctx, id).await?;
     ctx.commit(tx).await?;
     Ok(row)
 }

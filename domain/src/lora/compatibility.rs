@@ -1,12 +1,16 @@
 //! What a LoRA does to each base model that could take it, measured by a job after it was published: how strong its effect is,
 //! how much of the prompts it leaves, and which strengths are safe.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use atelier_entities::{base_model, compatibility, job, kinds::JobKind, lora_version as version};
+use atelier_entities::{
+    base_model, compatibility, job,
+    kinds::{JobKind, JobState},
+    lora_version as version,
+};
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    prelude::Json,
+    QuerySelect, prelude::Json,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -22,8 +26,8 @@ use crate::{
     ports::blobs::Stored,
 };
 
-/// Queues a measurement on each base model that could take a version and was not measured yet, in the caller's transaction.
-/// Measurements cost nothing, and wait until nobody has anything else to do.
+/// Queues a measurement on each base model that is offered to a version's team, could take the version, and neither was measured
+/// nor waits for it yet; in the caller's transaction. Measurements cost nothing, and wait until nobody has anything else to do.
 ///
 /// # Errors
 /// What the database says.
@@ -36,32 +40,61 @@ pub async fn enqueue<C: ConnectionTrait>(
     if !ctx.settings.measures_compatibility {
         return Ok(());
     }
-    let measured: Vec<Uuid> = compatibility::Entity::find()
-        .filter(compatibility::Column::LoraVersionId.eq(version.id))
-        .all(tx)
-        .await?
-        .into_iter()
-        .map(|row| row.base_model_id)
-        .collect();
-    let facts = versions::facts(version);
-    for model in base_model::Entity::find().order_by_asc(base_model::Column::Id).all(tx).await? {
-        if measured.contains(&model.id) || ctx.inspector.fits(&facts, &base_models::facts(&model)).is_err() {
-            continue;
+    let known = known(tx, &[version.id]).await?;
+    for model in base_models::offered(tx, version.team_id).await? {
+        if !known.contains(&(version.id, model.id)) {
+            enqueue_on(tx, ctx, version, &model, Some(created_by)).await?;
         }
-        let job = NewJob {
-            team: version.team_id,
-            created_by: Some(created_by),
-            kind: JobKind::Compare,
-            subject: version.id,
-            base_model: Some(model.id),
-            payload: json!({}),
-            priority: 0,
-            max_attempts: 3,
-            credits: 0,
-        };
-        jobs::enqueue(tx, ctx, job).await?;
     }
     Ok(())
+}
+
+/// Queues a measurement of a version on a base model, if that could take it.
+pub(super) async fn enqueue_on<C: ConnectionTrait>(
+    tx: &C,
+    ctx: &Context,
+    version: &version::Model,
+    model: &base_model::Model,
+    created_by: Option<Uuid>,
+) -> anyhow::Result<()> {
+    if ctx.inspector.fits(&versions::facts(version), &base_models::facts(model)).is_err() {
+        return Ok(());
+    }
+    let job = NewJob {
+        team: version.team_id,
+        created_by,
+        kind: JobKind::Compare,
+        subject: version.id,
+        base_model: Some(model.id),
+        payload: json!({}),
+        priority: 0,
+        max_attempts: 3,
+        credits: 0,
+    };
+    jobs::enqueue(tx, ctx, job).await?;
+    Ok(())
+}
+
+/// Versions and base models on which they were measured, or wait for it.
+pub(super) async fn known<C: ConnectionTrait>(db: &C, versions: &[Uuid]) -> Result<HashSet<(Uuid, Uuid)>, DbErr> {
+    let measured: Vec<(Uuid, Uuid)> = compatibility::Entity::find()
+        .select_only()
+        .columns([compatibility::Column::LoraVersionId, compatibility::Column::BaseModelId])
+        .filter(compatibility::Column::LoraVersionId.is_in(versions.iter().copied()))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let waiting: Vec<(Uuid, Uuid)> = job::Entity::find()
+        .select_only()
+        .columns([job::Column::SubjectId, job::Column::BaseModelId])
+        .filter(job::Column::SubjectId.is_in(versions.iter().copied()))
+        .filter(job::Column::Kind.eq(JobKind::Compare))
+        .filter(job::Column::BaseModelId.is_not_null())
+        .filter(job::Column::State.is_in([JobState::Queued, JobState::Running]))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(measured.into_iter().chain(waiting).collect())
 }
 
 /// A measurement as a worker sees it.
@@ -140,8 +173,8 @@ pub async fn complete(ctx: &Context, lease: Lease, measured: Measured) -> Result
     Ok(ctx.commit(tx).await?)
 }
 
-/// What was measured of versions, for loaders, of base models that the actor may see. Whoever sees a version sees what was
-/// measured of it: ask for versions that were loaded for the same actor.
+/// What was measured of versions, for loaders, on base models that are offered to the actor: of others, names and pictures are
+/// not theirs to see. Ask for versions that were loaded for the same actor.
 ///
 /// # Errors
 /// What the database says.
@@ -152,6 +185,7 @@ pub async fn of_versions(
 ) -> Result<HashMap<Uuid, Vec<compatibility::Model>>, ReadError> {
     let rows = compatibility::Entity::find()
         .filter(compatibility::Column::LoraVersionId.is_in(versions.iter().copied()))
+        .filter(compatibility::Column::BaseModelId.in_subquery(base_models::offered_to(&actor.scope())))
         .filter(seen_by(actor, compatibility::Column::LoraVersionId))
         .order_by_asc(compatibility::Column::Id)
         .all(ctx.db.read())

@@ -10,6 +10,7 @@ mod delete;
 mod download;
 mod import;
 pub mod index_consumer;
+pub mod measuring;
 mod publish;
 pub mod rebuild;
 mod search;

@@ -1,5 +1,7 @@
 //! From an imported file to a published LoRA that others download.
 
+mod compatibility;
+
 use atelier_entities::{
     base_model,
     kinds::{EventKind, LoraState, Role, UploadPurpose},
