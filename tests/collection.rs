@@ -7,7 +7,11 @@ use crate::{
     house::{Engine, House, ImportedLora, Person, nodes, on_each_engine, text},
 };
 
-on_each_engine!(a_collection_keeps_its_order, a_collection_shows_to_each_what_they_may_see);
+on_each_engine!(
+    a_collection_keeps_its_order,
+    a_collection_is_paged_through_while_it_changes,
+    a_collection_shows_to_each_what_they_may_see,
+);
 
 const FIELDS: &str = "collection { id name description isPublic loraCount }";
 
@@ -87,6 +91,44 @@ async fn a_collection_keeps_its_order(engine: Engine) {
     house.done(&bob, "deleteCollection", json!({ "id": id }), FIELDS).await;
     let query = "query ($id: ID!) { collection(id: $id) { id } }";
     assert_eq!(house.refusal(Some(&bob.token), query, json!({ "id": id })).await, "NOT_FOUND");
+    house.close().await;
+}
+
+async fn a_collection_is_paged_through_while_it_changes(engine: Engine) {
+    let house = House::open(engine).await;
+    let ada = house.person("ada").await;
+    let loras = published(&house, &ada, &["A", "B", "C", "D", "E", "F", "G"]).await;
+    let made = house.done(&ada, "createCollection", json!({ "name": "Inks" }), FIELDS).await["collection"].clone();
+    let change = async |name: &str, lora: usize| {
+        let input = json!({ "collectionId": made["id"], "loraId": loras[lora].id });
+        house.done(&ada, name, input, FIELDS).await;
+    };
+    for lora in 0..6 {
+        change("addToCollection", lora).await;
+    }
+    let query = "query ($id: ID!, $after: String) { collection(id: $id) { loras(first: 2, after: $after) { \
+                 edges { node { lora { name } } } pageInfo { hasNextPage endCursor } } } }";
+    let page = async |after: &Value| {
+        let data = house.data_of(Some(&ada.token), query, json!({ "id": made["id"], "after": after })).await;
+        let page = data["collection"]["loras"].clone();
+        let names: Vec<_> = nodes(&page).iter().map(|entry| text(&entry["lora"]["name"])).collect();
+        (names.concat(), page["pageInfo"]["endCursor"].clone(), page["pageInfo"]["hasNextPage"].clone())
+    };
+    let (first, after, _) = page(&Value::Null).await;
+    assert_eq!(first, "AB");
+    // One that was shown goes, and one that was shown last; another one comes at the end.
+    change("removeFromCollection", 0).await;
+    change("removeFromCollection", 1).await;
+    change("addToCollection", 6).await;
+    let (second, after, _) = page(&after).await;
+    assert_eq!(second, "CD", "nothing is stepped over");
+    // One that was not shown yet goes, and one comes back.
+    change("removeFromCollection", 4).await;
+    change("addToCollection", 0).await;
+    let (third, after, _) = page(&after).await;
+    assert_eq!(third, "FG");
+    assert_eq!(page(&after).await, ("A".to_owned(), page(&after).await.1, json!(false)));
+    assert_eq!(names(&house, Some(&ada), &text(&made["id"])).await.concat(), "CDFGA");
     house.close().await;
 }
 

@@ -1,5 +1,6 @@
-//! The LoRAs of a collection and their order. Places are 0, 1, 2 … without gaps. What somebody may not see, or not any
-//! more, keeps its place and does not show.
+//! The LoRAs of a collection and their order. Places rise; where a LoRA was taken out one is free, and the others stay where
+//! they are: a page begins after a place, and must not step over those that would have moved up. What somebody may not see, or
+//! not any more, keeps its place and does not show.
 
 use std::collections::HashMap;
 
@@ -95,7 +96,7 @@ pub async fn add(
     let new = entry::ActiveModel {
         collection_id: Set(collection),
         lora_id: Set(lora.id),
-        position: Set(i32::try_from(count).unwrap_or(i32::MAX)),
+        position: Set(last_place(&tx, collection).await? + 1),
         note: Set(note),
         created_at: Set(ctx.now()),
     };
@@ -172,14 +173,28 @@ pub async fn remove(
     let tx = ctx.db.write().await?;
     let row = locked(&tx, collection).await?.ok_or(Refused::NotFound(collection::Model::NAME))?;
     let permit = authorize(actor, Action::CollectionWrite, &row)?;
-    let found = find(&tx, collection, lora).await?.ok_or(RemoveFromCollectionError::Absent)?;
-    entry::Entity::delete_by_id((collection, lora)).exec(&tx).await?;
-    shift(&tx, collection, (found.position + 1, i32::MAX), -1).await?;
+    if entry::Entity::delete_by_id((collection, lora)).exec(&tx).await?.rows_affected == 0 {
+        return Err(RemoveFromCollectionError::Absent);
+    }
     Ok(changed(tx, ctx, &permit, row, json!({ "do": "remove", "lora": lora })).await?)
 }
 
 async fn find<C: ConnectionTrait>(tx: &C, collection: Uuid, lora: Uuid) -> Result<Option<entry::Model>, DbErr> {
     entry::Entity::find_by_id((collection, lora)).one(tx).await
+}
+
+/// The place of the last LoRA; -1 in an empty collection.
+async fn last_place<C: ConnectionTrait>(tx: &C, collection: Uuid) -> Result<i32, DbErr> {
+    let last = entry::Entity::find()
+        .select_only()
+        .column(entry::Column::Position)
+        .filter(entry::Column::CollectionId.eq(collection))
+        .order_by_desc(entry::Column::Position)
+        .limit(1)
+        .into_tuple()
+        .one(tx)
+        .await?;
+    Ok(last.unwrap_or(-1))
 }
 
 /// Moves all LoRAs from one place to another, both included, by so many places.
