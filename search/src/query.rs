@@ -118,6 +118,9 @@ pub struct Hits {
     pub hits: Vec<Hit>,
     /// Whether more follow.
     pub has_next: bool,
+    /// Where the page ends, for [`LoraQuery::after`]: what ranked last on it. It may not be among the hits, and there may be none
+    /// at all: what was taken away since the list began is left out, and more may follow all the same.
+    pub last: Option<String>,
     /// How many there are on all pages.
     pub total: u64,
     /// Counts over all pages, if asked for.

@@ -101,11 +101,15 @@ pub struct Found {
 pub(super) const LONGEST_TEXT: usize = 200;
 const MOST_FILTERS: usize = 20;
 
-/// How often the index is asked again for a page because the database did not confirm all that it found.
+/// How often the index is asked for a page because the database did not confirm all that it found. A page without any row says
+/// nowhere from where to go on: for the first row it is asked as often as it takes.
 const MOST_ROUNDS: usize = 5;
 
 /// How many hits the index is asked for when it is asked again, at least.
 const FEWEST: usize = 20;
+
+/// And at most.
+const MANY: usize = 1_000;
 
 /// What stands before a position of the index in a cursor: the database's cursors begin otherwise.
 const INDEX_CURSOR: &str = "index:";
@@ -196,14 +200,13 @@ async fn through_index(
     }
     let mut page = Page { rows: Vec::with_capacity(first), has_next: true };
     let mut facets = None;
-    for _ in 0..MOST_ROUNDS {
+    for round in 1.. {
         let hits = ctx.search.search(&query).await.map_err(refuse)?;
         facets = facets.or(hits.facets);
         query.facets = false;
-        page.has_next = hits.has_next;
-        let Some(last) = hits.hits.last() else { break };
-        query.after = Some(last.position.clone());
-        query.first = FEWEST.max(first);
+        page.has_next = hits.has_next && hits.last.is_some();
+        query.after = hits.last;
+        query.first = (query.first * 2).clamp(FEWEST, MANY);
         let mut confirmed = confirm(ctx, actor, &query.viewer, hits.hits.iter().map(|hit| hit.id)).await?;
         page.rows.extend(hits.hits.into_iter().filter_map(|hit| {
             let found = Found { lora: confirmed.remove(&hit.id)?, highlights: hit.highlights };
@@ -213,7 +216,8 @@ async fn through_index(
             page.rows.truncate(first);
             page.has_next = true;
         }
-        if page.rows.len() == first || !page.has_next {
+        let is_enough = page.rows.len() == first || (round >= MOST_ROUNDS && !page.rows.is_empty());
+        if is_enough || !page.has_next {
             break;
         }
     }

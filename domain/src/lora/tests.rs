@@ -1,6 +1,7 @@
 //! From an imported file to a published LoRA that others download.
 
 mod compatibility;
+mod paging;
 
 use atelier_entities::{
     base_model,

@@ -82,6 +82,7 @@ async fn ask(index: &dyn LoraIndex, query: &LoraQuery) -> Hits {
     assert!(hits.hits.len() <= query.first, "{} hits for {asked}", hits.hits.len());
     assert!(hits.total >= hits.hits.len() as u64, "{} in total for {asked}", hits.total);
     assert_eq!(hits.facets.is_some(), query.facets, "{asked}");
+    assert!(hits.last.is_some() || !hits.has_next || query.first == 0, "more follow, and nobody says where: {asked}");
     hits
 }
 

@@ -87,6 +87,7 @@ impl Engine {
         }
         let current = self.reader.searcher();
         let is_outdated = states::name(&current) != states::name(&found.searcher);
+        let last = page.last().map(|(key, is_behind_both)| self.place(&found, *key, *is_behind_both).write());
         let mut hits = Vec::with_capacity(page.len());
         for (key, is_behind_both) in page {
             let id = Uuid::from_u128(key.id);
@@ -101,7 +102,7 @@ impl Engine {
             hits.push(Hit { id, score: key.score, position, highlights });
         }
         let facets = query.facets.then(|| Facets::counted(&found.ranked.counts));
-        Ok(Hits { hits, has_next, total: found.ranked.total + alone, facets })
+        Ok(Hits { hits, has_next, last, total: found.ranked.total + alone, facets })
     }
 
     fn place(&self, found: &Found, key: Key, is_behind_both: bool) -> Position {

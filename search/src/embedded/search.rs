@@ -84,21 +84,23 @@ impl Engine {
         }
         let current = self.reader.searcher();
         let outdated = states::name(&current) != state;
-        let mut hits = Vec::with_capacity(top.len());
+        let (mut hits, mut last) = (Vec::with_capacity(top.len()), None);
         for (key, address) in top {
             let id = Uuid::from_u128(key.id);
+            let position =
+                Position { sort, strictness: found.strictness, is_behind_both: false, state, score: key.score, id };
+            last = Some(position);
             // An earlier state decides on the order, never on who may see what.
             if outdated && !self.is_visible(&current, query, id)? {
                 continue;
             }
             let lora = (!reading.parts.is_empty()).then(|| self.lora(&found.searcher, *address)).transpose()?;
             let highlights = lora.map(|lora| highlight::highlights(&lora, &found.marks)).unwrap_or_default();
-            let position =
-                Position { sort, strictness: found.strictness, is_behind_both: false, state, score: key.score, id };
             hits.push(Hit { id, score: key.score, position: position.write(), highlights });
         }
         let facets = query.facets.then(|| Facets::counted(&found.ranked.counts));
-        Ok(Hits { hits, has_next, total: found.ranked.total, facets })
+        let last = last.map(|position| position.write());
+        Ok(Hits { hits, has_next, last, total: found.ranked.total, facets })
     }
 
     /// Asks for all of the words, and for fewer of them where that finds nothing.

@@ -93,8 +93,10 @@ impl<'a> Searching<'a> {
         };
         let has_next = page.hits.len() > first;
         page.hits.truncate(first);
+        let hits: Vec<Hit> = page.hits.iter().map(|(hit, count)| self.hit(hit, *count, &wording)).collect();
         Ok(Hits {
-            hits: page.hits.iter().map(|(hit, count)| self.hit(hit, *count, &wording)).collect(),
+            last: hits.last().map(|hit| hit.position.clone()),
+            hits,
             has_next,
             total: page.total as u64,
             facets: self.query.facets.then(|| Facets::counted(&page.counts)),
@@ -115,9 +117,10 @@ impl<'a> Searching<'a> {
             let position = Position { sort, wording: wording.clone(), count: 0, key };
             Hit { id: key.id, score: key.score, position: position.write(), highlights: Vec::new() }
         });
-        let hits = hits.collect();
+        let hits: Vec<Hit> = hits.collect();
+        let last = hits.last().map(|hit| hit.position.clone());
         let facets = if self.query.facets { Some(self.facets_of(&ids).await?) } else { None };
-        Ok(Hits { hits, has_next, total: ids.len() as u64, facets })
+        Ok(Hits { hits, has_next, last, total: ids.len() as u64, facets })
     }
 
     async fn facets_of(&self, ids: &[Uuid]) -> Result<Facets, SearchError> {

@@ -1,0 +1,77 @@
+//! Lists of LoRAs, page by page, while what is in them comes and goes.
+
+use super::*;
+
+/// The names on all pages of a list, a few a page, with something done between the pages.
+async fn paged(ctx: &Context, actor: &Actor, looked_for: LoraSearch, first: u32, between: impl AsyncFn(usize)) -> Vec<String> {
+    let mut looked_for = LoraSearch { page: PageRequest { first, after: None }, ..looked_for };
+    let mut names = Vec::new();
+    for number in 1.. {
+        assert!(number < 100, "the list has an end");
+        let page = search(ctx, actor, &looked_for).await.expect("a page").page;
+        names.extend(page.rows.iter().map(|(_, found)| found.lora.name.clone()));
+        if !page.has_next {
+            break;
+        }
+        looked_for.page.after = Some(page.rows.last().expect("a page that another follows has an end").0.clone());
+        between(number).await;
+    }
+    names
+}
+
+fn words(text: &str) -> LoraSearch {
+    LoraSearch { text: Some(text.to_owned()), ..LoraSearch::default() }
+}
+
+#[tokio::test]
+async fn what_is_left_is_found_behind_a_page_of_which_nothing_is() {
+    let house = TestHouse::new().await;
+    let (ctx, ada, bob) = (&house.ctx, house.person("ada").await, house.person("bob").await);
+    reindex_if_needed(ctx).await.expect("a new index");
+    let mut ids = HashMap::new();
+    for number in 0..10 {
+        let name = format!("Gouache {number}");
+        ids.insert(name.clone(), published(ctx, &ada, &name).await);
+    }
+    follow(ctx).await;
+    for is_told in [true, false] {
+        let all = paged(ctx, &bob, words("gouache"), 100, async |_| {}).await;
+        let (shown, gone, left) = (&all[..3], &all[3..all.len() - 1], &all[all.len() - 1..]);
+        let found = paged(ctx, &bob, words("gouache"), 3, async |page| {
+            if page > 1 {
+                return;
+            }
+            for name in gone {
+                unpublish(ctx, &ada, ids[name]).await.expect("taken back");
+            }
+            // Whether the index has heard of it or not.
+            if is_told {
+                follow(ctx).await;
+            }
+        });
+        assert_eq!(found.await, [shown, left].concat(), "told: {is_told}");
+        for name in gone {
+            publish(ctx, &ada, publishing(ids[name], None)).await.expect("published again");
+        }
+        follow(ctx).await;
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_left_is_found_behind_many_that_are_gone() {
+    let house = TestHouse::new().await;
+    let (ctx, ada, bob) = (&house.ctx, house.person("ada").await, house.person("bob").await);
+    reindex_if_needed(ctx).await.expect("a new index");
+    // What ties comes by falling key: this one is the last.
+    published(ctx, &ada, "Gouache").await;
+    let mut gone = Vec::new();
+    for number in 0..120 {
+        gone.push(published(ctx, &ada, &format!("Gouache {number}")).await);
+    }
+    follow(ctx).await;
+    for id in gone {
+        unpublish(ctx, &ada, id).await.expect("taken back");
+    }
+    let looked_for = LoraSearch { sort: LoraSort::Trending, ..LoraSearch::default() };
+    assert_eq!(paged(ctx, &bob, looked_for, 1, async |_| {}).await, ["Gouache"]);
+}
