@@ -17,7 +17,7 @@ use crate::{
     jobs::{self, NewJob},
     lora::{
         compatibility,
-        versions::{self, with_trigger, words},
+        versions::{self, check_strength, with_trigger, words},
     },
     policy::{Action, Resource as _, authorize},
     text,
@@ -41,7 +41,7 @@ const MOST_LORAS: usize = 8;
 pub struct WantedLora {
     /// Its version.
     pub version: Uuid,
-    /// Its strength, -2 to 2; none takes what the version recommends, within what was measured to be safe.
+    /// Its strength, -4 to 4; none takes what the version recommends, within what was measured to be safe.
     pub strength: Option<f64>,
 }
 
@@ -221,7 +221,7 @@ async fn wanted(
         if found.iter().any(|(other, _)| other.id == version.id) {
             return Err(StartGenerationError::RepeatedLora);
         }
-        let strength = lora.strength.map(|strength| text::check_range("loras.strength", strength, -2.0, 2.0));
+        let strength = lora.strength.map(|strength| check_strength("loras.strength", strength));
         found.push((version, strength.transpose()?));
     }
     Ok(found)

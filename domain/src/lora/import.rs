@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Card, LONGEST_LICENSE, LONGEST_NAME, LONGEST_TAG, MOST_TAGS, announce_draft, insert, locked,
     terms::{self, Terms},
-    versions::{self, AddVersionError, NewVersion, VersionSource, add_version},
+    versions::{self, AddVersionError, NewVersion, VersionSource, add_version, check_strength},
 };
 use crate::{
     actor::Actor,
@@ -203,7 +203,7 @@ fn check_words(input: &ImportLora, facts: &Option<InspectedLora>) -> Result<Word
     Ok(Words {
         change_note: text::check("changeNote", input.change_note.as_deref().unwrap_or_default(), 0, LONGEST_NOTE)?,
         trigger_words,
-        strength: text::check_range("recommendedStrength", input.recommended_strength.unwrap_or(1.0), -4.0, 4.0)?,
+        strength: check_strength("recommendedStrength", input.recommended_strength.unwrap_or(1.0))?,
     })
 }
 

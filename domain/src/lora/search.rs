@@ -8,7 +8,7 @@ use atelier_search::{self as engine, SearchError};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::catalogue;
+use super::{catalogue, versions::check_strength};
 use crate::{
     actor::Actor,
     context::Context,
@@ -177,7 +177,7 @@ fn checked_words(search: &LoraSearch) -> Result<Vec<String>, ReadError> {
         let message = "Only published LoRAs are found by a picture. Leave `state` out.";
         return Err(Invalid::new("like", "NOT_TOGETHER", message.to_owned()).into());
     }
-    search.filter.safe_at.map(|strength| text::check_range("safeStrength", strength, -2.0, 2.0)).transpose()?;
+    search.filter.safe_at.map(|strength| check_strength("safeStrength", strength)).transpose()?;
     Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 

@@ -1,6 +1,6 @@
 //! The files of a LoRA. A version comes from a training or from an import, and never changes afterwards.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::RangeInclusive};
 
 use atelier_entities::{
     kinds::LoraState,
@@ -25,7 +25,19 @@ use crate::{
     page::{Direction, Page, PageRequest},
     policy::{Action, Permit, Resource, authorize},
     ports::{blobs::Stored, inspector::InspectedLora},
+    text,
 };
+
+/// The strengths at which a version can be used, and therefore recommended: what was rendered at one can be rendered again.
+pub(crate) const STRENGTHS: RangeInclusive<f64> = -4.0..=4.0;
+
+/// Checks a strength.
+///
+/// # Errors
+/// [`Invalid`] with `OUT_OF_RANGE`, naming the field and the bounds.
+pub(crate) fn check_strength(field: &'static str, strength: f64) -> Result<f64, Invalid> {
+    text::check_range(field, strength, *STRENGTHS.start(), *STRENGTHS.end())
+}
 
 /// Where a version's file comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,14 @@
-//! Previews that another describer saw.
+//! Previews that another describer saw, and previews that are made again.
 
-use atelier_entities::{instance_value, kinds::EventKind, outbox_event};
+use std::sync::Arc;
+
+use atelier_entities::{generation_lora, instance_value, kinds::EventKind, outbox_event};
 use sea_orm::{PaginatorTrait as _, sea_query::Expr};
 
 use super::*;
 use crate::{
     base_model as base_models,
+    generation::{ReproduceAsset, ReproducedPicture, reproduce},
     lora::rebuild::{self, Rebuild},
     preview::describe::bring_up_to_date,
     testing::{TestHouse, published_lora},
@@ -112,4 +115,25 @@ async fn a_picture_that_is_lost_is_not_asked_for_again() {
     assert_eq!(all_described(ctx).await, 1);
     let row = preview::Entity::find().one(ctx.db.read()).await.expect("read").expect("a row");
     assert_eq!((row.look.is_none(), look(ctx, &row)), (true, None));
+}
+
+#[tokio::test]
+async fn a_preview_is_made_again_at_whatever_strength_it_was_rendered() {
+    let mut house = TestHouse::new().await;
+    Arc::get_mut(&mut house.ctx).expect("nobody else has it").settings.credits_per_picture = 0;
+    let ctx = &house.ctx;
+    previews(&house, 1, None).await;
+    let shown = preview::Entity::find().one(ctx.db.read()).await.expect("read").expect("a preview");
+    let bob = house.person("bob").await;
+    // All that can be recommended for a version, and so all that its previews are rendered at.
+    for strength in [-4.0, 2.5, 4.0] {
+        let at = preview::Entity::update_many().col_expr(preview::Column::Strength, Expr::value(strength));
+        at.exec(ctx.db.writer()).await.expect("rendered so");
+        let picture = ReproducedPicture::Preview(shown.id);
+        let again = ReproduceAsset { picture, team: None, idempotency_key: None };
+        let made = reproduce(ctx, &bob, again).await.expect("made again");
+        let used = generation_lora::Entity::find().filter(generation_lora::Column::GenerationId.eq(made.id));
+        let used = used.one(ctx.db.read()).await.expect("read").expect("a LoRA");
+        assert_eq!(used.strength, strength);
+    }
 }

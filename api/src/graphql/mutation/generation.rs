@@ -20,7 +20,7 @@ use crate::{
 pub struct GenerationLoraInput {
     /// Its version.
     pub version_id: ID,
-    /// Its strength, -2 to 2; what the version recommends without it, within what was measured to be safe on the model.
+    /// Its strength, -4 to 4; what the version recommends without it, within what was measured to be safe on the model.
     pub strength: Option<f64>,
 }
 
