@@ -337,6 +337,10 @@ async fn a_file_is_handed_out_in_the_layout_that_is_asked_for(engine: Engine) {
         let header = files::header(&bytes);
         assert!(header.keys().any(|name| name.starts_with(key)), "{layout}: {:?}", header.keys());
         assert_eq!(download(&house, &ada, &lora.version, Some(layout)).await["sha256"], given["sha256"], "made once");
+        let hash = sha256(&bytes);
+        for given in [&hash, &hash[..8]] {
+            assert_eq!(by_hash(&house, &bob, given).await, [json!(lora.version)], "{layout} names what it was made of");
+        }
     }
     let counted = card(&house, &bob, &lora.id).await;
     assert_eq!(counted["downloadCount"], 2, "each person counts once, however often they fetch it");

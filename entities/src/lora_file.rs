@@ -17,6 +17,12 @@ pub struct Model {
     /// The converted bytes.
     #[sea_orm(column_type = "Text")]
     pub blob_sha256: String,
+    /// SHA-256 after the header; none of what was converted before it was kept.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub auto_v3: Option<String>,
+    /// BLAKE3 of the file; none as above.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub blake3: Option<String>,
     /// Bytes.
     pub file_size: i64,
     /// When.

@@ -17,7 +17,10 @@ use crate::{
     error::{ReadError, Refused},
     failures, outbox,
     policy::{Action, authorize},
-    ports::inspector::{LoraLayout, inspect},
+    ports::{
+        blobs::Stored,
+        inspector::{InspectedLora, Inspector, LoraLayout, inspect},
+    },
     widen::widen,
 };
 
@@ -119,12 +122,14 @@ async fn converted(
     if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
         tracing::warn!(folder = %folder.display(), %error, "a working folder could not be removed");
     }
-    let stored = result?;
+    let (stored, facts) = result?;
     let row = lora_file::ActiveModel {
         id: Set(ctx.new_id()),
         lora_version_id: Set(version.id),
         layout: Set(layout.to_owned()),
         blob_sha256: Set(stored.sha256.clone()),
+        auto_v3: Set(facts.as_ref().map(|facts| facts.auto_v3.clone())),
+        blake3: Set(facts.map(|facts| facts.blake3)),
         file_size: Set(stored.size),
         created_at: Set(ctx.now()),
     };
@@ -143,14 +148,19 @@ async fn convert(
     version: &version::Model,
     layout: LoraLayout,
     folder: &std::path::Path,
-) -> Result<crate::ports::blobs::Stored, DownloadError> {
+) -> Result<(Stored, Option<InspectedLora>), DownloadError> {
     let (source, out) = (folder.join("source.safetensors"), folder.join("out.safetensors"));
     ctx.blobs.copy_to(&version.blob_sha256, &source).await?;
     let written = out.clone();
-    inspect(&ctx.inspector, move |inspector| inspector.convert_lora(&source, layout, &written))
+    let convert = move |inspector: &dyn Inspector| {
+        inspector.convert_lora(&source, layout, &written)?;
+        // Its further hashes are a help in finding it; it is handed out without them, too.
+        Ok(inspector.lora(&written).ok())
+    };
+    let facts = inspect(&ctx.inspector, convert)
         .await?
         .map_err(|rejected| DownloadError::NoSuchLayout { reason: rejected.0 })?;
-    Ok(ctx.blobs.put_file(&out, MEDIA_TYPE).await?)
+    Ok((ctx.blobs.put_file(&out, MEDIA_TYPE).await?, facts))
 }
 
 /// Counts a download: once for a person and version.

@@ -1,6 +1,7 @@
 //! From an imported file to a published LoRA that others download.
 
 mod compatibility;
+mod hashes;
 mod paging;
 
 use atelier_entities::{

@@ -4,14 +4,14 @@ use std::{collections::HashMap, ops::RangeInclusive};
 
 use atelier_entities::{
     kinds::LoraState,
-    lora, lora_version as version,
+    lora, lora_file, lora_version as version,
     scope::{Scope, shown_to_all},
 };
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait as _, Query, SimpleExpr},
+    sea_query::{Expr, ExprTrait as _, Query, SelectStatement, SimpleExpr, UnionType},
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -312,8 +312,8 @@ pub async fn by_ids(ctx: &Context, actor: &Actor, ids: &[Uuid]) -> Result<HashMa
 /// How many versions a hash may name.
 const MOST_BY_HASH: u64 = 100;
 
-/// The versions whose file a hash names: SHA-256, AutoV2, AutoV3 or BLAKE3, in any case, or the first eight or more
-/// digits of one.
+/// The versions whose file a hash names, as it came or converted: SHA-256, AutoV2, AutoV3 or BLAKE3, in any case, or the first
+/// eight or more digits of one.
 ///
 /// # Errors
 /// [`Invalid`] for what is no hash.
@@ -323,18 +323,37 @@ pub async fn by_hash(ctx: &Context, actor: &Actor, hash: &str) -> Result<Vec<ver
         let message = "`hash` is no hash. Give 8 to 64 hexadecimal digits of a SHA-256, AutoV2, AutoV3 or BLAKE3.";
         return Err(Invalid::new("hash", "BAD_HASH", message).into());
     }
-    let named = Condition::any()
-        .add(version::Column::BlobSha256.starts_with(&digits))
-        .add(version::Column::AutoV3.starts_with(&digits))
-        .add(version::Column::Blake3.starts_with(&digits));
     let live =
         lora::Entity::find().select_only().column(lora::Column::Id).filter(lora::Column::State.ne(LoraState::Deleted));
     let select = visible_to(&actor.scope())
-        .filter(named)
+        .filter(version::Column::Id.in_subquery(named_by(&digits)))
         .filter(version::Column::LoraId.in_subquery(live.into_query()))
         .order_by_desc(version::Column::Id)
         .limit(MOST_BY_HASH);
     Ok(select.all(ctx.db.read()).await?)
+}
+
+/// The keys of the versions with a file of which a hash begins with these digits. Each column is asked on its own and for a
+/// range: an index answers that, and none answers what a text begins with, or one of several columns.
+pub(super) fn named_by(digits: &str) -> SelectStatement {
+    // Behind all hexadecimal digits.
+    let end = format!("{digits}g");
+    let of_versions = [version::Column::BlobSha256, version::Column::AutoV3, version::Column::Blake3].map(|hash| {
+        let mut named = Query::select();
+        named.column(version::Column::Id).from(version::Entity).and_where(hash.gte(digits)).and_where(hash.lt(&end));
+        named
+    });
+    let of_files = [lora_file::Column::BlobSha256, lora_file::Column::AutoV3, lora_file::Column::Blake3].map(|hash| {
+        let mut named = Query::select();
+        named.column(lora_file::Column::LoraVersionId).from(lora_file::Entity);
+        named.and_where(hash.gte(digits)).and_where(hash.lt(&end));
+        named
+    });
+    let [mut all, more @ ..] = of_versions;
+    for named in more.into_iter().chain(of_files) {
+        all.union(UnionType::Distinct, named);
+    }
+    all
 }
 
 /// How many versions with the same weights are shown.

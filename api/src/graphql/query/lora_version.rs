@@ -22,8 +22,8 @@ impl LoraVersionQuery {
         Ok(LoraVersion(version))
     }
 
-    /// The versions whose file a hash names: SHA-256, AutoV2, AutoV3 or BLAKE3 in any case, or the first eight or more
-    /// digits of one. A short hash may name several.
+    /// The versions whose file a hash names, as it came or converted to another layout: SHA-256, AutoV2, AutoV3 or BLAKE3 in any
+    /// case, or the first eight or more digits of one. A short hash may name several.
     async fn lora_by_hash(
         &self,
         ctx: &Context<'_>,
