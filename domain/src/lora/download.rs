@@ -19,7 +19,7 @@ use crate::{
     policy::{Action, authorize},
     ports::{
         blobs::Stored,
-        inspector::{InspectedLora, Inspector, LoraLayout, inspect},
+        inspector::{InspectedLora, Inspector, LoraLayout, Rejected, inspect},
     },
     widen::widen,
 };
@@ -152,7 +152,7 @@ async fn convert(
     let (source, out) = (folder.join("source.safetensors"), folder.join("out.safetensors"));
     ctx.blobs.copy_to(&version.blob_sha256, &source).await?;
     let written = out.clone();
-    let convert = move |inspector: &dyn Inspector| {
+    let convert = move |inspector: &dyn Inspector| -> Result<Option<InspectedLora>, Rejected> {
         inspector.convert_lora(&source, layout, &written)?;
         // Its further hashes are a help in finding it; it is handed out without them, too.
         Ok(inspector.lora(&written).ok())

@@ -18,13 +18,16 @@ async fn a_hash_names_a_file_as_it_came_and_as_it_was_converted() {
     for hash in [&version.blob_sha256, &version.auto_v3, &version.blake3, &version.auto_v2, &converted] {
         for given in [hash.clone(), hash.to_uppercase(), hash[..8].to_owned()] {
             assert_eq!(named(&ada, &given).await, [version.id], "{given}");
-            assert_eq!(named(&bob, &given).await, [], "a draft is its team's");
+            assert!(named(&bob, &given).await.is_empty(), "a draft is its team's");
         }
         let other = if hash.starts_with('0') { "f" } else { "0" };
-        assert_eq!(named(&ada, &format!("{}{other}", &hash[..hash.len() - 1])).await.len(), usize::from(hash.ends_with(other)));
+        assert_eq!(
+            named(&ada, &format!("{}{other}", &hash[..hash.len() - 1])).await.len(),
+            usize::from(hash.ends_with(other))
+        );
     }
     for highest in ["ffffffff", &"f".repeat(64)] {
-        assert_eq!(named(&ada, highest).await, []);
+        assert!(named(&ada, highest).await.is_empty());
     }
 }
 
