@@ -55,7 +55,8 @@ async fn a_version_is_measured_on_what_its_team_may_use_and_shown_on_what_the_re
     let house = measuring_house().await;
     let (ctx, ada, bob) = (&house.ctx, house.person("ada").await, house.person("bob").await);
     let klein = register(ctx, "klein", "flux2", "klein-4b").await;
-    let [bobs, old] = [register(ctx, "bobs", "flux2", "klein-4b").await, register(ctx, "old", "flux2", "klein-4b").await];
+    let [bobs, old] =
+        [register(ctx, "bobs", "flux2", "klein-4b").await, register(ctx, "old", "flux2", "klein-4b").await];
     register(ctx, "sdxl", "sdxl", "base").await;
     share_with(ctx, &bobs, &bob).await;
     withdraw(ctx, &old).await;
