@@ -48,12 +48,16 @@ impl Engine {
         let mut behind = near.into_iter().filter(|key| after.is_none_or(|after| *key < after));
         let page: Vec<Key> = behind.by_ref().take(query.first.min(MOST_ALIKE)).collect();
         let has_next = behind.next().is_some();
-        let hits: Vec<Hit> = page.into_iter().map(|Key { score, id }| {
-            let id = Uuid::from_u128(id);
-            let strictness = Strictness::FALLING[0];
-            let place = Position { sort: LoraSort::Relevance, strictness, is_behind_both: false, state: 0, score, id };
-            Hit { id, score, position: place.write(), highlights: Vec::new() }
-        }).collect();
+        let hits: Vec<Hit> = page
+            .into_iter()
+            .map(|Key { score, id }| {
+                let id = Uuid::from_u128(id);
+                let strictness = Strictness::FALLING[0];
+                let place =
+                    Position { sort: LoraSort::Relevance, strictness, is_behind_both: false, state: 0, score, id };
+                Hit { id, score, position: place.write(), highlights: Vec::new() }
+            })
+            .collect();
         let last = hits.last().map(|hit| hit.position.clone());
         let facets = if query.facets {
             let counts = self.those(&searcher, Passing::of(query), Some(&ids), true)?.counts;

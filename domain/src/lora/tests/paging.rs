@@ -3,7 +3,13 @@
 use super::*;
 
 /// The names on all pages of a list, a few a page, with something done between the pages.
-async fn paged(ctx: &Context, actor: &Actor, looked_for: LoraSearch, first: u32, between: impl AsyncFn(usize)) -> Vec<String> {
+async fn paged(
+    ctx: &Context,
+    actor: &Actor,
+    looked_for: LoraSearch,
+    first: u32,
+    between: impl AsyncFn(usize),
+) -> Vec<String> {
     let mut looked_for = LoraSearch { page: PageRequest { first, after: None }, ..looked_for };
     let mut names = Vec::new();
     for number in 1.. {
