@@ -95,10 +95,12 @@ pub async fn publish(ctx: &Context, actor: &Actor, input: PublishLora) -> Result
     }
     let now = ctx.now();
     let kind = if was_published { EventKind::LoraVersionPublished } else { EventKind::LoraPublished };
-    let payload = json!({ "version": chosen.id, "number": chosen.number });
+    // That a LoRA is shown again is no news; a version that nobody saw before is.
+    let is_new = chosen.published_at.is_none();
+    let payload = json!({ "version": chosen.id, "number": chosen.number, "newVersion": is_new });
     let version = chosen.id;
     compatibility::enqueue(&tx, ctx, &chosen, actor.person()?.id).await?;
-    if chosen.published_at.is_none() {
+    if is_new {
         let mut chosen = chosen.into_active_model();
         chosen.published_at = Set(Some(now));
         chosen.update(&tx).await?;

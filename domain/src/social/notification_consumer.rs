@@ -75,11 +75,13 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    /// Followers hear of a LoRA's first publication only: who takes it back and shows it again is not news.
+    /// Followers hear of a LoRA's first publication only: who takes it back and shows it again is not news, unless it is shown
+    /// with a version that nobody saw before.
     async fn lora_published(&self) -> anyhow::Result<()> {
         let Some(lora) = self.published_lora(self.event.subject_id).await? else { return Ok(()) };
         if lora.follower_notified_at.is_some() {
-            return Ok(());
+            let has_new_version = self.event.payload["newVersion"].as_bool().unwrap_or(false);
+            return if has_new_version { self.version_published().await } else { Ok(()) };
         }
         let message = format!("{} published “{}”.", self.name_of(lora.created_by).await?, lora.name);
         self.tell_followers(NotificationKind::LoraPublished, &lora, message).await?;

@@ -30,12 +30,17 @@ use crate::{
 
 /// Imports a LoRA; its team alone sees it.
 async fn draft(ctx: &Context, maker: &Actor, title: &str) -> Uuid {
+    version(ctx, maker, title, None).await
+}
+
+/// Imports a file, as a version of a LoRA or as a LoRA of its own. Gives the LoRA.
+async fn version(ctx: &Context, maker: &Actor, title: &str, lora: Option<Uuid>) -> Uuid {
     let bytes = serde_json::to_vec(&lora_facts("flux2", "klein-4b", title)).expect("JSON");
     let new = NewUpload {
         purpose: UploadPurpose::LoraFile,
         file_name: "style.safetensors".to_owned(),
         size: i64::try_from(bytes.len()).expect("a size"),
-        target: None,
+        target: lora,
         team: None,
     };
     let row = upload::create(ctx, maker, new, None).await.expect("an upload");
@@ -43,7 +48,7 @@ async fn draft(ctx: &Context, maker: &Actor, title: &str) -> Uuid {
     let upload = upload::finish(ctx, row.id).await.expect("checked").id;
     let import = ImportLora {
         upload,
-        lora: None,
+        lora,
         base_model: None,
         name: None,
         description: None,
@@ -111,6 +116,29 @@ async fn followers_hear_of_a_publication_once_and_nobody_hears_of_themselves() {
     loras::unpublish(ctx, &ada, hidden).await.expect("taken back");
     deliver(ctx).await;
     assert_eq!(news(ctx, &bob, 0).await.len(), 1);
+}
+
+#[tokio::test]
+async fn followers_hear_of_a_new_version_of_a_lora_that_was_taken_back() {
+    let house = TestHouse::new().await;
+    let ctx = &house.ctx;
+    let (ada, bob) = (house.person("ada").await, house.person("bob").await);
+    follow(ctx, &bob, ada.user_id().expect("ada")).await.expect("follows");
+    let id = draft(ctx, &ada, "Ink wash").await;
+    publish(ctx, &ada, id).await;
+    deliver(ctx).await;
+    loras::unpublish(ctx, &ada, id).await.expect("taken back");
+    version(ctx, &ada, "Ink wash, finer", Some(id)).await;
+    deliver(ctx).await;
+    assert_eq!(news(ctx, &bob, 0).await.len(), 1, "nobody sees it yet");
+    publish(ctx, &ada, id).await;
+    deliver(ctx).await;
+    let told = (NotificationKind::LoraVersionPublished, "ada published version 2 of “Ink wash”.".to_owned());
+    assert_eq!(news(ctx, &bob, 0).await[1..], [told]);
+    loras::unpublish(ctx, &ada, id).await.expect("taken back");
+    publish(ctx, &ada, id).await;
+    deliver(ctx).await;
+    assert_eq!(news(ctx, &bob, 0).await.len(), 2, "it is no news any more");
 }
 
 #[tokio::test]
