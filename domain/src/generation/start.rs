@@ -17,7 +17,7 @@ use crate::{
     jobs::{self, NewJob},
     lora::{
         compatibility,
-        versions::{self, check_strength, with_trigger, words},
+        versions::{self, check_strength, holds_word, with_trigger, words},
     },
     policy::{Action, Resource as _, authorize},
     text,
@@ -276,9 +276,9 @@ fn row(
 /// The prompt behind the first trigger word of each LoRA of whose trigger words it has none, as in training.
 fn with_trigger_words<'a>(prompt: &str, versions: impl DoubleEndedIterator<Item = &'a version::Model>) -> String {
     versions.rev().fold(prompt.to_owned(), |prompt, version| {
-        let (triggers, said) = (words(&version.trigger_words), prompt.to_lowercase());
+        let triggers = words(&version.trigger_words);
         match triggers.first() {
-            Some(first) if !triggers.iter().any(|trigger| said.contains(&trigger.to_lowercase())) => {
+            Some(first) if !triggers.iter().any(|trigger| holds_word(&prompt, trigger)) => {
                 with_trigger(first, &prompt)
             }
             _ => prompt,

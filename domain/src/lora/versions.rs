@@ -244,15 +244,33 @@ pub async fn get(ctx: &Context, actor: &Actor, id: Uuid) -> Result<(lora::Model,
     Ok((lora, version))
 }
 
-/// A prompt that calls a style up: the trigger word stands before it unless it holds it, as in training.
+/// A prompt that calls a style up: the trigger word stands before it unless it holds it, whatever the case.
 pub fn with_trigger(trigger: &str, prompt: &str) -> String {
     let (trigger, prompt) = (trigger.trim(), prompt.trim());
-    let holds = prompt.to_lowercase().contains(&trigger.to_lowercase());
-    match (prompt.is_empty(), holds) {
+    match (prompt.is_empty(), holds_word(prompt, trigger)) {
         (true, _) => trigger.to_owned(),
         (false, true) => prompt.to_owned(),
         (false, false) => format!("{trigger} {prompt}"),
     }
+}
+
+/// Whether a text holds a trigger word as a word of its own, whatever the case: "a pink house" holds no "ink".
+pub(crate) fn holds_word(text: &str, word: &str) -> bool {
+    let (text, word) = (text.to_lowercase(), word.to_lowercase());
+    let (first, last) = (word.chars().next(), word.chars().next_back());
+    // What is no letter or number ends a word wherever it stands: `<ink>` needs no space around it.
+    let goes_on = |edge: Option<char>, beside: Option<char>| edge.is_some_and(joins) && beside.is_some_and(joins);
+    text.match_indices(&word).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + word.len()..]);
+        !goes_on(first, before.chars().next_back()) && !goes_on(last, after.chars().next())
+    })
+}
+
+/// Whether a character makes one word with those of its kind beside it. In scripts that set no spaces between words none does.
+fn joins(character: char) -> bool {
+    let sets_no_spaces = matches!(character, '\u{0E00}'..='\u{0EFF}' | '\u{1000}'..='\u{109F}' | '\u{1780}'..='\u{17FF}')
+        || character >= '\u{2E80}';
+    (character.is_alphanumeric() || character == '_') && !sets_no_spaces
 }
 
 /// Whether the actor sees a version of a LoRA that they see.
@@ -381,4 +399,38 @@ pub async fn duplicates(
         others.take(MOST_DUPLICATES).cloned().collect()
     };
     Ok(versions.values().map(|row| (row.id, others(row))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trigger_word_is_a_word_of_its_own() {
+        for (text, word) in [
+            ("ink", "ink"),
+            ("an INK drawing", "ink"),
+            ("a drawing, ink.", "Ink"),
+            ("pink ink", "ink"),
+            ("kavimo_style, a fox", "kavimo_style"),
+            ("a<ink>fox", "<ink>"),
+            ("一幅水墨画", "水墨"),
+            ("a fox (Straße)", "straße"),
+        ] {
+            assert!(holds_word(text, word), "{word} in {text}");
+        }
+        for (text, word) in [
+            ("a pink house", "ink"),
+            ("inks", "ink"),
+            ("kavimo_style2", "kavimo_style"),
+            ("kavimo_style", "kavimo"),
+            ("", "ink"),
+        ] {
+            assert!(!holds_word(text, word), "{word} in {text}");
+        }
+        assert_eq!(with_trigger("ink", "a pink house"), "ink a pink house");
+        assert_eq!(with_trigger(" ink ", "Ink, a house"), "Ink, a house");
+        assert_eq!(with_trigger("ink", " "), "ink");
+        assert_eq!(with_trigger("", "a house"), "a house", "without a trigger word there is nothing to insert");
+    }
 }
