@@ -142,7 +142,7 @@ async fn a_hidden_comment_keeps_its_place_and_a_hidden_profile_its_handle(engine
     let (ada, bob, judge) = (house.person("ada").await, house.person("bob").await, house.person("mod").await);
     promote(&house, &judge).await;
     let lora = house.published_lora(&ada, "Ink wash", &files::foreign_lora("bfl")).await;
-    let comment = json!({ "loraId": lora.id, "body": "Buy my ink." });
+    let comment = json!({ "loraId": lora.id, "body": "Buy my ink, @ada." });
     let comment = text(&house.done(&bob, "addComment", comment, "comment { id }").await["comment"]["id"]);
     let reply = json!({ "loraId": lora.id, "parentId": comment, "body": "No." });
     house.done(&ada, "addComment", reply, "comment { id }").await;
@@ -164,13 +164,14 @@ async fn a_hidden_comment_keeps_its_place_and_a_hidden_profile_its_handle(engine
     }
 
     let query = "query ($lora: ID!, $bob: ID!) { lora(id: $lora) { ratingCount ratingSpread { count } } \
-                 comments(loraId: $lora, first: 5) { edges { node { body hiddenReason author { handle } replyCount } } } \
+                 comments(loraId: $lora, first: 5) { edges { node { body mentions { handle } hiddenReason author { handle } replyCount } } } \
                  ratings(loraId: $lora, first: 5) { edges { node { review hiddenReason } } } \
                  user(id: $bob) { handle displayName bio hiddenReason } }";
     let seen = async |token: Option<&str>| house.data_of(token, query, json!({ "lora": lora.id, "bob": bob.id })).await;
     for token in [None, Some(ada.token.as_str())] {
         let seen = seen(token).await;
-        let expected = json!({ "body": "", "hiddenReason": null, "author": null, "replyCount": 1 });
+        let expected =
+            json!({ "body": "", "mentions": [], "hiddenReason": null, "author": null, "replyCount": 1 });
         assert_eq!(nodes(&seen["comments"]), [expected], "its place stays");
         assert_eq!(nodes(&seen["ratings"]), Vec::<Value>::new());
         assert_eq!(seen["lora"]["ratingCount"], 0);
@@ -182,8 +183,9 @@ async fn a_hidden_comment_keeps_its_place_and_a_hidden_profile_its_handle(engine
     let why = json!("Advertising.");
     assert_eq!(
         (&nodes(&own["comments"])[0]["body"], &nodes(&own["comments"])[0]["hiddenReason"]),
-        (&json!("Buy my ink."), &why)
+        (&json!("Buy my ink, @ada."), &why)
     );
+    assert_eq!(nodes(&own["comments"])[0]["mentions"], json!([{ "handle": "ada" }]));
     assert_eq!(
         (&nodes(&own["ratings"])[0]["review"], &nodes(&own["ratings"])[0]["hiddenReason"]),
         (&json!("Buy my ink."), &why)

@@ -53,8 +53,11 @@ impl Comment {
         if self.is_shown(ctx) { &self.0.body } else { "" }
     }
 
-    /// Whom it mentions by `@handle`, in the order of the text, at most 20.
+    /// Whom it mentions by `@handle`, in the order of the text, at most 20; nobody while the moderators hide it.
     async fn mentions(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
+        if !self.is_shown(ctx) {
+            return Ok(Vec::new());
+        }
         let people = load(ctx, |loaders| &loaders.comment_mentions, self.0.id).await?;
         Ok(people.unwrap_or_default().into_iter().map(User).collect())
     }
