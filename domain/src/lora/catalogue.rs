@@ -138,12 +138,17 @@ fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora
         );
     }
     for tag in &filter.tags {
-        let quoted = serde_json::Value::from(tag.to_lowercase()).to_string();
+        let quoted = serde_json::Value::from(tag.trim().to_lowercase()).to_string();
         select = select.filter(tags().like(within(&quoted)));
     }
     if !filter.base_models.is_empty() {
+        // What is published is for the models of what is published of it, also to its team, as the index has it.
+        let versions = match is_published(filter) {
+            true => version::Entity::find().filter(version::Column::PublishedAt.is_not_null()),
+            false => versions::visible_to(&actor.scope()),
+        };
         // Asked for each LoRA that is looked at: so the list ends with the page.
-        let versions = versions::visible_to(&actor.scope())
+        let versions = versions
             .select_only()
             .column(version::Column::Id)
             .filter(Expr::col((version::Entity, version::Column::LoraId)).equals((lora::Entity, lora::Column::Id)))

@@ -321,6 +321,7 @@ async fn filters_narrow_a_list_and_drafts_are_their_teams() {
     let tagged = |tag: &str| LoraFilter { tags: vec![tag.to_owned()], ..any() };
     assert_eq!(find(&bob, None, any()).await, [wool, ink]);
     assert_eq!(find(&bob, None, tagged("INK")).await, [ink]);
+    assert_eq!(find(&bob, None, tagged(" ink ")).await, [ink], "as a card takes it");
     assert_eq!(find(&bob, None, tagged("100%_wool")).await, [wool]);
     assert!(find(&bob, None, tagged("100%xwool")).await.is_empty());
     assert!(find(&bob, None, tagged("in")).await.is_empty());
@@ -333,6 +334,14 @@ async fn filters_narrow_a_list_and_drafts_are_their_teams() {
     assert!(find(&bob, None, LoraFilter { base_models: vec![sdxl.id], ..any() }).await.is_empty());
     assert!(find(&bob, None, LoraFilter { published_after: Some(ctx.now()), ..any() }).await.is_empty());
     assert!(find(&bob, None, LoraFilter { minimum_rating: Some(0.5), ..any() }).await.is_empty());
+    let other = register(ctx, "other", "flux2", "klein-4b").await;
+    let further = upload(ctx, &ada, &lora_facts("flux2", "klein-4b", "Finer ink"), Some(ink)).await;
+    let further = ImportLora { base_model: Some(other.id), ..as_it_is(further) };
+    import(ctx, &ada, further, None).await.expect("a version that is not published");
+    for actor in [&ada, &bob] {
+        let of_other = LoraFilter { base_models: vec![other.id], ..any() };
+        assert!(find(actor, None, of_other).await.is_empty(), "it is published for no such model");
+    }
     let drafts = LoraFilter { state: Some(LoraState::Draft), base_models: vec![klein.id], ..any() };
     assert_eq!(find(&ada, Some("INK"), drafts.clone()).await, [draft]);
     assert!(find(&bob, None, drafts).await.is_empty());
