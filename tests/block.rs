@@ -119,7 +119,10 @@ async fn who_is_blocked_cannot_reach_who_blocks_them_and_is_not_told(engine: Eng
     let seen = house.data_of(Some(&bob.token), card, json!({ "id": ada.id })).await["user"].clone();
     assert_eq!(seen, json!({ "followerCount": 0, "isBlockedByViewer": false }));
 
+    let models = house.data_of(None, "{ baseModels { id } }", json!({})).await["baseModels"].clone();
+    let vote = json!({ "versionId": lora.version, "baseModelId": models[0]["id"], "works": false });
     let refused = [
+        ("voteCompatibility", vote, "version { id }"),
         ("followUser", follow(&ada.id), "user { id }"),
         ("addComment", json!({ "loraId": lora.id, "body": "Hello" }), "comment { id }"),
         ("addComment", json!({ "loraId": of_cyd.id, "parentId": root, "body": "Merino." }), "comment { id }"),

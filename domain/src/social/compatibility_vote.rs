@@ -16,6 +16,7 @@ use crate::{
     failures,
     lora::versions,
     policy::{Action, Permit, authorize},
+    social::block,
     widen::widen,
 };
 
@@ -24,6 +25,8 @@ failures! {
     pub enum VoteCompatibilityError {
         /// Nobody judges their own work.
         OwnLora => ("versionId", "OWN_LORA", "This LoRA belongs to your team. What it works with is for others to say."),
+        /// Its maker has blocked them.
+        NotOpen => ("versionId", "NOT_OPEN_TO_YOU", "You cannot say what this LoRA works with. Everything else about it stays open to you."),
     }
 }
 
@@ -54,7 +57,7 @@ pub struct Votes {
 /// Says that a version works with a base model or does not. Who says otherwise later has changed their mind.
 ///
 /// # Errors
-/// [`VoteCompatibilityError::OwnLora`]; [`Refused::NotFound`] for a version or base model that the actor may not see.
+/// [`VoteCompatibilityError::OwnLora`], [`VoteCompatibilityError::NotOpen`]; [`Refused::NotFound`] for a version or base model that the actor may not see.
 pub async fn cast(
     ctx: &Context,
     actor: &Actor,
@@ -79,6 +82,9 @@ pub async fn cast(
         .update_columns([vote::Column::Works, vote::Column::CreatedAt])
         .to_owned();
     let tx = ctx.db.write().await?;
+    if block::stands_between(&tx, lora.created_by, person.id).await? {
+        return Err(VoteCompatibilityError::NotOpen);
+    }
     vote::Entity::insert(vote).on_conflict(conflict).exec_without_returning(&tx).await?;
     let detail = json!({ "do": "vote", "baseModel": base_model, "works": works });
     audit::record(&tx, ctx, &permit, Some(version), detail).await?;
