@@ -151,7 +151,8 @@ pub struct PreviewSettings {
     pub guidance: f64,
 }
 
-/// Ends a preview job: its pictures take the place of earlier ones.
+/// Ends a preview job: its pictures take the place of earlier ones. A picture of the same prompt and seed is the same preview
+/// rendered again: it keeps its id, and one that the moderators hide stays hidden.
 ///
 /// # Errors
 /// [`LeaseError::Lost`] when the lease has run out: nothing was written.
@@ -163,12 +164,16 @@ pub async fn complete(
 ) -> Result<(), LeaseError> {
     let tx = ctx.db.write().await?;
     let job = claim::succeed(&tx, ctx, lease).await?;
+    let earlier = preview::Entity::find().filter(preview::Column::LoraVersionId.eq(job.subject_id)).all(&tx).await?;
+    let mut earlier: HashMap<(String, i64), preview::Model> =
+        earlier.into_iter().map(|row| ((row.prompt.clone(), row.seed), row)).collect();
     preview::Entity::delete_many().filter(preview::Column::LoraVersionId.eq(job.subject_id)).exec(&tx).await?;
     for (position, picture) in pictures.into_iter().enumerate() {
         blob::record(&tx, ctx, &picture.picture).await?;
         blob::record(&tx, ctx, &picture.thumbnail).await?;
+        let before = earlier.remove(&(picture.prompt.clone(), picture.seed));
         let row = preview::ActiveModel {
-            id: Set(ctx.new_id()),
+            id: Set(before.as_ref().map_or_else(|| ctx.new_id(), |row| row.id)),
             lora_version_id: Set(job.subject_id),
             team_id: Set(job.team_id),
             blob_sha256: Set(picture.picture.sha256),
@@ -186,7 +191,7 @@ pub async fn complete(
             describer: Set(Some(ctx.inspector.describer().to_owned())),
             position: Set(i32::try_from(position).unwrap_or(i32::MAX)),
             created_at: Set(ctx.now()),
-            hidden_at: Set(None),
+            hidden_at: Set(before.and_then(|row| row.hidden_at)),
         };
         row.insert(&tx).await?;
     }

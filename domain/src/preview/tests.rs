@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use atelier_entities::{generation_lora, instance_value, kinds::EventKind, outbox_event};
+use atelier_entities::{
+    generation_lora, instance_value,
+    kinds::{ContentKind, EventKind},
+    outbox_event,
+};
 use sea_orm::{PaginatorTrait as _, sea_query::Expr};
 
 use super::*;
@@ -10,13 +14,13 @@ use crate::{
     base_model as base_models,
     generation::{ReproduceAsset, ReproducedPicture, reproduce},
     lora::rebuild::{self, Rebuild},
+    moderation,
     preview::describe::bring_up_to_date,
     testing::{TestHouse, published_lora},
 };
 
-/// Previews of a new version, described so.
-async fn previews(house: &TestHouse, count: i32, describer: Option<&str>) {
-    let ctx = &house.ctx;
+/// A base model that previews are rendered on.
+async fn register(ctx: &Context) -> base_model::Model {
     let folder = ctx.settings.models.join("klein");
     std::fs::create_dir_all(&folder).expect("a folder");
     let facts = json!({
@@ -24,7 +28,13 @@ async fn previews(house: &TestHouse, count: i32, describer: Option<&str>) {
         "native_height": 512, "size_multiple": 16, "default_steps": 4, "default_guidance": 1.0, "distilled": true,
     });
     std::fs::write(folder.join("model.json"), facts.to_string()).expect("a model");
-    let model = base_models::register(ctx, "klein", "klein", "klein", "Apache-2.0").await.expect("a base model");
+    base_models::register(ctx, "klein", "klein", "klein", "Apache-2.0").await.expect("a base model")
+}
+
+/// Previews of a new version, described so.
+async fn previews(house: &TestHouse, count: i32, describer: Option<&str>) {
+    let ctx = &house.ctx;
+    let model = register(ctx).await;
     let maker = house.person(&format!("maker-{count}")).await;
     let (_, version) = published_lora(ctx, &maker, &format!("{count} pictures")).await;
     let picture = ctx.blobs.put(format!("{count}"), "image/png").await.expect("stored");
@@ -136,4 +146,58 @@ async fn a_preview_is_made_again_at_whatever_strength_it_was_rendered() {
         let used = used.one(ctx.db.read()).await.expect("read").expect("a LoRA");
         assert_eq!(used.strength, strength);
     }
+}
+
+/// Renders the previews that the next job asks for.
+async fn rendered(ctx: &Context, model: &base_model::Model, prompts: &[&str]) {
+    let takes = claim::Takes { kinds: &[JobKind::Preview], base_models: &[model.id] };
+    let claimed = claim::claim(ctx, "worker", takes).await.expect("claims").expect("a job");
+    let settings = PreviewSettings { base_model: model.id, strength: 1.0, steps: 4, guidance: 1.0 };
+    let picture = ctx.blobs.put(b"a picture".to_vec(), "image/png").await.expect("stored");
+    let pictures = (FIRST_SEED..).zip(prompts).map(|(seed, prompt)| RenderedPreview {
+        picture: picture.clone(),
+        thumbnail: picture.clone(),
+        blurhash: String::new(),
+        width: 64,
+        height: 64,
+        prompt: (*prompt).to_owned(),
+        seed,
+        look: vec![1.0],
+    });
+    complete(ctx, claimed.lease, settings, pictures.collect()).await.expect("rendered");
+}
+
+#[tokio::test]
+async fn a_hidden_preview_that_is_rendered_again_stays_hidden() {
+    let house = TestHouse::new().await;
+    let ctx = &house.ctx;
+    let model = register(ctx).await;
+    let ada = house.person("ada").await;
+    let (_, version) = published_lora(ctx, &ada, "Ink wash").await;
+    rendered(ctx, &model, &["a house", "a boat"]).await;
+    let moderator = {
+        let mut person = house.person("mod").await.person().expect("a person").clone();
+        person.is_administrator = true;
+        Actor::Person(person)
+    };
+    let shown = async |actor: &Actor| {
+        let mut rows = of_versions(ctx, actor, &[version]).await.expect("read");
+        let rows = rows.remove(&version).unwrap_or_default();
+        rows.into_iter().map(|row| (row.id, row.prompt)).collect::<Vec<_>>()
+    };
+    let hidden = shown(&moderator).await.remove(1);
+    moderation::hide(ctx, &moderator, (ContentKind::Preview, hidden.0), "A face.").await.expect("hidden");
+    assert_eq!(shown(&moderator).await.len(), 1);
+
+    let tx = ctx.db.write().await.expect("a transaction");
+    let row = version::Entity::find_by_id(version).one(&tx).await.expect("read").expect("a version");
+    enqueue(&tx, ctx, &row, ada.user_id().expect("ada")).await.expect("queued");
+    tx.commit().await.expect("a commit");
+    rendered(ctx, &model, &["a bridge", "a boat"]).await;
+    let prompts = |rows: Vec<(Uuid, String)>| rows.into_iter().map(|(_, prompt)| prompt).collect::<Vec<_>>();
+    assert_eq!(prompts(shown(&moderator).await), ["a bridge"]);
+    let own = shown(&ada).await;
+    assert_eq!((own.len(), &own[1]), (2, &hidden), "it is the one that was hidden");
+    moderation::restore(ctx, &moderator, (ContentKind::Preview, hidden.0)).await.expect("shown again");
+    assert_eq!(prompts(shown(&moderator).await), ["a bridge", "a boat"]);
 }
