@@ -129,13 +129,9 @@ fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora
         lora::Entity::visible_to(&actor.scope()).filter(lora::Column::State.eq(state))
     };
     for word in words {
-        let holds = |column: lora::Column| Func::lower(Expr::col(column)).like(within(&word.to_lowercase()));
-        select = select.filter(
-            Condition::any()
-                .add(holds(lora::Column::Name))
-                .add(holds(lora::Column::Description))
-                .add(tags().like(within(&word.to_lowercase()))),
-        );
+        let texts = [lora::Column::Name, lora::Column::Description].into_iter();
+        let holds = texts.fold(Condition::any(), |any, text| any.add(holds(text, word)));
+        select = select.filter(holds.add(tags().like(within(&word.to_lowercase()))));
     }
     for tag in &filter.tags {
         let quoted = serde_json::Value::from(tag.trim().to_lowercase()).to_string();
@@ -165,8 +161,9 @@ fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora
         select = select.filter(lora::Column::TeamId.eq(team));
     }
     if !filter.licenses.is_empty() {
-        let licenses = filter.licenses.iter().map(|license| license.to_lowercase());
-        select = select.filter(Func::lower(Expr::col(lora::Column::License)).is_in(licenses));
+        let licenses = filter.licenses.iter().flat_map(|license| cases(license.trim()));
+        let is_one = Func::lower(Expr::col(lora::Column::License)).is_in(licenses.clone());
+        select = select.filter(Condition::any().add(is_one).add(lora::Column::License.is_in(licenses)));
     }
     if let Some(least) = filter.minimum_rating {
         select = select.filter(lora::Column::RatingScore.gte(least));
@@ -175,6 +172,23 @@ fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora
         select = select.filter(Expr::exists(safe_at(strength)));
     }
     select
+}
+
+/// That a text holds a word, whatever the case of either.
+fn holds(text: lora::Column, word: &str) -> Condition {
+    let lower = Func::lower(Expr::col(text)).like(within(&word.to_lowercase()));
+    cases(word).into_iter().skip(1).fold(Condition::any().add(lower), |any, word| any.add(text.like(within(&word))))
+}
+
+/// A word in lower case, and as it is written otherwise: SQLite knows of no letters but those of ASCII in which case they are.
+fn cases(word: &str) -> Vec<String> {
+    let mut cases = vec![word.to_lowercase()];
+    if !word.is_ascii() {
+        let mut letters = cases[0].chars();
+        let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+        cases.extend([word.to_owned(), word.to_uppercase(), format!("{first}{}", letters.as_str())]);
+    }
+    cases
 }
 
 /// Leaves out what somebody does not want to see.

@@ -344,6 +344,12 @@ async fn filters_narrow_a_list_and_drafts_are_their_teams() {
     }
     let drafts = LoraFilter { state: Some(LoraState::Draft), base_models: vec![klein.id], ..any() };
     assert_eq!(find(&ada, Some("INK"), drafts.clone()).await, [draft]);
+    let name = UpdateLora { name: Some("Ölfarbe, Straße".to_owned()), ..UpdateLora::default() };
+    update(ctx, &ada, draft, name).await.expect("renamed");
+    for words in ["öl", "ÖL", "Öl", "straße", "ölfarbe STRAßE"] {
+        assert_eq!(find(&ada, Some(words), drafts.clone()).await, [draft], "{words}");
+    }
+    assert!(find(&ada, Some("ol"), drafts.clone()).await.is_empty());
     assert!(find(&bob, None, drafts).await.is_empty());
 }
 
