@@ -312,13 +312,19 @@ async fn look(ctx: &Context, actor: &Actor, search: &LoraSearch) -> Result<Optio
 pub async fn related(ctx: &Context, actor: &Actor, id: Uuid, first: u32) -> Result<Vec<lora::Model>, ReadError> {
     let lora = super::get(ctx, actor, id).await?;
     let most = first as usize;
-    // Some may have been taken back since the index heard of them.
-    let viewer = viewer(actor);
-    let found = ctx.search.related(lora.id, &viewer, most + FEWEST).await.map_err(refuse)?;
-    let mut confirmed = confirm(ctx, actor, &viewer, found.iter().copied()).await?;
-    let blocked = block::of(ctx, actor).await?;
-    let shown = found.iter().filter_map(|id| confirmed.remove(id)).filter(|lora| !blocked.covers(lora));
-    Ok(shown.take(most).collect())
+    let (viewer, blocked) = (viewer(actor), block::of(ctx, actor).await?);
+    let mut asked = most + FEWEST;
+    loop {
+        let found = ctx.search.related(lora.id, &viewer, asked).await.map_err(refuse)?;
+        let mut confirmed = confirm(ctx, actor, &viewer, found.iter().copied()).await?;
+        let shown = found.iter().filter_map(|id| confirmed.remove(id)).filter(|lora| !blocked.covers(lora));
+        let shown: Vec<lora::Model> = shown.take(most).collect();
+        if shown.len() == most || found.len() < asked {
+            return Ok(shown);
+        }
+        // The actor does not want to see most of these, or they are gone since the index heard of them: there are more.
+        asked *= 4;
+    }
 }
 
 pub(super) fn refuse(error: SearchError) -> ReadError {

@@ -81,3 +81,26 @@ async fn one_that_is_left_is_found_behind_many_that_are_gone() {
     let looked_for = LoraSearch { sort: LoraSort::Trending, ..LoraSearch::default() };
     assert_eq!(paged(ctx, &bob, looked_for, 1, async |_| {}).await, ["Gouache"]);
 }
+
+#[tokio::test]
+async fn related_ones_are_found_behind_many_that_are_blocked() {
+    let house = TestHouse::new().await;
+    let (ctx, ada, bob, cyd) =
+        (&house.ctx, house.person("ada").await, house.person("bob").await, house.person("cyd").await);
+    reindex_if_needed(ctx).await.expect("a new index");
+    let ink = published(ctx, &ada, "Ink wash").await;
+    for number in 0..40 {
+        published(ctx, &bob, &format!("Ink {number}")).await;
+    }
+    let other = published(ctx, &ada, "Wool").await;
+    let less = UpdateLora { tags: Some(vec!["ink".to_owned(), "wool".to_owned()]), ..UpdateLora::default() };
+    update(ctx, &ada, other, less).await.expect("less like it");
+    follow(ctx).await;
+    let names = async || {
+        let found = related(ctx, &cyd, ink, 1).await.expect("related ones");
+        found.into_iter().map(|lora| lora.name).collect::<Vec<_>>()
+    };
+    assert!(names().await[0].starts_with("Ink "), "those with the same tags");
+    crate::social::block::block_user(ctx, &cyd, bob.user_id().expect("bob")).await.expect("blocked");
+    assert_eq!(names().await, ["Wool"]);
+}
