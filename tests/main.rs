@@ -21,6 +21,7 @@ mod hub;
 mod job;
 mod limits;
 mod lora;
+mod lora_filter;
 mod main_job;
 mod marketplace;
 mod models;

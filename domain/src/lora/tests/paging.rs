@@ -1,5 +1,7 @@
 //! Lists of LoRAs, page by page, while what is in them comes and goes.
 
+use sea_orm::{QueryFilter as _, sea_query::Expr};
+
 use super::*;
 
 /// The names on all pages of a list, a few a page, with something done between the pages.
@@ -103,4 +105,50 @@ async fn related_ones_are_found_behind_many_that_are_blocked() {
     assert!(names().await[0].starts_with("Ink "), "those with the same tags");
     crate::social::block::block_user(ctx, &cyd, bob.user_id().expect("bob")).await.expect("blocked");
     assert_eq!(names().await, ["Wool"]);
+}
+
+/// LoRAs whose figures differ, each in another order.
+async fn of_all_kinds(ctx: &Context, actor: &Actor) {
+    for (number, name, rating, downloads) in
+        [(0, "A", 4.5, 7), (1, "B", 1.5, 900), (2, "C", 3.25, 0), (3, "D", 4.75, 7), (4, "E", 3.25, 41), (5, "F", 0.0, 8)]
+    {
+        let id = published(ctx, actor, name).await;
+        let figures = lora::Entity::update_many()
+            .col_expr(lora::Column::RatingScore, Expr::value(rating))
+            .col_expr(lora::Column::DownloadCount, Expr::value(downloads))
+            .col_expr(lora::Column::PublishedAt, Expr::value(ctx.now() + chrono::Duration::hours((number * 4) % 6)))
+            .filter(lora::Column::Id.eq(id));
+        figures.exec(ctx.db.writer()).await.expect("changed");
+    }
+}
+
+#[tokio::test]
+async fn each_sort_is_seen_and_keeps_while_loras_come_and_go() {
+    for (sort, expected) in [
+        // Four hours, two, none: those of the same hour by falling key.
+        (LoraSort::Newest, "EBFCDA"),
+        (LoraSort::Rating, "DAECBF"),
+        (LoraSort::Downloads, "BEFDAC"),
+    ] {
+        let house = TestHouse::new().await;
+        let (ctx, ada, bob) = (&house.ctx, house.person("ada").await, house.person("bob").await);
+        of_all_kinds(ctx, &ada).await;
+        let looked_for = LoraSearch { sort, ..LoraSearch::default() };
+        assert_eq!(paged(ctx, &bob, looked_for.clone(), 100, async |_| {}).await.concat(), expected);
+        for first in 1..=4 {
+            assert_eq!(paged(ctx, &bob, looked_for.clone(), first, async |_| {}).await.concat(), expected, "{first}");
+        }
+        let by_name = |name: &str| lora::Entity::find().filter(lora::Column::Name.eq(name.to_owned()));
+        let found = paged(ctx, &bob, looked_for, 2, async |page| {
+            // The last one that was shown goes, then one that is still to come; another one comes each time.
+            let goes = if page == 1 { &expected[1..2] } else { &expected[4..5] };
+            if let Some(row) = by_name(goes).one(ctx.db.read()).await.expect("read") {
+                delete(ctx, &ada, row.id).await.expect("deleted");
+            }
+            published(ctx, &ada, &format!("late {page}")).await;
+        });
+        let mut found = found.await;
+        found.retain(|name| !name.starts_with("late"));
+        assert_eq!(found.concat(), [&expected[..4], &expected[5..]].concat(), "{sort:?}");
+    }
 }
