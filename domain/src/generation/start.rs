@@ -278,9 +278,7 @@ fn with_trigger_words<'a>(prompt: &str, versions: impl DoubleEndedIterator<Item 
     versions.rev().fold(prompt.to_owned(), |prompt, version| {
         let triggers = words(&version.trigger_words);
         match triggers.first() {
-            Some(first) if !triggers.iter().any(|trigger| holds_word(&prompt, trigger)) => {
-                with_trigger(first, &prompt)
-            }
+            Some(first) if !triggers.iter().any(|trigger| holds_word(&prompt, trigger)) => with_trigger(first, &prompt),
             _ => prompt,
         }
     })
