@@ -53,9 +53,13 @@ async fn passing(house: &House, person: &Person, filter: &Value) -> Vec<String> 
     let query = "query ($words: String, $sort: LoraSortOrder, $filter: LoraFilterInput) { \
                  loras(search: $words, sort: $sort, filter: $filter, first: 10) { edges { node { name } } } }";
     let mut ways = Vec::new();
-    for (words, sort) in
-        [(Some("gouache"), "RELEVANCE"), (Some("gouache"), "NEWEST"), (None, "TRENDING"), (None, "NEWEST"), (None, "RATING")]
-    {
+    for (words, sort) in [
+        (Some("gouache"), "RELEVANCE"),
+        (Some("gouache"), "NEWEST"),
+        (None, "TRENDING"),
+        (None, "NEWEST"),
+        (None, "RATING"),
+    ] {
         let variables = json!({ "words": words, "sort": sort, "filter": filter });
         let found = house.data_of(Some(&person.token), query, variables).await["loras"].clone();
         let names = nodes(&found).into_iter().map(|node| text(&node["name"]));

@@ -109,9 +109,14 @@ async fn related_ones_are_found_behind_many_that_are_blocked() {
 
 /// LoRAs whose figures differ, each in another order.
 async fn of_all_kinds(ctx: &Context, actor: &Actor) {
-    for (number, name, rating, downloads) in
-        [(0, "A", 4.5, 7), (1, "B", 1.5, 900), (2, "C", 3.25, 0), (3, "D", 4.75, 7), (4, "E", 3.25, 41), (5, "F", 0.0, 8)]
-    {
+    for (number, name, rating, downloads) in [
+        (0, "A", 4.5, 7),
+        (1, "B", 1.5, 900),
+        (2, "C", 3.25, 0),
+        (3, "D", 4.75, 7),
+        (4, "E", 3.25, 41),
+        (5, "F", 0.0, 8),
+    ] {
         let id = published(ctx, actor, name).await;
         let figures = lora::Entity::update_many()
             .col_expr(lora::Column::RatingScore, Expr::value(rating))
