@@ -170,8 +170,7 @@ async fn a_hidden_comment_keeps_its_place_and_a_hidden_profile_its_handle(engine
     let seen = async |token: Option<&str>| house.data_of(token, query, json!({ "lora": lora.id, "bob": bob.id })).await;
     for token in [None, Some(ada.token.as_str())] {
         let seen = seen(token).await;
-        let expected =
-            json!({ "body": "", "mentions": [], "hiddenReason": null, "author": null, "replyCount": 1 });
+        let expected = json!({ "body": "", "mentions": [], "hiddenReason": null, "author": null, "replyCount": 1 });
         assert_eq!(nodes(&seen["comments"]), [expected], "its place stays");
         assert_eq!(nodes(&seen["ratings"]), Vec::<Value>::new());
         assert_eq!(seen["lora"]["ratingCount"], 0);
