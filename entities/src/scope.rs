@@ -61,7 +61,9 @@ impl Scoped for collection::Entity {
         let visible = match scope {
             Scope::Everything => Condition::all(),
             Scope::Teams(_) => {
-                let shown = collection::Column::IsPublic.eq(true).and(collection::Column::HiddenAt.is_null());
+                let shown = Condition::all()
+                    .add(collection::Column::IsPublic.eq(true))
+                    .add(collection::Column::HiddenAt.is_null());
                 Condition::any().add(shown).add(scope.owned_by(collection::Column::TeamId))
             }
         };

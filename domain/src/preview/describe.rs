@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use atelier_entities::{instance_value, kinds::EventKind, lora, lora_version as version, preview};
+use atelier_entities::{instance_value, kinds::EventKind, lora_version as version, preview};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,

@@ -157,7 +157,7 @@ pub fn fingerprint(folder: &Path) -> Result<String> {
     let weights = folder::weight_files(folder)?;
     let settings = ["config.json", preprocessing::FILE].map(|name| folder.join(name));
     for path in settings.iter().filter(|file| file.exists()).chain(&weights) {
-        let read = || std::io::copy(&mut File::open(path)?, &mut hasher);
+        let mut read = || std::io::copy(&mut File::open(path)?, &mut hasher);
         read().map_err(Error::io(path))?;
     }
     Ok(hasher.finalize().to_hex()[..16].to_owned())
