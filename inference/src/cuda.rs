@@ -55,6 +55,16 @@ pub(crate) fn memory(number: usize) -> Option<u64> {
     u64::try_from(bytes).ok()
 }
 
+/// Memory of a card that is in use, in bytes: of this process and of others, what burn keeps for later use included.
+pub(crate) fn used(number: usize) -> Option<u64> {
+    check(number).ok()?;
+    let device = driver::device::get(i32::try_from(number).ok()?).ok()?;
+    // SAFETY: the device is the driver's own answer, and so is the context, which lives as long as the process.
+    unsafe { driver::ctx::set_current(driver::primary_ctx::retain(device).ok()?) }.ok()?;
+    let (free, all) = driver::mem_get_info().ok()?;
+    u64::try_from(all - free).ok()
+}
+
 /// Lets burn keep compiled kernels where it keeps what it measured of them, so that only the first start waits for the compiler.
 fn set_up() {
     static ONCE: Once = Once::new();

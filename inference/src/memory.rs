@@ -21,6 +21,18 @@ pub fn of_device(device: &DeviceName) -> Option<u64> {
     }
 }
 
+/// Memory of a card that is in use, by this process and by others, in bytes. Burn keeps what it once took, so that after
+/// the work it is the most that was in use. None for the processor.
+pub fn used_of_card(device: &DeviceName) -> Option<u64> {
+    match device {
+        DeviceName::Cpu => None,
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda(number) => crate::cuda::used(*number),
+        #[cfg(not(feature = "cuda"))]
+        DeviceName::Cuda(_) => None,
+    }
+}
+
 /// What the machine has left, in bytes; none where the system does not say.
 pub fn available() -> Option<u64> {
     of_machine("MemAvailable:")

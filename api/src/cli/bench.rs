@@ -247,4 +247,7 @@ fn table(report: &BenchReport) {
     if let Some(peak) = report.peak_memory {
         say(format!("At most {} MiB of memory were in use.", peak >> 20));
     }
+    if let Some(used) = report.card_memory {
+        say(format!("{} MiB of the card's memory are in use.", used >> 20));
+    }
 }

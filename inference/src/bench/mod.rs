@@ -30,6 +30,7 @@ use crate::{
     dtype::Precision,
     error::{Error, Result},
     lora::inject::Prepared,
+    memory,
     model::{self, Pipeline, Work},
     nn::linear::Linear,
     training::trainable::Trainable,
@@ -106,6 +107,8 @@ pub struct BenchReport {
     pub training: Option<TrainingFigures>,
     /// The most memory that the process had in use, in bytes, where the system says it.
     pub peak_memory: Option<u64>,
+    /// Memory of the card that is in use after it all, in bytes; none on the processor.
+    pub card_memory: Option<u64>,
 }
 
 /// One stage.
@@ -204,6 +207,7 @@ where
         lora_overhead: rendered.overhead,
         training,
         peak_memory: peak_memory(),
+        card_memory: memory::used_of_card(&spec.device),
     })
 }
 
