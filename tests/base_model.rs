@@ -193,8 +193,11 @@ async fn generate(house: &House, person: &Person, model: &Value, more: Value) ->
     let query = "query ($id: ID!) { generation(id: $id) { job { state error } assets { id url } } }";
     let generation = eventually("the picture is there", async || {
         let data = house.data_of(Some(&person.token), query, json!({ "id": id })).await;
-        (!["QUEUED", "RUNNING"].iter().any(|state| data["generation"]["job"]["state"] == *state))
-            .then(|| data["generation"].clone())
+        let generation = data["generation"].clone();
+        // The pictures may be read before its end, and the job after it.
+        let is_under_way = ["QUEUED", "RUNNING"].iter().any(|state| generation["job"]["state"] == *state);
+        let is_between = generation["job"]["state"] == "SUCCEEDED" && generation["assets"] == json!([]);
+        (!is_under_way && !is_between).then_some(generation)
     })
     .await;
     assert_eq!(generation["job"]["state"], "SUCCEEDED", "{generation}");
