@@ -108,8 +108,7 @@ impl Engine {
         }
         let restrictions = restrictions::restrictions(&self.fields, passing.filter, passing.viewer);
         clauses.extend(restrictions.into_iter().map(|query| (Occur::Must, query)));
-        let ranking =
-            Ranking { sort: LoraSort::Newest, most: usize::MAX, after: None, facets: facets.then_some(&*self.facets) };
+        let ranking = Ranking { sort: LoraSort::Newest, most: usize::MAX, after: None, columns: &self.columns, facets };
         searcher.search(&BooleanQuery::new(clauses), &ranking).map_err(failed)
     }
 }

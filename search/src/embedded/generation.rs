@@ -8,7 +8,7 @@ use std::{
 use tantivy::{Index, IndexReader, ReloadPolicy};
 
 use super::{
-    facets::FacetValues,
+    columns::Columns,
     failed,
     schema::Fields,
     search::Engine,
@@ -40,11 +40,11 @@ impl Generation {
     ) -> Result<Self, SearchError> {
         let reader: IndexReader =
             index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed)?;
-        let facets = Arc::new(FacetValues::default());
-        facets.prepare(&reader.searcher()).map_err(failed)?;
+        let columns = Arc::new(Columns::default());
+        columns.prepare(&reader.searcher()).map_err(failed)?;
         let vectors = Arc::new(vectors);
-        let writer = Writer::start(index, reader.clone(), fields.clone(), Arc::clone(&vectors), Arc::clone(&facets))?;
-        Ok(Self { number, engine: Arc::new(Engine { reader, fields, synonyms, states, vectors, facets }), writer })
+        let writer = Writer::start(index, reader.clone(), fields.clone(), Arc::clone(&vectors), Arc::clone(&columns))?;
+        Ok(Self { number, engine: Arc::new(Engine { reader, fields, synonyms, states, vectors, columns }), writer })
     }
 }
 

@@ -39,8 +39,8 @@ impl Engine {
         meaning: &[f32],
         after: Option<Position>,
     ) -> Result<Hits, SearchError> {
-        let facets = query.facets.then_some(&*self.facets);
-        let window = Ranking { sort: LoraSort::Relevance, most: WINDOW, after: None, facets };
+        let facets = query.facets;
+        let window = Ranking { sort: LoraSort::Relevance, most: WINDOW, after: None, columns: &self.columns, facets };
         let found = self.find(query, reading, &window, after)?;
         let mut meant = self.nearest(&found.searcher, Passing::of(query), Space::Meanings, meaning, MEANT)?;
         meant.retain(|key| key.score >= LEAST_COSINE);
@@ -64,7 +64,8 @@ impl Engine {
             };
             // Those that mean the same came before.
             let most = wanted - page.len() + alone.len();
-            let rest = Ranking { sort: LoraSort::Relevance, most, after: behind, facets: None };
+            let rest =
+                Ranking { sort: LoraSort::Relevance, most, after: behind, columns: &self.columns, facets: false };
             let start = after.unwrap_or_else(|| self.place(&found, Key { score: 0.0, id: 0 }, false));
             let rest = self.find(query, reading, &rest, Some(Position { strictness: found.strictness, ..start }))?;
             let rest = rest.ranked.top.into_iter().filter(|(key, _)| !alone.contains(&Uuid::from_u128(key.id)));

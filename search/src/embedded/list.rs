@@ -1,28 +1,57 @@
 //! A list of documents, and what being on it counts for.
 
+use std::ops::Range;
+
 use tantivy::{
     DocId, Score,
     fieldnorm::FieldNormReader,
     postings::{BlockSegmentPostings, TermInfo},
-    query::{Bm25Weight, Weight},
+    query::Weight,
     schema::{Field, IndexRecordOption},
 };
 
-use super::piece::{DocumentSet, Piece, before};
+use super::{
+    piece::{DocumentSet, Piece, alike, before},
+    relevance::Relevance,
+};
 
 /// A list of documents.
 pub(super) enum List {
     /// Those with a term in a field.
-    Term { postings: Box<BlockSegmentPostings>, norms: FieldNormReader, counting: Counting },
+    Term { field: Field, postings: Box<BlockSegmentPostings>, norms: FieldNormReader, counting: Counting },
     /// Documents in order, with what each counts for.
     Scored(Vec<(DocId, Score)>),
+}
+
+/// What the lengths of the texts of some documents count for, field by field: words that stand in the same field share it.
+#[derive(Default)]
+pub(super) struct KnownLengths {
+    of_fields: Vec<(Field, Vec<Score>)>,
+}
+
+impl KnownLengths {
+    /// Forgets everything: the documents are others now.
+    pub(super) fn clear(&mut self) {
+        self.of_fields.clear();
+    }
+
+    fn of(&mut self, field: Field, read: impl FnOnce(&mut Vec<Score>)) -> &[Score] {
+        let known = self.of_fields.iter().position(|(known, _)| *known == field);
+        let at = known.unwrap_or_else(|| {
+            let mut lengths = Vec::new();
+            read(&mut lengths);
+            self.of_fields.push((field, lengths));
+            self.of_fields.len() - 1
+        });
+        &self.of_fields[at].1
+    }
 }
 
 /// What having a term counts for.
 #[derive(Clone)]
 pub(super) enum Counting {
     /// The rarer it is, the more often the document has it, and the shorter the text, the more.
-    Relevance(Bm25Weight),
+    Relevance(Relevance),
     Always(Score),
 }
 
@@ -37,7 +66,7 @@ impl List {
         let postings = Box::new(index.read_block_postings_from_terminfo(info, IndexRecordOption::WithFreqs)?);
         let norms = piece.segment.fieldnorms_readers().get_field(field)?;
         let norms = norms.unwrap_or_else(|| FieldNormReader::constant(piece.segment.max_doc(), 1));
-        Ok(Self::Term { postings, norms, counting })
+        Ok(Self::Term { field, postings, norms, counting })
     }
 
     /// Words that stand together.
@@ -76,6 +105,15 @@ impl List {
         }
     }
 
+    /// What being on it counts for at most.
+    pub(super) fn at_most(&self) -> Score {
+        match self {
+            Self::Term { counting: Counting::Relevance(relevance), .. } => relevance.at_most(),
+            Self::Term { counting: Counting::Always(score), .. } => *score,
+            Self::Scored(scored) => scored.iter().map(|(_, score)| *score).fold(0.0, Score::max),
+        }
+    }
+
     /// Adds the documents of a piece that are on it.
     pub(super) fn add_to(&self, piece: &Piece<'_>, set: &mut DocumentSet) {
         match self {
@@ -92,23 +130,44 @@ impl List {
         }
     }
 
-    /// Hands over which of some documents, which are in order, are on it, and what that counts for.
-    pub(super) fn score(&mut self, documents: &[DocId], mut take: impl FnMut(usize, Score)) {
+    /// Hands over which of some documents, which are in order, are on it, and what that counts for: where some next to each
+    /// other begin, and a number for each of these. The known lengths are those of the documents.
+    pub(super) fn score(
+        &mut self,
+        documents: &[DocId],
+        known: &mut KnownLengths,
+        mut take: impl FnMut(usize, &[Score]),
+    ) {
+        let is_long = self.len() >= documents.len() / 2;
+        let mut scores = Vec::new();
         match self {
-            Self::Term { postings, norms, counting: Counting::Relevance(relevance) } => {
-                common_postings(postings, documents, |at, times| {
-                    take(at, relevance.score(norms.fieldnorm_id(documents[at]), times));
+            Self::Term { field, postings, norms, counting: Counting::Relevance(relevance) } if is_long => {
+                let lengths = known.of(*field, |lengths| relevance.lengths(norms, documents, lengths));
+                common_postings(postings, documents, |at, postings, places| {
+                    relevance.scores(&lengths[at..at + places.len()], &postings.freqs()[places], &mut scores);
+                    take(at, &scores);
+                });
+            }
+            Self::Term { postings, norms, counting: Counting::Relevance(relevance), .. } => {
+                let mut lengths = Vec::new();
+                common_postings(postings, documents, |at, postings, places| {
+                    relevance.lengths(norms, &documents[at..at + places.len()], &mut lengths);
+                    relevance.scores(&lengths, &postings.freqs()[places], &mut scores);
+                    take(at, &scores);
                 });
             }
             Self::Term { postings, counting: Counting::Always(score), .. } => {
-                common_postings(postings, documents, |at, _| take(at, *score));
+                common_postings(postings, documents, |at, _, places| {
+                    scores.resize(places.len(), *score);
+                    take(at, &scores);
+                });
             }
             Self::Scored(scored) => {
                 let mut at = 0;
                 for (document, score) in scored {
                     at += before(&documents[at..], *document);
                     if documents.get(at) == Some(document) {
-                        take(at, *score);
+                        take(at, &[*score]);
                     }
                 }
             }
@@ -116,8 +175,13 @@ impl List {
     }
 }
 
-/// Says which of some documents, which are in order, are on a list, and how often each has the term.
-fn common_postings(postings: &mut BlockSegmentPostings, documents: &[DocId], mut take: impl FnMut(usize, u32)) {
+/// Says which of some documents, which are in order, are on a list: where some next to each other begin, and their places in
+/// the block of the list.
+fn common_postings(
+    postings: &mut BlockSegmentPostings,
+    documents: &[DocId],
+    mut take: impl FnMut(usize, &BlockSegmentPostings, Range<usize>),
+) {
     let mut at = 0;
     while at < documents.len() {
         let mut place = postings.seek(documents[at]);
@@ -125,14 +189,19 @@ fn common_postings(postings: &mut BlockSegmentPostings, documents: &[DocId], mut
         if place >= listed.len() {
             return;
         }
-        // Words that stand in the same LoRAs have lists that are alike for long: nothing has to be looked for there.
-        while place < listed.len() && at < documents.len() && listed[place] == documents[at] {
-            take(at, postings.freq(place));
-            place += 1;
-            at += 1;
-        }
-        if let Some(next) = listed.get(place) {
+        // What is left of the block, as long as anything is left of the documents.
+        while place < listed.len() && at < documents.len() {
+            // Words that stand in the same LoRAs have lists that are alike for long: nothing has to be looked for there.
+            let alike = alike(&listed[place..], &documents[at..]);
+            if alike > 0 {
+                take(at, postings, place..place + alike);
+                at += alike;
+                place += alike;
+            }
+            let Some(next) = listed.get(place) else { break };
             at += before(&documents[at..], *next);
+            let Some(next) = documents.get(at) else { break };
+            place += before(&listed[place..], *next);
         }
     }
 }

@@ -3,7 +3,7 @@
 use tantivy::{
     Score, Searcher, SegmentReader, Term,
     postings::TermInfo,
-    query::{Bm25StatisticsProvider, Bm25Weight, BoostQuery, EnableScoring, PhraseQuery, Query, Weight},
+    query::{Bm25StatisticsProvider, BoostQuery, EnableScoring, PhraseQuery, Query, Weight},
     schema::Field,
 };
 
@@ -11,6 +11,7 @@ use super::{
     list::{Counting, List},
     matching::{Matching, Part},
     piece::Piece,
+    relevance::{Lengths, Relevance},
     schema::Fields,
 };
 use crate::words;
@@ -99,21 +100,24 @@ impl Lists {
 /// What the relevance of a word depends on beside the word.
 struct Statistics {
     documents: u64,
-    /// Words in a field, on average.
-    lengths: Vec<(Field, Score)>,
+    lengths: Vec<(Field, Lengths)>,
 }
 
 impl Statistics {
     fn new(searcher: &Searcher, fields: &Fields) -> tantivy::Result<Self> {
         let documents = searcher.total_num_docs()?;
         let scored = places(fields).into_iter().chain(stem_places(fields));
-        let length = |(field, _)| Ok((field, searcher.total_num_tokens(field)? as Score / documents as Score));
-        Ok(Self { documents, lengths: scored.map(length).collect::<tantivy::Result<_>>()? })
+        let lengths = |(field, _)| {
+            let average = searcher.total_num_tokens(field)? as Score / documents as Score;
+            Ok((field, Lengths::new(average)))
+        };
+        Ok(Self { documents, lengths: scored.map(lengths).collect::<tantivy::Result<_>>()? })
     }
 
-    fn relevance(&self, field: Field, with_the_word: u64) -> Bm25Weight {
-        let length = self.lengths.iter().find(|(known, _)| *known == field).map_or(1.0, |(_, length)| *length);
-        Bm25Weight::for_one_term_without_explain(with_the_word, self.documents, length)
+    fn relevance(&self, field: Field, with_the_word: u64, boost: Score) -> Relevance {
+        let known = self.lengths.iter().find(|(known, _)| *known == field);
+        let lengths = known.map_or_else(|| Lengths::new(1.0), |(_, lengths)| lengths.clone());
+        Relevance::new(with_the_word, self.documents, lengths, boost)
     }
 }
 
@@ -177,9 +181,7 @@ impl Wanted {
             let documents: u64 = segments.iter().flatten().map(|info| u64::from(info.doc_freq)).sum();
             if documents > 0 {
                 let counting = match worth {
-                    Worth::Relevance(boost) => {
-                        Counting::Relevance(statistics.relevance(field, documents).boost_by(boost))
-                    }
+                    Worth::Relevance(boost) => Counting::Relevance(statistics.relevance(field, documents, boost)),
                     Worth::Always(score) => Counting::Always(score),
                 };
                 lists.push(TermLists { field, counting, segments });

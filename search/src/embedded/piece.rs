@@ -20,8 +20,10 @@ impl<'a> Piece<'a> {
     pub(super) fn all_of(searcher: &'a Searcher) -> impl Iterator<Item = Self> {
         searcher.segment_readers().iter().enumerate().flat_map(|(number, segment)| {
             let end = segment.max_doc();
-            (0..end).step_by(LARGEST as usize).map(move |start| {
-                let documents = start..end.min(start + LARGEST);
+            // As many as it takes, of the same size.
+            let size = end.div_ceil(end.div_ceil(LARGEST).max(1)).max(1);
+            (0..end).step_by(size as usize).map(move |start| {
+                let documents = start..end.min(start + size);
                 Self { number: number as SegmentOrdinal, segment, documents }
             })
         })
@@ -102,6 +104,15 @@ pub(super) fn before(documents: &[DocId], document: DocId) -> usize {
     begin + documents[begin..end].partition_point(|other| *other < document)
 }
 
+/// How many documents are the same from the beginning of both.
+pub(super) fn alike(some: &[DocId], others: &[DocId]) -> usize {
+    let (some_together, _) = some.as_chunks::<8>();
+    let (others_together, _) = others.as_chunks::<8>();
+    let alike = 8 * some_together.iter().zip(others_together).take_while(|(some, others)| some == others).count();
+    let rest = some[alike..].iter().zip(&others[alike..]);
+    alike + rest.take_while(|(some, other)| some == other).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +122,17 @@ mod tests {
         let mut set = DocumentSet::new(100..300);
         [299, 100, 164, 99, 300, 100].into_iter().for_each(|document| set.add(document));
         assert_eq!(set.in_order(), [100, 164, 299]);
+    }
+
+    #[test]
+    fn documents_are_alike_up_to_the_first_other_one() {
+        let documents: Vec<DocId> = (0..20).collect();
+        for until in 0..20 {
+            let mut others = documents.clone();
+            others[until] += 100;
+            assert_eq!(alike(&documents, &others), until);
+            assert_eq!(alike(&documents[..until], &documents), until);
+        }
     }
 
     #[test]

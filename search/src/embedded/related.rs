@@ -81,7 +81,8 @@ impl Engine {
         }
         let restrictions = restrictions::restrictions(&self.fields, passing.filter, passing.viewer);
         clauses.extend(restrictions.into_iter().map(|query| (Occur::Must, query)));
-        let ranking = Ranking { sort: LoraSort::Relevance, most: LOOKED_AT, after: None, facets: None };
+        let ranking =
+            Ranking { sort: LoraSort::Relevance, most: LOOKED_AT, after: None, columns: &self.columns, facets: false };
         let found = searcher.search(&BooleanQuery::new(clauses), &ranking).map_err(failed)?;
         for (key, _) in found.top {
             scores.insert(Uuid::from_u128(key.id), key.score);

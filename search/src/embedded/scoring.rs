@@ -3,17 +3,18 @@
 //! A list is gone through from its beginning to its end for all LoRAs that may be found, and then the next one: a search
 //! for common words finds so many that going from LoRA to LoRA, with a look at every list, takes several times as long.
 
+use std::sync::Arc;
+
 use tantivy::{
     DocId, Score, Searcher,
-    collector::{Collector, SegmentCollector},
     query::{AllScorer, Scorer, Weight},
 };
 
 use super::{
-    list::List,
+    list::{KnownLengths, List},
     lists::Lists,
     piece::{DocumentSet, Piece, common},
-    ranking::{Ranked, Ranking},
+    ranking::{Least, Ranked, Ranking, SegmentRanking},
     restrictions::Limit,
 };
 
@@ -36,23 +37,35 @@ struct Candidates {
     scores: Vec<Score>,
     /// How many parts each has.
     parts: Vec<u8>,
+    part: PartScores,
+    lengths: KnownLengths,
+}
+
+/// What a part counts for in each of the documents.
+#[derive(Default)]
+struct PartScores {
+    /// The best of its places.
+    best: Vec<Score>,
+    /// All of them together.
+    sums: Vec<Score>,
 }
 
 impl Search<'_> {
     /// Finds LoRAs.
     pub(super) fn run(&self, searcher: &Searcher, ranking: &Ranking<'_>) -> tantivy::Result<Ranked> {
+        let least = Arc::new(Least::default());
         let pieces = searcher.index().search_executor().map(
             |piece| {
-                let found = self.find(&piece)?;
-                let mut collector = ranking.for_segment(piece.number, piece.segment)?;
-                for (document, score) in found.documents.into_iter().zip(found.scores) {
-                    collector.collect(document, score);
-                }
-                collector.harvest()
+                let mut found = self.find(&piece)?;
+                let mut ranking = ranking.of_segment(piece.number, piece.segment, least.clone())?;
+                ranking.count(&found.documents);
+                self.add_extras(&piece, &ranking, &mut found)?;
+                ranking.rank(&found.documents, &found.scores);
+                Ok(ranking.ranked())
             },
             Piece::all_of(searcher),
         )?;
-        ranking.merge_fruits(pieces.into_iter().map(Ok).collect())
+        Ok(ranking.together(pieces))
     }
 
     fn find(&self, piece: &Piece<'_>) -> tantivy::Result<Candidates> {
@@ -83,8 +96,29 @@ impl Search<'_> {
             candidates.score_part(lists);
             candidates.keep_with(self.least.saturating_sub(left));
         }
-        candidates.add_extras(&mut self.lists.extras.within(piece)?);
         Ok(candidates)
+    }
+
+    /// Adds what counts for the order only, and keeps those that may be among the first. Many words that say little stand in
+    /// nearly all LoRAs, and to look at all of these takes longer than to find a common word.
+    fn add_extras(
+        &self,
+        piece: &Piece<'_>,
+        ranking: &SegmentRanking,
+        candidates: &mut Candidates,
+    ) -> tantivy::Result<()> {
+        let mut extras = self.lists.extras.within(piece)?;
+        if !extras.is_empty() {
+            let rise: f64 = extras.iter().map(|list| f64::from(list.at_most())).sum();
+            let enough = ranking.enough_among(&candidates.documents, &candidates.scores);
+            candidates.keep(|candidates, at| {
+                // What is added is rounded, up as well.
+                let at_most = (f64::from(candidates.scores[at]) + rise) * (1.0 + 1e-5);
+                ranking.may_reach(enough, candidates.documents[at], at_most)
+            });
+            candidates.add_extras(&mut extras);
+        }
+        Ok(())
     }
 }
 
@@ -99,51 +133,73 @@ fn restrict(documents: &mut Vec<DocId>, mut restriction: Box<dyn Scorer>) {
 
 impl Candidates {
     fn new(documents: Vec<DocId>) -> Self {
-        Self { scores: vec![0.0; documents.len()], parts: vec![0; documents.len()], documents }
+        let (scores, parts) = (vec![0.0; documents.len()], vec![0; documents.len()]);
+        Self { documents, scores, parts, part: PartScores::default(), lengths: KnownLengths::default() }
     }
 
     /// Adds what a part counts for: the best of the places where it stands, and of every other one a little.
     fn score_part(&mut self, lists: &mut [List]) {
-        let mut best = vec![0.0; self.documents.len()];
-        let mut sums = vec![0.0; self.documents.len()];
+        let part = &mut self.part;
+        part.clear(self.documents.len());
         for list in lists {
-            list.score(&self.documents, |at, score| {
-                best[at] = Score::max(best[at], score);
-                sums[at] += score;
-            });
+            list.score(&self.documents, &mut self.lengths, |at, scores| part.add(at, scores));
         }
-        for (at, (best, sum)) in best.into_iter().zip(sums).enumerate() {
-            // Every place counts for something.
-            if best > 0.0 {
-                self.parts[at] += 1;
-                self.scores[at] += best + (sum - best) * OTHER_PLACES;
-            }
+        let of_documents = self.scores.iter_mut().zip(&mut self.parts);
+        for ((score, parts), (best, sum)) in of_documents.zip(part.best.iter().zip(&part.sums)) {
+            // Every place counts for something. Where the part does not stand, nothing is added.
+            *parts += u8::from(*best > 0.0);
+            *score += best + (sum - best) * OTHER_PLACES;
         }
     }
 
     fn add_extras(&mut self, lists: &mut [List]) {
         for list in lists {
-            list.score(&self.documents, |at, score| self.scores[at] += score);
+            list.score(&self.documents, &mut self.lengths, |at, scores| {
+                self.scores[at..].iter_mut().zip(scores).for_each(|(all, score)| *all += score);
+            });
         }
     }
 
     /// Keeps those with at least so many parts.
     fn keep_with(&mut self, least: usize) {
         let is_enough = |parts: u8| usize::from(parts) >= least;
-        if self.parts.iter().all(|parts| is_enough(*parts)) {
-            return;
+        if !self.parts.iter().all(|parts| is_enough(*parts)) {
+            self.keep(|candidates, at| is_enough(candidates.parts[at]));
         }
+    }
+
+    /// Keeps those that are wanted, by their places.
+    fn keep(&mut self, is_wanted: impl Fn(&Self, usize) -> bool) {
         let mut kept = 0;
         for at in 0..self.documents.len() {
-            if is_enough(self.parts[at]) {
+            if is_wanted(self, at) {
                 self.documents[kept] = self.documents[at];
                 self.scores[kept] = self.scores[at];
                 self.parts[kept] = self.parts[at];
                 kept += 1;
             }
         }
+        self.lengths.clear();
         self.documents.truncate(kept);
         self.scores.truncate(kept);
         self.parts.truncate(kept);
+    }
+}
+
+impl PartScores {
+    fn clear(&mut self, documents: usize) {
+        for numbers in [&mut self.best, &mut self.sums] {
+            numbers.clear();
+            numbers.resize(documents, 0.0);
+        }
+    }
+
+    /// Adds what a place counts for in some documents next to each other.
+    fn add(&mut self, at: usize, scores: &[Score]) {
+        let of_documents = self.best[at..].iter_mut().zip(&mut self.sums[at..]);
+        for ((best, sum), score) in of_documents.zip(scores) {
+            *best = if *score > *best { *score } else { *best };
+            *sum += score;
+        }
     }
 }

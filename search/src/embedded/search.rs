@@ -11,7 +11,7 @@ use tantivy::{
 use uuid::Uuid;
 
 use super::{
-    facets::FacetValues,
+    columns::Columns,
     failed,
     lists::Lists,
     matching::{Matching, Strictness},
@@ -42,7 +42,7 @@ pub(super) struct Engine {
     pub(super) synonyms: Arc<Synonyms>,
     pub(super) states: Arc<States>,
     pub(super) vectors: Arc<Vectors>,
-    pub(super) facets: Arc<FacetValues>,
+    pub(super) columns: Arc<Columns>,
 }
 
 /// What was found and where.
@@ -73,7 +73,8 @@ impl Engine {
             sort,
             most: first + 1,
             after: after.map(|position| Key { score: position.score, id: position.id.as_u128() }),
-            facets: query.facets.then_some(&*self.facets),
+            columns: &self.columns,
+            facets: query.facets,
         };
         let found = self.find(query, &reading, &ranking, after)?;
         let has_next = found.ranked.top.len() > first;

@@ -139,6 +139,43 @@ fn segment_file(index: &Path, extension: &str) -> std::path::PathBuf {
 }
 
 #[tokio::test]
+async fn short_pages_begin_as_long_ones_do() {
+    const WORDS: [&str; 6] = ["fox", "ink", "wash", "paper", "with", "the"];
+    let folder = tempfile::tempdir().expect("a folder");
+    let index = EmbeddedIndex::open(folder.path()).expect("an index");
+    let mut state = 7_u32;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    for segment in 0..4 {
+        let documents = (0..60).map(|number| {
+            let mut words = |most| (0..next(most)).map(|_| WORDS[next(WORDS.len())]).collect::<Vec<_>>().join(" ");
+            let (name, description, tags) = (words(4), words(20), vec![words(2), words(3)]);
+            let id = uuid::Uuid::from_u128(1 + segment * 60 + number);
+            let downloads = 10_u64.pow(next(6) as u32);
+            LoraDocument { id, description, tags, downloads, ..document(&name) }
+        });
+        index.upsert(documents.collect()).await.expect("it takes documents");
+    }
+    for text in ["fox ", "fox with the ", "ink the wash", "the with ", "paper fox ink with"] {
+        let page = async |first| {
+            let text = Some(text.to_owned());
+            let query = LoraQuery { text, viewer: Viewer::Everything, first, facets: true, ..LoraQuery::default() };
+            index.search(&query).await.expect("hits")
+        };
+        // So many hits that none is left out for what others count for.
+        let all = page(1000).await;
+        assert!(all.hits.len() > 30, "{text}");
+        for first in [1, 2, 5, 30] {
+            let some = page(first).await;
+            assert_eq!(some.hits, all.hits[..first], "{first} for {text}");
+            assert_eq!((some.total, &some.facets), (all.total, &all.facets), "{first} for {text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn is_opened_once_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = EmbeddedIndex::open(folder.path()).expect("an index");

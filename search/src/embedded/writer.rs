@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
-    facets::FacetValues,
+    columns::Columns,
     schema::{Fields, column},
     vectors::{VectorChange, Vectors},
 };
@@ -59,7 +59,7 @@ impl Writer {
         reader: IndexReader,
         fields: Fields,
         vectors: Arc<Vectors>,
-        facets: Arc<FacetValues>,
+        columns: Arc<Columns>,
     ) -> Result<Self, SearchError> {
         let writer = index.writer_with_num_threads(1, MEMORY).map_err(|error| match error {
             tantivy::TantivyError::LockFailure(..) => {
@@ -69,7 +69,7 @@ impl Writer {
         })?;
         let (changes, arriving) = mpsc::channel();
         let (writer, pending) = (Some(writer), HashMap::new());
-        let mut work = Work { index, reader, fields, vectors, facets, writer, pending, cleared: false };
+        let mut work = Work { index, reader, fields, vectors, columns, writer, pending, cleared: false };
         let thread = std::thread::Builder::new().name("search-index".to_owned()).spawn(move || work.run(&arriving))?;
         Ok(Self { changes: Some(changes), thread: Some(thread) })
     }
@@ -99,7 +99,7 @@ struct Work {
     reader: IndexReader,
     fields: Fields,
     vectors: Arc<Vectors>,
-    facets: Arc<FacetValues>,
+    columns: Arc<Columns>,
     /// None after a failure from which it could not be brought back.
     writer: Option<IndexWriter>,
     /// Sequences that are not committed yet.
@@ -182,7 +182,7 @@ impl Work {
             self.vectors.change(&vectors)?;
             self.writer()?.commit().map_err(|error| failed(&error))?;
             self.reader.reload().map_err(|error| failed(&error))?;
-            self.facets.prepare(&self.reader.searcher()).map_err(|error| failed(&error))?;
+            self.columns.prepare(&self.reader.searcher()).map_err(|error| failed(&error))?;
         }
         self.pending.clear();
         self.cleared = false;
