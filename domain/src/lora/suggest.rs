@@ -10,6 +10,7 @@ use crate::{actor::Actor, context::Context, error::ReadError, social::block, tex
 
 /// What to look for, of what was typed.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there are at most fifty")]
 pub enum Suggestion {
     /// A tag.
     Tag(String),
