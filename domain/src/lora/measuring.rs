@@ -29,8 +29,12 @@ const PIECE: u64 = 50;
 const MOST_WAITING: u64 = 100;
 
 /// Wishes for the latest published versions to be measured on a base model that is offered from now on, to everyone or to further
-/// teams; in the caller's transaction.
+/// teams; in the caller's transaction. Where there is no LoRA yet there is nothing to wish for: what comes is measured when it is
+/// published.
 pub(crate) async fn wish_in<C: ConnectionTrait>(tx: &C, ctx: &Context, base_model: Uuid) -> Result<(), DbErr> {
+    if lora::Entity::find().limit(1).count(tx).await? == 0 {
+        return Ok(());
+    }
     note(tx, ctx, base_model, Uuid::nil()).await
 }
 
