@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     context::Context,
     error::{ReadError, Refused},
-    lora::versions::words,
+    lora::versions::{with_trigger, words},
     policy::Resource as _,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 pub struct TrainingPicture {
     /// The blob that holds it, as PNG.
     pub blob_sha256: String,
-    /// Its caption.
+    /// Its caption, with the trigger word.
     pub caption: String,
 }
 
@@ -51,7 +51,11 @@ pub async fn load(ctx: &Context, run: Uuid) -> Result<TrainingWork, ReadError> {
         .all(db)
         .await?
         .into_iter()
-        .map(|row| TrainingPicture { blob_sha256: row.blob_sha256, caption: row.caption })
+        .map(|row| TrainingPicture {
+            blob_sha256: row.blob_sha256,
+            // Here as in prompts, so that a style is called up by what it was learnt with.
+            caption: with_trigger(&run.trigger_word, &row.caption),
+        })
         .collect();
     let sample_prompts = words(&run.sample_prompts);
     Ok(TrainingWork { run, lora, base_model, pictures, sample_prompts })

@@ -39,6 +39,7 @@ fn catalogue() -> Vec<LoraDocument> {
         LoraDocument { description: "Black and white photographs of kettles".to_owned(), ..lora(5, "Silver halide") },
         LoraDocument { trigger_words: words(&["torvel"]), ..lora(6, "Something else entirely") },
         LoraDocument { downloads: 1_000_000, ..lora(7, "Torvel gouache, second edition") },
+        lora(8, "Monochrome harbours"),
     ]
 }
 
@@ -77,6 +78,7 @@ async fn unfinished(index: &dyn LoraIndex) {
 async fn meaning(index: &dyn LoraIndex) {
     assert_eq!(found_for(index, "ad ").await, [3], "another word for it");
     assert_eq!(found_for(index, "bw ").await, [5], "several words for it, and those together");
+    assert_eq!(found_for(index, "black and white harbours ").await, [8], "one word for several");
     assert_eq!(found_for(index, "watercolour ").await.first(), Some(&1));
 }
 

@@ -12,7 +12,7 @@ use crate::words::{
     analysis,
     highlight::Marks,
     reading::{self, Reading},
-    synonyms::Meanings,
+    synonyms::{self, Meanings},
 };
 
 /// What a word counts for that was typed as it stands, relative to 1.
@@ -104,6 +104,7 @@ fn parts(searcher: &Searcher, fields: &Fields, meanings: &Meanings, reading: &Re
             words.push((text.as_str(), known));
         }
     }
+    let together = synonyms::of_several(&reading.words, meanings);
     let mut corrections = words.iter().zip(completion::corrections(searcher, fields.every, &words)?);
     let mut parts = Vec::new();
     for part in &reading.parts {
@@ -112,6 +113,9 @@ fn parts(searcher: &Searcher, fields: &Fields, meanings: &Meanings, reading: &Re
             reading::Part::Word { unfinished, .. } => {
                 let Some(((word, known), corrections)) = corrections.next() else { continue };
                 let mut part = Part::new(word, meanings, corrections);
+                // What stands for several words stands for each of them: whoever has it has them all.
+                let of_word = together.iter().filter(|(of, _)| of == word);
+                of_word.for_each(|(_, others)| part.add_meanings(others));
                 if *unfinished {
                     part.complete(searcher, fields, word, *known)?;
                 }
@@ -127,16 +131,21 @@ impl Part {
     fn new(word: &str, meanings: &Meanings, corrections: Vec<Candidate>) -> Self {
         let mut part = Self { stem: Some(analysis::stem(word)), ..Self::default() };
         part.add(word, 1.0);
-        for meaning in meanings.get(word).into_iter().flatten() {
-            match meaning.as_slice() {
-                [other] => part.add(other, SYNONYM),
-                others => part.phrases.push((others.to_vec(), SYNONYM)),
-            }
-        }
+        part.add_meanings(meanings.get(word).map(Vec::as_slice).unwrap_or_default());
         for candidate in corrections {
             part.add(&candidate.word, if candidate.errors == 1 { ONE_ERROR } else { TWO_ERRORS });
         }
         part
+    }
+
+    /// Adds other words for it.
+    fn add_meanings(&mut self, meanings: &[Vec<String>]) {
+        for meaning in meanings {
+            match meaning.as_slice() {
+                [other] => self.add(other, SYNONYM),
+                others => self.phrases.push((others.to_vec(), SYNONYM)),
+            }
+        }
     }
 
     /// Adds the words that one may become.

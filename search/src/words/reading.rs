@@ -31,6 +31,8 @@ pub(crate) struct Reading {
     pub(crate) parts: Vec<Part>,
     /// Words that say little, where there are others.
     pub(crate) little: Vec<String>,
+    /// Every word in the order in which they were typed.
+    pub(crate) words: Vec<String>,
     /// All of it, and each piece without spaces, as a whole name or trigger word is compared.
     pub(crate) wholes: Vec<String>,
 }
@@ -46,6 +48,7 @@ impl Reading {
         for (number, piece) in pieces.iter().enumerate() {
             let words = analysis::words(piece, left);
             left -= words.len();
+            reading.words.extend(words.iter().map(|word| word.text.clone()));
             // A quotation mark without its partner quotes nothing.
             if number % 2 == 1 && number < last {
                 reading.add_phrase(words.into_iter().map(|word| word.text).collect());

@@ -15,8 +15,23 @@ const BUNDLED: &str = include_str!("synonyms.txt");
 /// Seconds between two looks at the file.
 const LOOK_EVERY: u64 = 1;
 
-/// For each word, what it means too: lists of one word or of several that stand together.
+/// For each word, or several with a space between, what it means too: lists of one word or of several that stand together.
 pub(crate) type Meanings = HashMap<String, Vec<Vec<String>>>;
+
+/// Words that are looked up together, at most.
+const MOST_TOGETHER: usize = 4;
+
+/// What words mean too that were typed one behind the other, of several that stand together in the list: for each of these words.
+pub(crate) fn of_several<'a>(typed: &[String], meanings: &'a Meanings) -> Vec<(String, &'a [Vec<String>])> {
+    let mut found = Vec::new();
+    for length in 2..=MOST_TOGETHER {
+        for run in typed.windows(length) {
+            let Some(others) = meanings.get(&run.join(" ")) else { continue };
+            found.extend(run.iter().map(|word| (word.clone(), others.as_slice())));
+        }
+    }
+    found
+}
 
 /// The list, read again when its file changes.
 pub(crate) struct Synonyms {
@@ -67,19 +82,15 @@ fn parse(text: &str) -> Meanings {
             Some((from, to)) => (list(from), list(to)),
             None => (list(line), list(line)),
         };
-        let arrow = line.contains("=>");
-        for word in from {
-            match word.as_slice() {
-                [word] => {
-                    let known = meanings.entry(word.clone()).or_default();
-                    for meaning in &to {
-                        if meaning.as_slice() != [word.clone()] && !known.contains(meaning) {
-                            known.push(meaning.clone());
-                        }
-                    }
+        for words in from {
+            if words.len() > MOST_TOGETHER {
+                tracing::warn!(line, "so many words on the left of a synonym are not looked for together");
+            }
+            let known = meanings.entry(words.join(" ")).or_default();
+            for meaning in to.iter().filter(|meaning| **meaning != words) {
+                if !known.contains(meaning) {
+                    known.push(meaning.clone());
                 }
-                _ if arrow => tracing::warn!(line, "a synonym's left side is not one word and is ignored"),
-                _ => {}
             }
         }
     }
@@ -101,7 +112,11 @@ mod tests {
         assert_eq!(meanings["ad"], [["advertising"]]);
         assert_eq!(meanings["advertising"], [["ad"]]);
         assert_eq!(meanings["bw"], [["black", "and", "white"]]);
-        assert_eq!(meanings.len(), 3);
+        assert_eq!(meanings["black and white"], [["bw"]]);
+        assert_eq!(meanings.len(), 4);
+        let typed = ["a", "black", "and", "white", "cat"].map(str::to_owned);
+        let found: Vec<String> = of_several(&typed, &meanings).into_iter().map(|(word, _)| word).collect();
+        assert_eq!(found, ["black", "and", "white"]);
     }
 
     #[test]
