@@ -2,7 +2,9 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use async_graphql::{ObjectType, Request, Response, Schema, SchemaBuilder, SubscriptionType, Value};
+use async_graphql::{
+    ObjectType, Request, Response, Schema, SchemaBuilder, SubscriptionType, Value, parser::types::OperationType,
+};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::BoxStream};
 
 use super::{error, guard::GuardSettings};
@@ -89,18 +91,27 @@ impl AnySchema {
     /// Runs a query or mutation that passed the guard. A panic inside becomes an error of the answer.
     pub async fn execute(&self, request: Request, request_id: &str) -> Answer {
         let result = AssertUnwindSafe(self.0.execute(request)).catch_unwind().await;
-        answer(result.ok(), request_id)
+        answer(result.ok(), was_begun, request_id)
     }
 
     /// Runs any operation that passed the guard, as a stream of answers. A panic inside ends it with an error.
-    pub fn stream(&self, request: Request, request_id: String) -> BoxStream<'static, Answer> {
+    pub fn stream(&self, mut request: Request, request_id: String) -> BoxStream<'static, Answer> {
+        // What nothing came of before it failed was never begun: no event can be told from no source of events otherwise.
+        let mut has_begun = !is_subscription(&mut request);
         let answers = AssertUnwindSafe(self.0.subscribe(request)).catch_unwind();
-        answers.map(move |result| answer(result.ok(), &request_id)).boxed()
+        let answered = move |result: Result<Response, _>| {
+            let was_begun = |response: &Response| {
+                has_begun |= response.errors.is_empty() || response.data != Value::Null;
+                has_begun && was_begun(response)
+            };
+            answer(result.ok(), was_begun, &request_id)
+        };
+        answers.map(answered).boxed()
     }
 }
 
 /// Finishes a response; none is there after a panic.
-fn answer(response: Option<Response>, request_id: &str) -> Answer {
+fn answer(response: Option<Response>, was_begun: impl FnOnce(&Response) -> bool, request_id: &str) -> Answer {
     let Some(mut response) = response else {
         tracing::error!(request_id, "a resolver panicked");
         let response = Response::from_errors(vec![error::internal(request_id)]);
@@ -109,6 +120,16 @@ fn answer(response: Option<Response>, request_id: &str) -> Answer {
     let executed = was_begun(&response);
     error::finish(&mut response, executed, request_id);
     Answer { response, outcome: if executed { Outcome::Executed } else { Outcome::Refused } }
+}
+
+/// Whether a request asks for events.
+fn is_subscription(request: &mut Request) -> bool {
+    let name = request.operation_name.clone();
+    let Ok(document) = request.parsed_query() else { return false };
+    let named =
+        |found: Option<&async_graphql::Name>| name.is_none() || found.map(|found| found.as_str()) == name.as_deref();
+    let mut operations = document.operations.iter();
+    operations.any(|(found, operation)| named(found) && operation.node.ty == OperationType::Subscription)
 }
 
 /// Whether the operation was begun, and not refused by validation: then there are data, or an error says at which field.
