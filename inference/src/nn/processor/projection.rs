@@ -10,14 +10,9 @@ use super::{
 /// Multiplications of a product from which on a second thread is worth it.
 const WORTH_ALL_THREADS: usize = 1 << 22;
 
-/// Numbers of a weight in half precision that are widened at once: much for a product, and little beside the weight.
-const PANEL: usize = 1 << 20;
-
-/// Outputs that stay near the processor until a pair's product is added to them: 2 MiB.
-const NEAR: usize = 1 << 19;
-
-/// Outputs of a row that are computed at once at least.
-const FEWEST_OUTPUTS: usize = 128;
+/// Numbers of a weight in half precision that are widened at once: little beside a large weight, and so much that a product
+/// does not order its other side's numbers often, which it does once each time.
+const PANEL: usize = 1 << 22;
 
 /// `Σ piece · W_pieceᵀ + bias + scale · low · Bᵀ`.
 ///
@@ -73,13 +68,15 @@ impl Parts<'_> {
         })
     }
 
-    /// Calls `with` for all rows of the weight, `most` of them at a time, or as many as are widened to f32 at once where they are
-    /// in half precision.
-    fn each_panel(&self, most: usize, mut with: impl FnMut(Panel<'_>)) {
+    /// Calls `with` for all rows of the weight: for all at once, or for as many as are widened to f32 at a time where they are in
+    /// half precision.
+    fn each_panel(&self, mut with: impl FnMut(Panel<'_>)) {
         let (outputs, inputs) = (self.outputs(), self.inputs());
-        let widened = if self.weight.is_half() { PANEL / inputs } else { outputs };
-        let rows = most.min(widened).clamp(1, outputs);
-        let mut place = vec![0.0; if self.weight.is_half() { rows * inputs } else { 0 }];
+        let (rows, widened) = match self.weight.is_half() {
+            true => ((PANEL / inputs).clamp(1, outputs), inputs),
+            false => (outputs, 0),
+        };
+        let mut place = vec![0.0; rows * widened];
         for first in (0..outputs).step_by(rows) {
             let count = rows.min(outputs - first);
             let values = self.weight.floats(first * inputs..(first + count) * inputs, &mut place);
@@ -141,20 +138,16 @@ impl<const N: usize> Operation<N> for Projection {
             let copy = |row: &mut [f32]| row.copy_from_slice(bias.values());
             by_rows(&mut output, outputs, |_, rows| rows.chunks_exact_mut(outputs).for_each(copy));
         }
-        // What a pair adds is added while the outputs are near still.
-        let most = if self.pair.is_some() { (NEAR / rows).max(FEWEST_OUTPUTS) } else { outputs };
-        parts.each_panel(most, |panel| {
+        parts.each_panel(|panel| {
             let output = &mut output[panel.first..];
             for (start, piece) in parts.placed() {
                 let weight = panel.columns(start, piece.width()).transposed();
                 product_at(output, outputs, whole(piece), weight, 1.0, self.has_bias || start > 0);
             }
-            if let (Some((low, b)), Some(scale)) = (parts.pair, self.pair) {
-                let rank = b.width();
-                let b = Matrix::new(&b.values()[panel.first * rank..], (panel.count, rank), rank);
-                product_at(output, outputs, whole(low), b.transposed(), scale, true);
-            }
         });
+        if let (Some((low, b)), Some(scale)) = (parts.pair, self.pair) {
+            product(&mut output, whole(low), whole(b).transposed(), scale, true);
+        }
         (Array::new(output, [rows, outputs]), ())
     }
 
@@ -171,7 +164,7 @@ impl<const N: usize> Operation<N> for Projection {
         let mut results = [const { None }; N];
         for (index, (start, piece)) in parts.placed().enumerate().filter(|(index, _)| pass.wanted[*index]) {
             let mut gradient = vec![0.0; parts.rows() * piece.width()];
-            parts.each_panel(outputs, |panel| {
+            parts.each_panel(|panel| {
                 let slopes = columns(pass.gradient, panel.first, panel.count);
                 product(&mut gradient, slopes, panel.columns(start, piece.width()), 1.0, panel.first > 0);
             });

@@ -318,7 +318,7 @@ fn a_weight_in_half_precision_is_the_same_weight() {
     use burn::tensor::{DType, TensorData};
 
     // More than one panel, and pieces that begin in the middle of its rows.
-    let (rows, widths, outputs) = (5, [900, 600], 1000);
+    let (rows, widths, outputs) = (5, [1800, 1200], 1900);
     let inputs: usize = widths.iter().sum();
     let (input, weight, bias) = (numbers(&[rows, inputs]), numbers(&[outputs, inputs]), numbers(&[outputs]));
     for half in [DType::BF16, DType::F16] {
