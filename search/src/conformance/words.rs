@@ -83,7 +83,7 @@ async fn meaning(index: &dyn LoraIndex) {
 }
 
 async fn phrases(index: &dyn LoraIndex) {
-    assert_eq!(set_for(index, "black white ").await, [4, 5]);
+    assert_eq!(set_for(index, "black white ").await, [4, 5, 8], "what the two together mean as well");
     assert_eq!(found_for(index, "\"black and white\"").await, [5]);
     assert_eq!(found_for(index, "\"white and black\"").await, Vec::<u128>::new());
     assert_eq!(found_for(index, "\"storm an orchard\"").await, Vec::<u128>::new(), "captions are texts of their own");

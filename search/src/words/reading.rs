@@ -106,6 +106,13 @@ impl Reading {
     }
 }
 
+/// Words without those that say little, unless all do: as they are asked for.
+pub(crate) fn without_little_words(words: &[String]) -> Vec<String> {
+    let asked = words.iter().filter(|word| !LITTLE_WORDS.contains(&word.as_str()));
+    let asked: Vec<String> = asked.cloned().collect();
+    if asked.is_empty() { words.to_vec() } else { asked }
+}
+
 fn wholes(text: &str) -> Vec<String> {
     let mut wholes = vec![analysis::normalized(text)];
     wholes.extend(text.split_whitespace().take(MOST_WORDS).map(analysis::normalized).filter(|w| w.contains(' ')));

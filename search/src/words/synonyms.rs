@@ -8,14 +8,14 @@ use std::{
     time::Instant,
 };
 
-use super::analysis;
+use super::{analysis, reading::without_little_words};
 
 /// What a new installation begins with.
 const BUNDLED: &str = include_str!("synonyms.txt");
 /// Seconds between two looks at the file.
 const LOOK_EVERY: u64 = 1;
 
-/// For each word, or several with a space between, what it means too: lists of one word or of several that stand together.
+/// For each word, or several with a space between and without those that say little, what it means too: lists of one word or of several that stand together.
 pub(crate) type Meanings = HashMap<String, Vec<Vec<String>>>;
 
 /// Words that are looked up together, at most.
@@ -23,6 +23,7 @@ const MOST_TOGETHER: usize = 4;
 
 /// What words mean too that were typed one behind the other, of several that stand together in the list: for each of these words.
 pub(crate) fn of_several<'a>(typed: &[String], meanings: &'a Meanings) -> Vec<(String, &'a [Vec<String>])> {
+    let typed = without_little_words(typed);
     let mut found = Vec::new();
     for length in 2..=MOST_TOGETHER {
         for run in typed.windows(length) {
@@ -86,7 +87,7 @@ fn parse(text: &str) -> Meanings {
             if words.len() > MOST_TOGETHER {
                 tracing::warn!(line, "so many words on the left of a synonym are not looked for together");
             }
-            let known = meanings.entry(words.join(" ")).or_default();
+            let known = meanings.entry(without_little_words(&words).join(" ")).or_default();
             for meaning in to.iter().filter(|meaning| **meaning != words) {
                 if !known.contains(meaning) {
                     known.push(meaning.clone());
@@ -112,11 +113,11 @@ mod tests {
         assert_eq!(meanings["ad"], [["advertising"]]);
         assert_eq!(meanings["advertising"], [["ad"]]);
         assert_eq!(meanings["bw"], [["black", "and", "white"]]);
-        assert_eq!(meanings["black and white"], [["bw"]]);
+        assert_eq!(meanings["black white"], [["bw"]]);
         assert_eq!(meanings.len(), 4);
         let typed = ["a", "black", "and", "white", "cat"].map(str::to_owned);
         let found: Vec<String> = of_several(&typed, &meanings).into_iter().map(|(word, _)| word).collect();
-        assert_eq!(found, ["black", "and", "white"]);
+        assert_eq!(found, ["black", "white"]);
     }
 
     #[test]
