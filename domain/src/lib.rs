@@ -16,6 +16,7 @@ pub mod error;
 pub mod generation;
 pub mod id;
 pub mod idempotency;
+mod instance_value;
 pub mod jobs;
 pub mod ledger;
 pub mod lora;

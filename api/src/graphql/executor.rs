@@ -95,9 +95,9 @@ impl AnySchema {
     }
 
     /// Runs any operation that passed the guard, as a stream of answers. A panic inside ends it with an error.
-    pub fn stream(&self, mut request: Request, request_id: String) -> BoxStream<'static, Answer> {
+    pub fn stream(&self, request: Request, operation: OperationType, request_id: String) -> BoxStream<'static, Answer> {
         // What nothing came of before it failed was never begun: no event can be told from no source of events otherwise.
-        let mut has_begun = !is_subscription(&mut request);
+        let mut has_begun = operation != OperationType::Subscription;
         let answers = AssertUnwindSafe(self.0.subscribe(request)).catch_unwind();
         let answered = move |result: Result<Response, _>| {
             let was_begun = |response: &Response| {
@@ -120,16 +120,6 @@ fn answer(response: Option<Response>, was_begun: impl FnOnce(&Response) -> bool,
     let executed = was_begun(&response);
     error::finish(&mut response, executed, request_id);
     Answer { response, outcome: if executed { Outcome::Executed } else { Outcome::Refused } }
-}
-
-/// Whether a request asks for events.
-fn is_subscription(request: &mut Request) -> bool {
-    let name = request.operation_name.clone();
-    let Ok(document) = request.parsed_query() else { return false };
-    let named =
-        |found: Option<&async_graphql::Name>| name.is_none() || found.map(|found| found.as_str()) == name.as_deref();
-    let mut operations = document.operations.iter();
-    operations.any(|(found, operation)| named(found) && operation.node.ty == OperationType::Subscription)
 }
 
 /// Whether the operation was begun, and not refused by validation: then there are data, or an error says at which field.

@@ -38,7 +38,7 @@ pub fn respond(edge: &Edge, caller: &Caller, admitted: Result<Admitted, Problem>
         ));
     };
     let mut cost = Some(admitted.cost);
-    let answers = edge.app.schema.stream(admitted.request, caller.request_id.clone());
+    let answers = edge.app.schema.stream(admitted.request, admitted.operation, caller.request_id.clone());
     let events = answers
         .map(move |mut answer| {
             let _held = &place;

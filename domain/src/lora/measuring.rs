@@ -6,18 +6,18 @@
 use std::collections::{HashMap, HashSet};
 
 use atelier_entities::{
-    base_model, base_model_team, instance_value, job,
+    base_model, base_model_team, instance_value as value, job,
     kinds::{JobKind, JobState},
     lora, lora_version as version,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 use uuid::Uuid;
 
 use super::compatibility::{enqueue_on, known};
-use crate::{context::Context, database::serialize, policy::Resource as _};
+use crate::{context::Context, database::serialize, instance_value, policy::Resource as _};
 
 /// What the name of a wish begins with; the base model's key follows. Its value is the last LoRA that was looked at.
 const WISH: &str = "measure_on:";
@@ -105,12 +105,12 @@ async fn enqueue_all(
 
 /// A wish: the base model, and the last LoRA that was looked at.
 async fn wish<C: ConnectionTrait>(db: &C) -> anyhow::Result<Option<(Uuid, Uuid)>> {
-    let row = instance_value::Entity::find()
-        .filter(instance_value::Column::Name.starts_with(WISH))
-        .order_by_asc(instance_value::Column::Name)
+    let row = value::Entity::find()
+        .filter(value::Column::Name.starts_with(WISH))
+        .order_by_asc(value::Column::Name)
         .one(db)
         .await?;
-    let read = |row: instance_value::Model| {
+    let read = |row: value::Model| {
         let model = row.name.strip_prefix(WISH)?.parse().ok()?;
         Some((model, row.value.parse().ok()?))
     };
@@ -118,7 +118,7 @@ async fn wish<C: ConnectionTrait>(db: &C) -> anyhow::Result<Option<(Uuid, Uuid)>
 }
 
 async fn end(tx: DatabaseTransaction, ctx: &Context, base_model: Uuid) -> anyhow::Result<usize> {
-    instance_value::Entity::delete_by_id(format!("{WISH}{base_model}")).exec(&tx).await?;
+    value::Entity::delete_by_id(format!("{WISH}{base_model}")).exec(&tx).await?;
     ctx.commit(tx).await?;
     // There may be another wish.
     Ok(1)
@@ -134,12 +134,5 @@ async fn waiting(tx: &DatabaseTransaction, base_model: Uuid) -> Result<u64, DbEr
 }
 
 async fn note<C: ConnectionTrait>(tx: &C, ctx: &Context, base_model: Uuid, after: Uuid) -> Result<(), DbErr> {
-    let row = instance_value::ActiveModel {
-        name: Set(format!("{WISH}{base_model}")),
-        value: Set(after.to_string()),
-        created_at: Set(ctx.now()),
-    };
-    let columns = [instance_value::Column::Value, instance_value::Column::CreatedAt];
-    let conflict = OnConflict::column(instance_value::Column::Name).update_columns(columns).to_owned();
-    instance_value::Entity::insert(row).on_conflict(conflict).exec_without_returning(tx).await.map(|_| ())
+    instance_value::put(tx, ctx, &format!("{WISH}{base_model}"), after.to_string()).await
 }

@@ -4,12 +4,11 @@
 //! Searches go on in the old index until the new one is whole, and changes reach both.
 
 use anyhow::Context as _;
-use atelier_entities::instance_value;
-use sea_orm::{ActiveValue::Set, DatabaseTransaction, EntityTrait, sea_query::OnConflict};
+use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 
 use super::index_consumer::HandOver;
-use crate::context::Context;
+use crate::{context::Context, instance_value};
 
 /// Name of the value that holds the wish.
 const WISH: &str = "search_rebuild";
@@ -53,8 +52,8 @@ pub(crate) async fn wish_in(tx: &DatabaseTransaction, ctx: &Context) -> anyhow::
 /// # Errors
 /// What the database says.
 pub async fn progress(ctx: &Context) -> anyhow::Result<Option<Rebuild>> {
-    let row = instance_value::Entity::find_by_id(WISH.to_owned()).one(ctx.db.read()).await?;
-    row.map(|row| serde_json::from_str(&row.value).context("The wish for a new index cannot be read.")).transpose()
+    let wish = instance_value::read(ctx.db.read(), WISH).await?;
+    wish.map(|wish| serde_json::from_str(&wish).context("The wish for a new index cannot be read.")).transpose()
 }
 
 /// Fulfils a wish, if there is one: the process that keeps the index calls this again and again. What an earlier process
@@ -86,13 +85,6 @@ async fn note(ctx: &Context, rebuild: Rebuild) -> anyhow::Result<()> {
 }
 
 async fn note_in(tx: &DatabaseTransaction, ctx: &Context, rebuild: Rebuild) -> anyhow::Result<()> {
-    let row = instance_value::ActiveModel {
-        name: Set(WISH.to_owned()),
-        value: Set(serde_json::to_string(&rebuild)?),
-        created_at: Set(ctx.clock.now()),
-    };
-    let columns = [instance_value::Column::Value, instance_value::Column::CreatedAt];
-    let conflict = OnConflict::column(instance_value::Column::Name).update_columns(columns).to_owned();
-    instance_value::Entity::insert(row).on_conflict(conflict).exec_without_returning(tx).await?;
+    instance_value::put(tx, ctx, WISH, serde_json::to_string(&rebuild)?).await?;
     Ok(())
 }

@@ -3,17 +3,17 @@
 
 use std::collections::HashMap;
 
-use atelier_entities::{instance_value, kinds::EventKind, lora_version as version, preview};
+use atelier_entities::{kinds::EventKind, lora_version as version, preview};
 use sea_orm::{
-    ActiveValue::Set,
     ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QuerySelect,
-    sea_query::{Condition, Expr, OnConflict},
+    sea_query::{Condition, Expr},
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     context::Context,
+    instance_value,
     lora::rebuild,
     outbox,
     ports::inspector::{Rejected, inspect},
@@ -42,8 +42,8 @@ pub async fn bring_up_to_date(ctx: &Context) -> anyhow::Result<usize> {
         .add(preview::Column::Describer.gt(current))
         .add(preview::Column::Describer.is_null());
     let rows = preview::Entity::find().filter(by_another).limit(PIECE).all(ctx.db.read()).await?;
-    let of_index = instance_value::Entity::find_by_id(DESCRIBER.to_owned()).one(ctx.db.read()).await?;
-    let is_of_index = of_index.as_ref().is_some_and(|row| row.value == current);
+    let of_index = instance_value::read(ctx.db.read(), DESCRIBER).await?;
+    let is_of_index = of_index.as_deref() == Some(current);
     if rows.is_empty() && is_of_index {
         return Ok(0);
     }
@@ -62,13 +62,13 @@ pub async fn bring_up_to_date(ctx: &Context) -> anyhow::Result<usize> {
     if is_of_index {
         announce(&tx, ctx, &rows).await?;
     } else if rows.len() as u64 == PIECE {
-        note(&tx, ctx, UNDER_WAY).await?;
+        instance_value::put(&tx, ctx, DESCRIBER, UNDER_WAY.to_owned()).await?;
     } else {
         let is_new = of_index.is_none() && rows.is_empty();
         if !is_new {
             rebuild::wish_in(&tx, ctx).await?;
         }
-        note(&tx, ctx, current).await?;
+        instance_value::put(&tx, ctx, DESCRIBER, current.to_owned()).await?;
     }
     ctx.commit(tx).await?;
     Ok(rows.len())
@@ -108,18 +108,5 @@ async fn announce(tx: &DatabaseTransaction, ctx: &Context, rows: &[preview::Mode
         let event = outbox::Event { kind, team: Some(team), actor: None, subject: lora, payload };
         outbox::append(tx, ctx, event).await?;
     }
-    Ok(())
-}
-
-/// Notes what describes the looks of the index that was wished for.
-async fn note(tx: &DatabaseTransaction, ctx: &Context, describer: &str) -> anyhow::Result<()> {
-    let row = instance_value::ActiveModel {
-        name: Set(DESCRIBER.to_owned()),
-        value: Set(describer.to_owned()),
-        created_at: Set(ctx.now()),
-    };
-    let columns = [instance_value::Column::Value, instance_value::Column::CreatedAt];
-    let conflict = OnConflict::column(instance_value::Column::Name).update_columns(columns).to_owned();
-    instance_value::Entity::insert(row).on_conflict(conflict).exec_without_returning(tx).await?;
     Ok(())
 }

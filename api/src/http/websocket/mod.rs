@@ -267,7 +267,7 @@ impl Connection {
 
     fn begin(&self, admitted: Admitted) -> BoxStream<'static, Event> {
         let mut cost = Some(admitted.cost);
-        let answers = self.edge.app.schema.stream(admitted.request, self.caller.request_id.clone());
+        let answers = self.edge.app.schema.stream(admitted.request, admitted.operation, self.caller.request_id.clone());
         let events = answers.map(move |answer| Event::Answer(Box::new(answer), cost.take()));
         events.chain(stream::once(future::ready(Event::End))).boxed()
     }
