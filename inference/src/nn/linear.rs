@@ -187,7 +187,17 @@ fn project<B: Backend>(from: Projected<B>) -> Tensor<B, 2> {
     inputs.push(from.weight.clone().into());
     inputs.extend(from.bias.iter().map(|bias| bias.clone().into()));
     inputs.extend(from.pair.iter().flat_map(|pair| [pair.low.clone().into(), pair.b.clone().into()]));
-    processor::run_of_many(&operation, inputs).unwrap_or_else(|| composed(from))
+    processor::run_of_many(&operation, inputs).or_else(|| on_card(&from)).unwrap_or_else(|| composed(from))
+}
+
+/// The same by a card's own library, where gradients are asked for.
+fn on_card<B: Backend>(from: &Projected<B>) -> Option<Tensor<B, 2>> {
+    cuda::project_with_gradient(&cuda::Projected {
+        pieces: &from.pieces,
+        weight: &from.weight,
+        bias: from.bias.as_ref(),
+        pair: from.pair.as_ref().map(|Pair { low, b, scale }| (low, b, *scale)),
+    })
 }
 
 /// The same of burn's operations.

@@ -18,6 +18,37 @@ pub fn attention<B: Backend>(
     None
 }
 
+pub fn attention_with_gradient<B: Backend>(
+    _: &Tensor<B, 3>,
+    _: &Tensor<B, 3>,
+    _: &Tensor<B, 3>,
+    _: usize,
+) -> Option<Tensor<B, 3>> {
+    None
+}
+
+pub fn turn_with_gradient<B: Backend>(
+    _: &Tensor<B, 3>,
+    _: &Tensor<B, 4>,
+    _: &Tensor<B, 4>,
+    _: bool,
+) -> Option<Tensor<B, 3>> {
+    None
+}
+
+pub fn project_with_gradient<B: Backend>(_: &Projected<'_, B>) -> Option<Tensor<B, 2>> {
+    None
+}
+
+/// What an output of a linear layer is computed from.
+#[expect(dead_code, reason = "a card would read it")]
+pub struct Projected<'a, B: Backend> {
+    pub pieces: &'a [Tensor<B, 2>],
+    pub weight: &'a Tensor<B, 2>,
+    pub bias: Option<&'a Tensor<B, 1>>,
+    pub pair: Option<(&'a Tensor<B, 2>, &'a Tensor<B, 2>, f64)>,
+}
+
 pub fn convolve<B: Backend>(
     _: &Tensor<B, 4>,
     _: &Tensor<B, 4>,

@@ -78,8 +78,10 @@ impl<B: Backend> Rotation<B> {
 
     /// Turns `[batch, tokens, heads · width]`, head by head.
     pub fn turn(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
+        let halves = self.turn.pairs == Pairs::Halves;
         processor::run(&self.turn, [input.clone().into()])
-            .or_else(|| cuda::turn(&input, &self.cos, &self.sin, self.turn.pairs == Pairs::Halves))
+            .or_else(|| cuda::turn(&input, &self.cos, &self.sin, halves))
+            .or_else(|| cuda::turn_with_gradient(&input, &self.cos, &self.sin, halves))
             .unwrap_or_else(|| self.composed(input))
     }
 

@@ -159,13 +159,20 @@ impl<'a, B: AutodiffBackend, P: Trainable<B>> Trainer<'a, B, P> {
     /// Loss and gradients of every part of a batch, computed side by side.
     fn parts(&self, cache: &Cache<B::InnerBackend>, views: &[&View<B::InnerBackend>], step: u32) -> Result<Vec<Part>> {
         let share = views.len().div_ceil(self.pools.len());
+        let compute = |part: &[&View<B::InnerBackend>], number| {
+            let copy = P::Network::from_inner(self.network.valid());
+            let weight = part.len() as f64 / views.len() as f64;
+            let batch = self.batch(cache, part, step, number);
+            move || self.gradients(&copy, batch, weight)
+        };
+        if self.pools.len() == 1 {
+            // A card is told everything by one thread.
+            return Ok(vec![compute(views, 0)()?]);
+        }
         let parts: Vec<_> = std::thread::scope(|scope| {
             let mut begun = Vec::new();
             for ((part, pool), number) in views.chunks(share).zip(&self.pools).zip(0..) {
-                let copy = P::Network::from_inner(self.network.valid());
-                let weight = part.len() as f64 / views.len() as f64;
-                let batch = self.batch(cache, part, step, number);
-                let compute = move || self.gradients(&copy, batch, weight);
+                let compute = compute(part, number);
                 begun.push(scope.spawn(move || pool.install(compute)));
             }
             begun.into_iter().map(std::thread::ScopedJoinHandle::join).collect()

@@ -1,93 +1,18 @@
 // Scaled dot-product attention of bf16 numbers, a block of queries against one tile of keys and values after the other, so that
 // scores are never written to memory (Dao, "FlashAttention-2", 2023).
 //
-// Every number of a tile is fetched by the copy engine of the multiprocessor while the tile before it is multiplied. `D`, the width
-// of a head, is defined by whoever compiles this: 64 or 128. A block has 4 warps of 32 queries each.
-
-typedef unsigned short bf16;
-typedef unsigned int u32;
+// Every number of a tile is fetched by the copy engine of the multiprocessor while the tile before it is multiplied. A warp has 32
+// queries.
 
 constexpr int QUERIES = 128;
 constexpr int KEYS = 64;
-#define INFINITY_ __int_as_float(0x7f800000)
-constexpr int THREADS = 128;
-// Pieces of 16 bytes in a row of a tile.
-constexpr int PIECES = D / 8;
 
-struct Rows {
-    const bf16 *first;
-    // Distance between rows, in numbers.
-    long long stride;
-    int count;
-};
-
-// Where a piece of a row lies in a tile: neighbours in a column are spread over the banks.
-__device__ __forceinline__ u32 place(u32 tile, int row, int piece) {
-    return tile + (row * PIECES + (piece ^ (row & 7))) * 16;
-}
-
-// Begins to fetch rows `from` to `from + COUNT` into a tile; rows that are not there become zeros.
-template <int COUNT> __device__ __forceinline__ void fetch(u32 tile, Rows rows, int from) {
-#pragma unroll
-    for (int index = threadIdx.x; index < COUNT * PIECES; index += THREADS) {
-        int row = index / PIECES, piece = index % PIECES;
-        bool there = from + row < rows.count;
-        const bf16 *source = rows.first + (long long)(there ? from + row : 0) * rows.stride + piece * 8;
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(place(tile, row, piece)), "l"(source), "r"(there ? 16 : 0));
-    }
-    asm volatile("cp.async.commit_group;");
-}
-
-__device__ __forceinline__ void wait_for_fetches() {
-    asm volatile("cp.async.wait_group 0;" ::: "memory");
-    __syncthreads();
-}
-
-__device__ __forceinline__ void load(u32 *to, u32 from) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(from));
-}
-
-__device__ __forceinline__ void load_transposed(u32 *to, u32 from) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(from));
-}
-
-// sum[16, 8] += a[16, 16] · b[16, 8]
-__device__ __forceinline__ void multiply(float *sum, const u32 *a, const u32 *b) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
-__device__ __forceinline__ u32 pack(float low, float high) {
-    u32 both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-    return both;
-}
-
-__device__ __forceinline__ float power_of_two(float exponent) {
-    float power;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(exponent));
-    return power;
-}
-
-// Of the four threads that share a row.
-__device__ __forceinline__ float largest_of_row(float value) {
-    value = fmaxf(value, __shfl_xor_sync(~0u, value, 1));
-    return fmaxf(value, __shfl_xor_sync(~0u, value, 2));
-}
-
-__device__ __forceinline__ float sum_of_row(float value) {
-    value += __shfl_xor_sync(~0u, value, 1);
-    return value + __shfl_xor_sync(~0u, value, 2);
-}
-
-// Grid: blocks of queries, heads, entries of the batch. Strides are in numbers; `scale` is that of the scores times log2(e).
+// Grid: blocks of queries, heads, entries of the batch. Strides are in numbers; `scale` is that of the scores times log2(e). `sums`
+// `[batch, heads, queries]` are the logarithms to base 2 of the sums that the powers of the scores were divided by, or null.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
-attention(const bf16 *query, const bf16 *key, const bf16 *value, bf16 *output, long long query_batch, long long query_row,
-          long long key_batch, long long key_row, long long value_batch, long long value_row, long long output_batch,
-          long long output_row, int queries, int keys, float scale) {
+attention(const bf16 *query, long long query_batch, long long query_row, const bf16 *key, long long key_batch, long long key_row,
+          const bf16 *value, long long value_batch, long long value_row, bf16 *output, long long output_batch, long long output_row,
+          float *sums, int queries, int keys, float scale) {
     extern __shared__ __align__(128) unsigned char memory[];
     const u32 query_tile = (u32)__cvta_generic_to_shared(memory);
     const u32 key_tile = query_tile + QUERIES * D * 2;
@@ -189,9 +114,10 @@ attention(const bf16 *query, const bf16 *key, const bf16 *value, bf16 *output, l
     for (int m = 0; m < 2; m++)
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            const float share = 1.0f / sum_of_row(total[m][half]);
+            const float all = sum_of_row(total[m][half]), share = 1.0f / all;
             const int row = first + warp * 32 + m * 16 + half * 8 + lane / 4;
             if (row >= queries) continue;
+            if (sums && lane % 4 == 0) sums[(entry * gridDim.y + blockIdx.y) * queries + row] = largest[m][half] * scale + log2f(all);
             bf16 *to = output + entry * output_batch + row * output_row + head + lane % 4 * 2;
 #pragma unroll
             for (int n = 0; n < D / 8; n++)

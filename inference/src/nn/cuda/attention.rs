@@ -1,31 +1,46 @@
-//! Scaled dot-product attention (Vaswani et al., 2017) that never writes its scores to memory (Dao, "FlashAttention-2", 2023).
+//! Scaled dot-product attention (Vaswani et al., 2017) that never writes its scores to memory (Dao, "FlashAttention-2", 2023), and
+//! its gradient.
 
 use std::ffi::c_void;
 
-use burn::tensor::{DType, Shape, Tensor, backend::Backend};
+use burn::tensor::{DType, Shape, Tensor, TensorMetadata, backend::Backend};
 
 use super::{
-    device_of, lane,
+    OnCard, lane,
     lane::{Failure, Kernel, Lane},
-    operation::{Computation, Numbers, plan},
-    planned_alike, planned_in,
-    products::{BatchedProduct, Heads, MULTIPLE, Matrix},
-    unplanned,
+    operation::{Computation, Numbers, compute, compute_in},
+    on_card_alike, on_card_in,
+    products::{BatchedProduct, Heads, MULTIPLE, Matrix, Sides},
+    from_card,
 };
 
 /// Queries that a block of threads computes.
 const QUERIES: usize = 128;
 /// Keys of a tile.
 const KEYS: usize = 64;
+/// Keys of a block of the gradient's.
+const BLOCK_OF_KEYS: usize = 64;
+/// Queries or keys of a tile of the gradient's.
+const GRADIENT_TILE: usize = 32;
 /// Threads of a block.
 const THREADS: u32 = 128;
 
 /// Widths of a head that there is a kernel for.
 const WIDTHS: [usize; 2] = [64, 128];
 
-/// Every head's attention, where scores are not written down.
+/// What the kernels are compiled from: tiles, and what is done with them.
+const FORWARD: &str = concat!(include_str!("tiles.cu"), include_str!("attention.cu"));
+const BACKWARD: &str = concat!(include_str!("tiles.cu"), include_str!("attention_gradient.cu"));
+
+/// Every head's attention, where scores are not written down. A second output takes what its gradient needs of them.
 #[derive(Debug)]
 struct Attention {
+    heads: usize,
+}
+
+/// The gradients of queries, keys and values of [`Attention`].
+#[derive(Debug)]
+struct AttentionGradient {
     heads: usize,
 }
 
@@ -46,22 +61,49 @@ pub fn attention<B: Backend>(
 ) -> Option<Tensor<B, 3>> {
     let ([batch, queries, features], keys) = (query.dims(), key.dims()[1]);
     let width = features / heads;
-    let mut inputs = planned_alike([query, key, value])?;
+    let mut inputs = on_card_alike([query, key, value])?;
     let first = inputs.first()?;
-    let (precision, shape) = (first.dtype, first.shape.clone());
-    if !width.is_multiple_of(MULTIPLE) || !lane::is_there(device_of(first).index) {
+    let (precision, shape) = (first.dtype, first.shape());
+    if !width.is_multiple_of(MULTIPLE) || !lane::is_there(first.device.index) {
         return None;
     }
     let output = if bias.is_none() && precision == DType::BF16 && WIDTHS.contains(&width) {
-        plan("attention", Attention { heads }, inputs, [shape])?
+        compute(Attention { heads }, inputs, [shape])
     } else {
         if let Some(bias) = bias {
-            inputs.push(planned_in(bias, DType::F32)?);
+            inputs.push(on_card_in(bias, DType::F32)?);
         }
         let scores = Shape::new([batch * heads * queries, keys.next_multiple_of(MULTIPLE)]);
-        plan("attention with scores", WithScores { heads }, inputs, [shape, scores])?
+        compute(WithScores { heads }, inputs, [shape, scores])
     };
-    unplanned(output.into_iter().next()?)
+    from_card(output.into_iter().next()?)
+}
+
+/// Whether attention of these has a gradient here.
+pub(super) fn has_gradient(query: &OnCard, heads: usize) -> bool {
+    let width = query.shape()[2] / heads;
+    query.dtype == DType::BF16 && WIDTHS.contains(&width) && lane::is_there(query.device.index)
+}
+
+/// Attention of queries, keys and values that [have a gradient](has_gradient): the output, and the logarithms of the sums that
+/// [`gradients`] needs, `[batch, heads, queries]` of f32.
+pub(super) fn forward(inputs: [OnCard; 3], heads: usize) -> [OnCard; 2] {
+    let shape = inputs[0].shape();
+    let sums = Shape::new([shape[0], heads, shape[1]]);
+    let outputs = [(shape, DType::BF16), (sums, DType::F32)];
+    let computed = compute_in(Attention { heads }, inputs.into(), outputs);
+    computed.try_into().expect("invariant: as many as are asked for")
+}
+
+/// The gradients of queries, keys and values. `inputs` are these, the output, the sums of [`forward`] and the output's gradient.
+pub(super) fn gradients(inputs: [OnCard; 6], heads: usize) -> [OnCard; 3] {
+    let [query, key, value, ..] = &inputs;
+    let slopes = Shape::new([query.shape()[0], heads, query.shape()[1]]);
+    let same = |tensor: &OnCard| (tensor.shape(), DType::BF16);
+    let outputs = [same(query), same(key), same(value), (slopes, DType::F32)];
+    let mut computed = compute_in(AttentionGradient { heads }, inputs.into(), outputs);
+    computed.truncate(3);
+    computed.try_into().expect("invariant: as many as are asked for")
 }
 
 impl Computation for WithScores {
@@ -88,7 +130,7 @@ impl Computation for WithScores {
             };
             let (query, key, value, output) = (of(query), of(key), of(value), of(output));
             let product =
-                BatchedProduct { size: [queries, keys, width], heads, precision: number, right_is_transposed: true };
+                BatchedProduct { size: [queries, keys, width], heads, precision: number, sides: Sides::RightTransposed };
             product.begin(lane, (query, key, scores))?;
             let bias = others.first().map_or((0, 0), |bias| {
                 let entry = if bias.shape[0] == 1 { 0 } else { entry };
@@ -96,7 +138,7 @@ impl Computation for WithScores {
             });
             softmax(lane, (scores.matrix.address, distance), bias, (heads, queries, keys), width, number)?;
             let product =
-                BatchedProduct { size: [queries, width, keys], heads, precision: number, right_is_transposed: false };
+                BatchedProduct { size: [queries, width, keys], heads, precision: number, sides: Sides::AsTheyAre };
             product.begin(lane, (scores, value, output))?;
         }
         Ok(())
@@ -134,33 +176,96 @@ fn softmax(
     unsafe { lane.launch(&kernel, [queries, heads, 1], &mut arguments) }
 }
 
+/// The arguments of a kernel, in their order and types.
+#[derive(Default)]
+struct Arguments(Vec<u64>);
+
+impl Arguments {
+    /// The address and the distances of a stream `[batch, tokens, heads · width]`.
+    fn stream(self, numbers: &Numbers) -> Self {
+        let [batch, row] = [numbers.strides[0], numbers.strides[1]].map(|stride| stride as u64);
+        Self([self.0, vec![numbers.address, batch, row]].concat())
+    }
+
+    fn address(mut self, address: u64) -> Self {
+        self.0.push(address);
+        self
+    }
+
+    /// A number of 32 bits, which is read from the first half of its place.
+    fn count(mut self, count: usize) -> Self {
+        self.0.push(u64::from(count as u32));
+        self
+    }
+
+    fn float(mut self, number: f32) -> Self {
+        self.0.push(u64::from(number.to_bits()));
+        self
+    }
+
+    fn launch(mut self, lane: &mut Lane, kernel: &Kernel<'_>, grid: [usize; 3]) -> Result<(), Failure> {
+        let mut arguments: Vec<*mut c_void> = self.0.iter_mut().map(|value| (&raw mut *value).cast()).collect();
+        // SAFETY: the callers below give each kernel its arguments in their order and types, and they outlive the call.
+        unsafe { lane.launch(kernel, grid, &mut arguments) }
+    }
+}
+
+/// A kernel for heads of a width, whose blocks share so many rows of them.
+fn kernel<'a>(source: &'a str, name: &'a str, width: usize, rows: usize) -> Kernel<'a> {
+    Kernel {
+        source,
+        name,
+        definitions: vec![format!("D={width}")],
+        threads: THREADS,
+        shared_memory: (rows * width * size_of::<half::bf16>()) as u32,
+    }
+}
+
+/// What scores are multiplied by.
+fn scale(width: usize) -> f32 {
+    1.0 / (width as f32).sqrt()
+}
+
 impl Computation for Attention {
     fn begin(&self, lane: &mut Lane, inputs: &[Numbers], outputs: &[Numbers]) -> Result<(), Failure> {
-        let ([query, key, value], [output]) = (inputs, outputs) else {
-            unreachable!("invariant: attention has three inputs and one output")
+        let ([query, key, value], [output, sums @ ..]) = (inputs, outputs) else {
+            unreachable!("invariant: attention has three inputs, and an output")
         };
         let (batch, queries, keys) = (query.shape[0], query.shape[1], key.shape[1]);
         let width = query.shape[2] / self.heads;
-        let kernel = Kernel {
-            source: include_str!("attention.cu"),
-            name: "attention",
-            definitions: vec![format!("D={width}")],
-            threads: THREADS,
-            shared_memory: ((QUERIES + 2 * KEYS) * width * size_of::<half::bf16>()) as u32,
+        let arguments = Arguments::default().stream(query).stream(key).stream(value).stream(output);
+        let arguments = arguments.address(sums.first().map_or(0, |sums| sums.address)).count(queries).count(keys);
+        let arguments = arguments.float(std::f32::consts::LOG2_E * scale(width));
+        let kernel = kernel(FORWARD, "attention", width, QUERIES + 2 * KEYS);
+        arguments.launch(lane, &kernel, [queries.div_ceil(QUERIES), self.heads, batch])
+    }
+}
+
+impl Computation for AttentionGradient {
+    fn begin(&self, lane: &mut Lane, inputs: &[Numbers], outputs: &[Numbers]) -> Result<(), Failure> {
+        let ([query, key, value, output, sums, gradient], [of_queries, of_keys, of_values, slopes]) = (inputs, outputs)
+        else {
+            unreachable!("invariant: the gradient of attention has six inputs and four outputs")
         };
-        let grid = [queries.div_ceil(QUERIES), self.heads, batch];
-        let all = [query, key, value, output];
-        let mut addresses = all.map(|numbers| numbers.address);
-        let mut strides: Vec<i64> =
-            all.iter().flat_map(|numbers| [numbers.strides[0] as i64, numbers.strides[1] as i64]).collect();
-        let mut counts = [queries as i32, keys as i32];
-        let mut scale = std::f32::consts::LOG2_E / (width as f32).sqrt();
-        let mut arguments: Vec<*mut c_void> = Vec::new();
-        arguments.extend(addresses.iter_mut().map(|address| (&raw mut *address).cast()));
-        arguments.extend(strides.iter_mut().map(|stride| (&raw mut *stride).cast()));
-        arguments.extend(counts.iter_mut().map(|count| (&raw mut *count).cast()));
-        arguments.push((&raw mut scale).cast());
-        // SAFETY: these are the kernel's arguments in their order and types, and they outlive the call.
-        unsafe { lane.launch(&kernel, grid, &mut arguments) }
+        let (batch, queries, keys) = (query.shape[0], query.shape[1], key.shape[1]);
+        let width = query.shape[2] / self.heads;
+        let (scale, power_scale) = (scale(width), std::f32::consts::LOG2_E * scale(width));
+        let grid = |count: usize, each: usize| [count.div_ceil(each), self.heads, batch];
+
+        let arguments = Arguments::default().stream(output).stream(gradient).address(slopes.address).count(queries);
+        let warps = THREADS as usize / 32;
+        arguments.launch(lane, &kernel(BACKWARD, "slopes_of_rows", width, 0), grid(queries, warps))?;
+
+        let all = || {
+            let streams = Arguments::default().stream(query).stream(key).stream(value).stream(gradient);
+            streams.address(sums.address).address(slopes.address)
+        };
+        let sizes =
+            |arguments: Arguments| arguments.count(queries).count(keys).float(scale).float(power_scale);
+        let keys_kernel = kernel(BACKWARD, "gradients_of_keys", width, 2 * BLOCK_OF_KEYS + 4 * GRADIENT_TILE);
+        let arguments = sizes(all().address(of_keys.address).address(of_values.address));
+        arguments.launch(lane, &keys_kernel, grid(keys, BLOCK_OF_KEYS))?;
+        let queries_kernel = kernel(BACKWARD, "gradients_of_queries", width, 2 * QUERIES + 4 * GRADIENT_TILE);
+        sizes(all().address(of_queries.address)).launch(lane, &queries_kernel, grid(queries, QUERIES))
     }
 }

@@ -9,10 +9,10 @@ use cudarc::cudnn::{
 };
 
 use super::{
-    device_of, lane,
+    lane,
     lane::{Failure, Lane},
-    operation::{Computation, Numbers, plan},
-    planned_alike, unplanned,
+    operation::{Computation, Numbers, compute},
+    on_card_alike, from_card,
 };
 
 /// More bytes than this are not given to a convolution to compute in.
@@ -41,19 +41,19 @@ pub fn convolve<B: Backend>(
     (stride, padding): (usize, usize),
 ) -> Option<Tensor<B, 4>> {
     let steps = Steps { stride, padding };
-    let mut inputs = planned_alike([input, weight])?;
+    let mut inputs = on_card_alike([input, weight])?;
     if let Some(bias) = bias {
-        inputs.extend(planned_alike([bias])?);
+        inputs.extend(on_card_alike([bias])?);
     }
     let precision = inputs.first()?.dtype;
-    let card = device_of(inputs.first()?).index;
+    let card = inputs.first()?.device.index;
     if inputs.iter().any(|one| one.dtype != precision) || !lane::has_convolutions(card) {
         return None;
     }
     let ([batch, _, height, width], [outputs, _, kernel, _]) = (input.dims(), weight.dims());
     let after = |pixels: usize| Some((pixels + 2 * steps.padding).checked_sub(kernel)? / steps.stride + 1);
     let shape = Shape::new([batch, outputs, after(height)?, after(width)?]);
-    unplanned(plan("convolution", Convolution { steps }, inputs, [shape])?.into_iter().next()?)
+    from_card(compute(Convolution { steps }, inputs, [shape]).into_iter().next()?)
 }
 
 /// What decides how a convolution is computed best.

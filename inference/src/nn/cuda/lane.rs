@@ -5,7 +5,10 @@ use std::{
     collections::HashMap,
     ffi::{CString, c_void},
     fmt,
-    sync::{LazyLock, Mutex, PoisonError},
+    sync::{
+        LazyLock, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use cudarc::{
@@ -31,6 +34,8 @@ pub(super) enum Failure {
     Convolutions(CudnnError),
     /// A kernel could not be compiled.
     Compiler(String),
+    /// burn has not the numbers, or no memory for them.
+    Memory(String),
     /// Something is not installed.
     Missing(&'static str),
 }
@@ -42,6 +47,7 @@ impl fmt::Display for Failure {
             Self::Products(error) => write!(formatter, "cuBLASLt says {error}"),
             Self::Convolutions(error) => write!(formatter, "cuDNN says {error}"),
             Self::Compiler(log) => write!(formatter, "a kernel could not be compiled: {log}"),
+            Self::Memory(why) => write!(formatter, "there is no memory: {why}"),
             Self::Missing(what) => write!(formatter, "{what} is not installed"),
         }
     }
@@ -93,6 +99,31 @@ pub(super) struct Lane {
 unsafe impl Send for Lane {}
 
 static LANES: LazyLock<Mutex<HashMap<usize, Option<Lane>>>> = LazyLock::new(Mutex::default);
+
+/// The first failure of each card that nobody was told of.
+static FAILURES: LazyLock<Mutex<HashMap<usize, String>>> = LazyLock::new(Mutex::default);
+
+/// Whether there is one, so that nobody has to wait for the others' look at them.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Remembers that a card failed, until somebody asks.
+pub(super) fn remember_failure(card: usize, failure: &Failure) {
+    tracing::error!("Card {card} failed: {failure}.");
+    let mut failures = FAILURES.lock().unwrap_or_else(PoisonError::into_inner);
+    failures.entry(card).or_insert_with(|| failure.to_string());
+    HAS_FAILED.store(true, Ordering::Release);
+}
+
+/// Why a card failed, if it did since somebody asked.
+pub(super) fn take_failure(card: usize) -> Option<String> {
+    if !HAS_FAILED.load(Ordering::Acquire) {
+        return None;
+    }
+    let mut failures = FAILURES.lock().unwrap_or_else(PoisonError::into_inner);
+    let failure = failures.remove(&card);
+    HAS_FAILED.store(!failures.is_empty(), Ordering::Release);
+    failure
+}
 
 /// Whether the card has a lane: it is of a kind that knows bf16, and NVIDIA's libraries are installed.
 pub(super) fn is_there(card: usize) -> bool {
@@ -164,7 +195,7 @@ impl Lane {
                 plans: Plans::default(),
                 kernels: HashMap::new(),
             };
-            // An old driver cannot order a lane among burn's: better to know before anything is planned.
+            // An old driver cannot order a lane among burn's: better to know before anything is asked of it.
             lane.after_all_before()?;
             lane.before_all_after()?;
             Ok(lane)

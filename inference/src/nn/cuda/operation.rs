@@ -1,20 +1,33 @@
-//! Operations that burn plans with the others and that are computed on the card's own lane.
+//! Operations that are computed on the card's own lane, in the order in which everything is told to the card.
+//!
+//! burn's operations are told to a card by a thread of its own, which takes them one after the other. Ours are put among them: who
+//! asks for one goes on at once.
 
-use std::fmt::Debug;
-
-use burn::tensor::{DType, Shape, TensorMetadata};
-use burn_cubecl::{fusion::FusionCubeRuntime, kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype};
-use burn_fusion::stream::{Operation, OperationStreams};
-use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
-use cubecl::cuda::CudaRuntime;
-
-use super::{
-    Card, Computed, Planned,
-    lane::{Failure, Lane, with_lane},
+use burn::{
+    backend::cuda::CudaDevice,
+    prelude::DeviceOps,
+    tensor::{DType, Shape, StreamId},
+};
+use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype};
+use cubecl::{
+    Runtime,
+    cuda::CudaRuntime,
+    device_handle::DeviceHandle,
+    server::{ComputeServer, Handle},
 };
 
+use super::{
+    OnCard,
+    lane::{self, Failure, Lane, with_lane},
+};
+
+/// What tells burn's operations to a card.
+type Server = <CudaRuntime as Runtime>::Server;
+
+const HAS_AN_INPUT: &str = "invariant: a computation has an input";
+
 /// What is computed on the lane from some tensors into others.
-pub(super) trait Computation: Debug + Send + Sync + 'static {
+pub(super) trait Computation: Send + 'static {
     /// Told to the lane; it returns before the card is done.
     fn begin(&self, lane: &mut Lane, inputs: &[Numbers], outputs: &[Numbers]) -> Result<(), Failure>;
 
@@ -37,79 +50,100 @@ pub(super) struct Numbers {
     pub precision: DType,
 }
 
-/// A computation among burn's.
-#[derive(Debug)]
-struct OnLane<C> {
+/// Computes outputs that have these shapes and the first input's precision.
+pub(super) fn compute<C: Computation>(
     computation: C,
-    description: CustomOpIr,
-}
-
-/// Plans a computation: its outputs, which have these shapes and the first input's precision.
-pub(super) fn plan<C: Computation>(
-    name: &'static str,
-    computation: C,
-    inputs: Vec<Planned>,
+    inputs: Vec<OnCard>,
     outputs: impl IntoIterator<Item = Shape>,
-) -> Option<Vec<Planned>> {
-    let first = inputs.first()?;
-    let (client, precision) = (first.client.clone(), first.dtype);
-    let streams = OperationStreams::with_inputs(&inputs);
-    let inputs: Vec<TensorIr> = inputs.into_iter().map(Planned::into_ir).collect();
-    let outputs: Vec<TensorIr> =
-        outputs.into_iter().map(|shape| TensorIr::uninit(client.create_empty_handle(), shape, precision)).collect();
-    let description = CustomOpIr::new(name, &inputs, &outputs);
-    let operation = OnLane { computation, description: description.clone() };
-    Some(client.register(streams, OperationIr::Custom(description), operation))
+) -> Vec<OnCard> {
+    let precision = inputs.first().expect(HAS_AN_INPUT).dtype;
+    compute_in(computation, inputs, outputs.into_iter().map(|shape| (shape, precision)))
 }
 
-impl<C: Computation> Operation<FusionCubeRuntime<CudaRuntime>> for OnLane<C> {
-    fn execute(
-        &self,
-        handles: &mut HandleContainer<<FusionCubeRuntime<CudaRuntime> as burn_fusion::FusionRuntime>::FusionHandle>,
-    ) {
-        let whole = if self.computation.wants_whole_inputs() { into_contiguous } else { rows_whole };
-        let read = |input| whole(handles.get_float_tensor::<Card>(input));
-        let inputs: Vec<Computed> = self.description.inputs.iter().map(read).collect();
-        let Some(first) = inputs.first() else { return };
-        let outputs: Vec<Computed> = self
-            .description
-            .outputs
-            .iter()
-            .map(|output| {
-                let (client, device) = (first.client.clone(), first.device.clone());
-                empty_device_contiguous_dtype(client, device, output.shape.clone(), output.dtype)
+/// Computes outputs that have these shapes and precisions.
+///
+/// # Panics
+/// If an operation before failed: burn's operations have no other way to say so.
+pub(super) fn compute_in<C: Computation>(
+    computation: C,
+    inputs: Vec<OnCard>,
+    outputs: impl IntoIterator<Item = (Shape, DType)>,
+) -> Vec<OnCard> {
+    let whole = if computation.wants_whole_inputs() { into_contiguous } else { rows_whole };
+    let inputs: Vec<OnCard> = inputs.into_iter().map(whole).collect();
+    let first = inputs.first().expect(HAS_AN_INPUT);
+    let card = first.device.index;
+    if let Some(failure) = lane::take_failure(card) {
+        panic!("The card failed: {failure}.");
+    }
+    let output =
+        |(shape, precision)| empty_device_contiguous_dtype(first.client.clone(), first.device.clone(), shape, precision);
+    let outputs: Vec<OnCard> = outputs.into_iter().map(output).collect();
+    let waiting = |tensors: &[OnCard]| tensors.iter().map(Waiting::of).collect::<Vec<_>>();
+    let (from, to, stream) = (waiting(&inputs), waiting(&outputs), StreamId::current());
+    server(card).submit(move |server| {
+        let mut resolve = |waiting: Vec<Waiting>| -> Result<Vec<Numbers>, Failure> {
+            waiting.into_iter().map(|one| one.resolve(server, stream)).collect()
+        };
+        let told = resolve(from).and_then(|from| {
+            let to = resolve(to)?;
+            with_lane(card, |lane| {
+                lane.after_all_before()?;
+                computation.begin(lane, &from, &to)?;
+                lane.before_all_after()
             })
-            .collect();
-        // Asking for addresses also waits until everything that was planned before has been told to the card.
-        let (from, to): (Vec<_>, Vec<_>) =
-            (inputs.iter().map(numbers).collect(), outputs.iter().map(numbers).collect());
-        let told = with_lane(first.device.index, |lane| {
-            lane.after_all_before()?;
-            self.computation.begin(lane, &from, &to)?;
-            lane.before_all_after()
         });
         if let Err(failure) = told {
-            // burn's operations have no other way to say that a card failed.
-            panic!("The card failed: {failure}.");
+            lane::remember_failure(card, &failure);
         }
-        for (description, output) in self.description.outputs.iter().zip(outputs) {
-            handles.register_float_tensor::<Card>(&description.id, output);
+    });
+    outputs
+}
+
+/// What tells operations to a card.
+fn server(card: usize) -> DeviceHandle<Server> {
+    thread_local! {
+        static KNOWN: std::cell::RefCell<Option<(usize, DeviceHandle<Server>)>> = const { std::cell::RefCell::new(None) };
+    }
+    KNOWN.with_borrow_mut(|known| match known {
+        Some((number, server)) if *number == card => server.clone(),
+        _ => {
+            let server = DeviceHandle::new(CudaDevice::new(card).to_id());
+            *known = Some((card, server.clone()));
+            server
         }
+    })
+}
+
+/// Numbers whose address is known when it is their turn.
+struct Waiting {
+    handle: Handle,
+    shape: Vec<usize>,
+    strides: Vec<usize>,
+    precision: DType,
+}
+
+impl Waiting {
+    fn of(tensor: &OnCard) -> Self {
+        Self {
+            handle: tensor.handle.clone(),
+            shape: tensor.meta.shape().iter().copied().collect(),
+            strides: tensor.meta.strides().iter().copied().collect(),
+            precision: tensor.dtype,
+        }
+    }
+
+    fn resolve(self, server: &mut Server, stream: StreamId) -> Result<Numbers, Failure> {
+        let Self { handle, shape, strides, precision } = self;
+        let resource = server.get_resource(handle.binding(), stream);
+        let resource = resource.map_err(|error| Failure::Memory(format!("{error:?}")))?;
+        Ok(Numbers { address: resource.resource().ptr, shape, strides, precision })
     }
 }
 
-/// The tensor, copied if numbers of its last axis have gaps between them.
-fn rows_whole(tensor: Computed) -> Computed {
-    let last = tensor.rank().saturating_sub(1);
-    if tensor.meta.strides()[last] == 1 { tensor } else { into_contiguous(tensor) }
-}
-
-fn numbers(tensor: &Computed) -> Numbers {
-    let resource = tensor.client.get_resource(tensor.handle.clone()).expect("invariant: a tensor has memory");
-    Numbers {
-        address: resource.resource().ptr,
-        shape: tensor.shape().as_slice().to_vec(),
-        strides: tensor.meta.strides().iter().copied().collect(),
-        precision: tensor.dtype,
-    }
+/// The tensor, copied if numbers of its last axis have gaps between them or rows of it are the same in memory.
+fn rows_whole(tensor: OnCard) -> OnCard {
+    let strides = tensor.meta.strides();
+    let is_repeated = strides.iter().zip(tensor.meta.shape().iter()).any(|(stride, count)| *stride == 0 && *count > 1);
+    if strides.last() == Some(&1) && !is_repeated { tensor } else { into_contiguous(tensor) }
 }

@@ -6,45 +6,64 @@ use burn::tensor::{DType, Shape, Tensor, backend::Backend};
 use cudarc::cublaslt::{result as blas, sys as lt};
 
 use super::{
-    device_of, lane,
+    lane,
     lane::{Failure, Lane},
-    operation::{Computation, Numbers, plan},
-    planned_alike, planned_in, unplanned,
+    operation::{Computation, Numbers, compute},
+    on_card_alike, on_card_in, from_card,
 };
 use crate::nn::linear::Linear;
 
 /// A matrix among the tensors of a computation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
+pub(super) enum Place {
     Input(usize),
     Output(usize),
 }
 
 /// A matrix, or some rows and columns of it.
 #[derive(Clone, Copy, Debug)]
-struct Part {
-    place: Place,
-    row: usize,
-    column: usize,
+pub(super) struct Part {
+    pub place: Place,
+    pub row: usize,
+    pub column: usize,
 }
 
-/// `to = scale · left · rightᵀ + bias`, or added to what is there.
+impl Part {
+    /// All of it.
+    pub fn whole(place: Place) -> Self {
+        Self { place, row: 0, column: 0 }
+    }
+}
+
+/// Which sides of a product lie in memory with rows for columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Sides {
+    /// Neither: `left · right`.
+    AsTheyAre,
+    /// `leftᵀ · right`.
+    LeftTransposed,
+    /// `left · rightᵀ`.
+    RightTransposed,
+}
+
+/// `to = scale · left · right + bias`, or added to what is there.
 #[derive(Clone, Copy, Debug)]
-struct Product {
-    left: Part,
-    right: Part,
-    to: Part,
+pub(super) struct Product {
+    pub left: Part,
+    pub right: Part,
+    pub sides: Sides,
+    pub to: Part,
     /// Rows and columns of `to`, and the numbers of each sum.
-    size: [usize; 3],
-    scale: f32,
+    pub size: [usize; 3],
+    pub scale: f32,
     /// An input, from this number on.
-    bias: Option<(usize, usize)>,
-    is_added: bool,
+    pub bias: Option<(usize, usize)>,
+    pub is_added: bool,
 }
 
 /// The products of a layer, in their order.
 #[derive(Debug)]
-struct Products(Vec<Product>);
+pub(super) struct Products(pub Vec<Product>);
 
 /// cuBLASLt's fast products want rows that begin at 16 bytes.
 pub(super) const MULTIPLE: usize = 8;
@@ -57,20 +76,20 @@ pub fn project<B: Backend>(layer: &Linear<B>, pieces: &[Tensor<B, 2>], widths: &
     if ![widths, &ranks, &sums].concat().iter().all(|width| width.is_multiple_of(MULTIPLE)) {
         return None;
     }
-    let mut inputs = planned_alike(pieces)?;
+    let mut inputs = on_card_alike(pieces)?;
     let first = inputs.first()?;
-    let (card, precision) = (device_of(first).index, first.dtype);
+    let (card, precision) = (first.device.index, first.dtype);
     let weight = inputs.len();
-    inputs.push(planned_in(&layer.weight.val(), precision)?);
+    inputs.push(on_card_in(&layer.weight.val(), precision)?);
     let mut bias = None;
     if let Some(numbers) = &layer.bias {
         bias = Some(inputs.len());
-        inputs.push(planned_in(&numbers.val(), precision)?);
+        inputs.push(on_card_in(&numbers.val(), precision)?);
     }
     let first_pair = inputs.len();
     for pair in &layer.adapters {
-        inputs.push(planned_in(&pair.a.val(), precision)?);
-        inputs.push(planned_in(&pair.b.val(), precision)?);
+        inputs.push(on_card_in(&pair.a.val(), precision)?);
+        inputs.push(on_card_in(&pair.b.val(), precision)?);
     }
     if !lane::is_there(card) {
         return None;
@@ -79,9 +98,9 @@ pub fn project<B: Backend>(layer: &Linear<B>, pieces: &[Tensor<B, 2>], widths: &
     let scales = layer.adapters.iter().map(|pair| pair.scale as f32).collect();
     let layout = Layout { rows, sums, widths: widths.to_vec(), ranks, scales, weight, bias, first_pair };
     let outputs = layout.widths.iter().chain(&layout.ranks).map(|width| Shape::new([rows, *width]));
-    let mut computed = plan("linear", Products(layout.products()), inputs, outputs)?;
+    let mut computed = compute(Products(layout.products()), inputs, outputs);
     computed.truncate(widths.len());
-    computed.into_iter().map(unplanned).collect()
+    computed.into_iter().map(from_card).collect()
 }
 
 /// The sizes of a layer, and where its tensors lie among the inputs. Outputs are the parts, and then what each pair makes of the
@@ -101,20 +120,20 @@ struct Layout {
 
 impl Layout {
     fn products(&self) -> Vec<Product> {
-        let whole = |place: Place| Part { place, row: 0, column: 0 };
-        let low = |pair: usize| whole(Place::Output(self.widths.len() + pair));
+        let low = |pair: usize| Part::whole(Place::Output(self.widths.len() + pair));
         let mut products = Vec::new();
         for (pair, rank) in self.ranks.iter().copied().enumerate() {
             self.of_pieces(self.first_pair + 2 * pair, 0, (low(pair), rank), None, &mut products);
         }
         let mut start = 0;
         for (part, width) in self.widths.iter().copied().enumerate() {
-            let to = whole(Place::Output(part));
+            let to = Part::whole(Place::Output(part));
             self.of_pieces(self.weight, start, (to, width), self.bias.map(|bias| (bias, start)), &mut products);
             for (pair, rank) in self.ranks.iter().copied().enumerate() {
                 products.push(Product {
                     left: low(pair),
                     right: Part { place: Place::Input(self.first_pair + 2 * pair + 1), row: start, column: 0 },
+                    sides: Sides::RightTransposed,
                     to,
                     size: [self.rows, width, rank],
                     scale: self.scales[pair],
@@ -139,8 +158,9 @@ impl Layout {
         let mut column = 0;
         for (index, sum) in self.sums.iter().copied().enumerate() {
             products.push(Product {
-                left: Part { place: Place::Input(index), row: 0, column: 0 },
+                left: Part::whole(Place::Input(index)),
                 right: Part { place: Place::Input(matrix), row: first, column },
+                sides: Sides::RightTransposed,
                 to,
                 size: [self.rows, width, sum],
                 scale: 1.0,
@@ -172,7 +192,7 @@ impl Computation for Products {
                 precision,
                 scale: product.scale,
                 is_added: product.is_added,
-                right_is_transposed: true,
+                sides: product.sides,
                 batch: None,
             };
             multiplied.begin(lane, (left, right, to), bias)?;
@@ -199,7 +219,7 @@ pub(super) struct Heads {
     pub distance: usize,
 }
 
-/// `to = left · right`, or `left · rightᵀ`, of every head.
+/// `to = left · right` of every head.
 pub(super) struct BatchedProduct {
     /// Rows and columns of the result, and the numbers of each sum.
     pub size: [usize; 3],
@@ -207,8 +227,8 @@ pub(super) struct BatchedProduct {
     pub heads: usize,
     /// Of all numbers.
     pub precision: DType,
-    /// Whether `right` has a row for every column of the result.
-    pub right_is_transposed: bool,
+    /// How the sides lie in memory.
+    pub sides: Sides,
 }
 
 impl BatchedProduct {
@@ -219,7 +239,7 @@ impl BatchedProduct {
             precision: self.precision,
             scale: 1.0,
             is_added: false,
-            right_is_transposed: self.right_is_transposed,
+            sides: self.sides,
             batch: Some((self.heads, [left.distance, right.distance, to.distance])),
         };
         multiplied.begin(lane, (left.matrix, right.matrix, to.matrix), None)
@@ -236,7 +256,7 @@ struct Kind {
     is_half: bool,
     has_bias: bool,
     is_added: bool,
-    right_is_transposed: bool,
+    sides: Sides,
     batch: Option<(usize, [usize; 3])>,
 }
 
@@ -257,7 +277,7 @@ struct Multiplied {
     precision: DType,
     scale: f32,
     is_added: bool,
-    right_is_transposed: bool,
+    sides: Sides,
     /// How many, and the distances of left, right and result.
     batch: Option<(usize, [usize; 3])>,
 }
@@ -279,17 +299,18 @@ impl Multiplied {
             is_half: self.precision == DType::BF16,
             has_bias: bias.is_some(),
             is_added: self.is_added,
-            right_is_transposed: self.right_is_transposed,
+            sides: self.sides,
             batch: self.batch,
         };
-        let description = Description::new(self.right_is_transposed, bias)?;
-        let right_size = if self.right_is_transposed { (sum, columns) } else { (columns, sum) };
+        let description = Description::new(self.sides, bias)?;
+        let right_size = if self.sides == Sides::RightTransposed { (sum, columns) } else { (columns, sum) };
+        let left_size = if self.sides == Sides::LeftTransposed { (rows, sum) } else { (sum, rows) };
         let (batch, distances) = self.batch.unwrap_or((1, [0; 3]));
         let layout =
             |size, matrix: Matrix, distance| MatrixLayout::new(size, matrix.stride, self.precision, (batch, distance));
         let layouts = [
             layout(right_size, right, distances[1])?,
-            layout((sum, rows), left, distances[0])?,
+            layout(left_size, left, distances[0])?,
             layout((columns, rows), to, distances[2])?,
         ];
         let algorithm = match lane.plans.0.get(&kind) {
@@ -364,14 +385,15 @@ fn choose(
 struct Description(lt::cublasLtMatmulDesc_t);
 
 impl Description {
-    fn new(right_is_transposed: bool, bias: Option<u64>) -> Result<Self, Failure> {
+    fn new(sides: Sides, bias: Option<u64>) -> Result<Self, Failure> {
         use lt::cublasLtMatmulDescAttributes_t as Attribute;
         let this = Self(blas::create_matmul_desc(
             lt::cublasComputeType_t::CUBLAS_COMPUTE_32F,
             lt::cudaDataType_t::CUDA_R_32F,
         )?);
-        let right = if right_is_transposed { TRANSPOSED } else { AS_IT_IS };
-        this.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &right)?;
+        let of = |is_transposed| if is_transposed { TRANSPOSED } else { AS_IT_IS };
+        this.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &of(sides == Sides::RightTransposed))?;
+        this.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, &of(sides == Sides::LeftTransposed))?;
         if let Some(bias) = bias {
             this.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &lt::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS)?;
             this.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias)?;

@@ -2,13 +2,13 @@
 
 use std::ffi::c_void;
 
-use burn::tensor::{DType, Tensor, backend::Backend};
+use burn::tensor::{DType, Tensor, TensorMetadata, backend::Backend};
 
 use super::{
-    Planned, device_of, lane,
+    OnCard, lane,
     lane::{Failure, Kernel, Lane},
-    operation::{Computation, Numbers, plan},
-    planned, planned_in, unplanned,
+    operation::{Computation, Numbers, compute},
+    on_card, on_card_in, from_card,
 };
 
 /// Numbers that a thread takes at once.
@@ -38,13 +38,13 @@ pub fn layer_norm<B: Backend>(
     shift: &Tensor<B, 3>,
     epsilon: f64,
 ) -> Option<Tensor<B, 3>> {
-    let inputs = vec![planned(input)?, planned(scale)?, planned(shift)?];
+    let inputs = vec![on_card(input)?, on_card(scale)?, on_card(shift)?];
     run(Rows::LayerNorm { epsilon: epsilon as f32 }, inputs, &[input.dims()[2]])
 }
 
 /// `[rows, width]`, every row over its root mean square, times `[width]`.
 pub fn rms_norm<B: Backend>(input: &Tensor<B, 2>, weight: &Tensor<B, 1>, epsilon: f64) -> Option<Tensor<B, 2>> {
-    run(Rows::RmsNorm { epsilon: epsilon as f32 }, vec![planned(input)?, planned(weight)?], &[input.dims()[1]])
+    run(Rows::RmsNorm { epsilon: epsilon as f32 }, vec![on_card(input)?, on_card(weight)?], &[input.dims()[1]])
 }
 
 /// `[batch, tokens, heads · width]`, turned by cosines and sines `[1, tokens, 1, width]` of f32; the first half with the second,
@@ -56,13 +56,19 @@ pub fn turn<B: Backend>(
     halves: bool,
 ) -> Option<Tensor<B, 3>> {
     let [.., width] = cosines.dims();
-    let inputs = vec![planned(input)?, planned_in(cosines, DType::F32)?, planned_in(sines, DType::F32)?];
+    let inputs = vec![on_card(input)?, on_card_in(cosines, DType::F32)?, on_card_in(sines, DType::F32)?];
     run(Rows::Turn { width, halves }, inputs, &[width / 2])
+}
+
+/// [`turn`] of what the card knows already.
+pub(super) fn turned(input: OnCard, cosines: OnCard, sines: OnCard, halves: bool) -> OnCard {
+    let (shape, width) = (input.shape(), cosines.shape()[3]);
+    compute(Rows::Turn { width, halves }, vec![input, cosines, sines], [shape]).remove(0)
 }
 
 /// `silu(gate) · value`, or `gelu(gate) · value`.
 pub fn gated<B: Backend>(gate: &Tensor<B, 3>, value: &Tensor<B, 3>, is_gelu: bool) -> Option<Tensor<B, 3>> {
-    run(Rows::Gated { is_gelu }, vec![planned(gate)?, planned(value)?], &[gate.dims()[2]])
+    run(Rows::Gated { is_gelu }, vec![on_card(gate)?, on_card(value)?], &[gate.dims()[2]])
 }
 
 /// `stream + gate · branch`; the gate is `[batch or 1, 1, width]`.
@@ -71,7 +77,7 @@ pub fn gated_sum<B: Backend>(
     branch: &Tensor<B, 3>,
     gate: &Tensor<B, 3>,
 ) -> Option<Tensor<B, 3>> {
-    run(Rows::GatedSum, vec![planned(stream)?, planned(branch)?, planned(gate)?], &[stream.dims()[2]])
+    run(Rows::GatedSum, vec![on_card(stream)?, on_card(branch)?, on_card(gate)?], &[stream.dims()[2]])
 }
 
 /// `[batch, channels, height, width]`, every group of channels normalised, times and plus `[channels]`, and its silu if asked for.
@@ -82,18 +88,18 @@ pub fn group_norm<B: Backend>(
     is_activated: bool,
 ) -> Option<Tensor<B, 4>> {
     let [_, _, height, width] = input.dims();
-    let inputs = vec![planned(input)?, planned(weight)?, planned(bias)?];
+    let inputs = vec![on_card(input)?, on_card(weight)?, on_card(bias)?];
     run(Rows::GroupNorm { groups, epsilon: epsilon as f32, is_activated }, inputs, &[height * width])
 }
 
 /// Plans a kernel whose output is of its first input's shape, where everything that is taken at once lies together.
-fn run<B: Backend, const D: usize>(rows: Rows, inputs: Vec<Planned>, widths: &[usize]) -> Option<Tensor<B, D>> {
+fn run<B: Backend, const D: usize>(rows: Rows, inputs: Vec<OnCard>, widths: &[usize]) -> Option<Tensor<B, D>> {
     let first = inputs.first()?;
-    if !widths.iter().all(|width| width.is_multiple_of(AT_ONCE)) || !lane::is_there(device_of(first).index) {
+    if !widths.iter().all(|width| width.is_multiple_of(AT_ONCE)) || !lane::is_there(first.device.index) {
         return None;
     }
-    let shape = first.shape.clone();
-    unplanned(plan("rows", rows, inputs, [shape])?.into_iter().next()?)
+    let shape = first.shape();
+    from_card(compute(rows, inputs, [shape]).into_iter().next()?)
 }
 
 /// The arguments of a kernel, in their order.
@@ -184,7 +190,7 @@ impl Computation for Rows {
                 let arguments = arguments.narrow(*groups).float(*epsilon).narrow(usize::from(*is_activated));
                 launch(lane, "group_norm", grid, THREADS * AT_ONCE, arguments)
             }
-            _ => unreachable!("invariant: every kernel is planned with the tensors that it takes"),
+            _ => unreachable!("invariant: every kernel is given the tensors that it takes"),
         }
     }
 
