@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use burn::tensor::backend::Backend;
 
-use crate::error::Error;
+use crate::{error::Error, nn};
 
 /// Where a model runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,7 +48,19 @@ pub(crate) fn is_processor<B: Backend>(device: &B::Device) -> bool {
 /// # Errors
 /// [`Error::Device`] when it failed.
 pub(crate) fn finish<B: Backend>(device: &B::Device) -> Result<(), Error> {
-    B::sync(device).map_err(|error| Error::Device(format!("The device failed: {error}.")))
+    B::sync(device).map_err(|error| Error::Device(format!("The device failed: {error}.")))?;
+    check_failures::<B>(device)
+}
+
+/// Makes sure that nothing failed of what a device was told and has done by now.
+///
+/// # Errors
+/// [`Error::Device`] when something did.
+pub(crate) fn check_failures<B: Backend>(device: &B::Device) -> Result<(), Error> {
+    match nn::failure::<B>(device) {
+        Some(failure) => Err(Error::Device(format!("The device failed: {failure}."))),
+        None => Ok(()),
+    }
 }
 
 impl FromStr for DeviceName {

@@ -15,6 +15,7 @@ use super::{
 };
 pub use crate::render::{LoraUse, RenderRequest, Rendered};
 use crate::{
+    device,
     error::{Error, Result},
     lora::{inject, shelf::Shelf},
     nn::rope::Rotation,
@@ -382,6 +383,7 @@ impl<B: Backend> Flux2Pipeline<B> {
                 after_step: &mut after_step,
             })?;
             let decoded = from_tensor(self.decode(latents, grid));
+            device::check_failures::<B>(&self.device)?;
             rendered.extend(seeds.iter().zip(decoded).map(|(seed, picture)| Rendered { seed: *seed, picture }));
         }
         Ok(rendered)

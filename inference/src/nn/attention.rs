@@ -27,7 +27,6 @@ pub fn multi_head_attention<B: Backend>(
     let inputs = [query.clone().into(), key.clone().into(), value.clone().into()];
     processor::run(&operation, inputs)
         .or_else(|| cuda::attention(&query, &key, &value, heads, bias.map(|bias| &bias.added)))
-        .or_else(|| bias.is_none().then(|| cuda::attention_with_gradient(&query, &key, &value, heads))?)
         .unwrap_or_else(|| composed(query.clone(), key.clone(), value.clone(), heads, bias))
 }
 

@@ -14,6 +14,7 @@ use super::{
     attention::multi_head_attention,
     convolution::{Conv2d, GroupNorm},
     linear::Linear,
+    picture,
 };
 use crate::error::{Error, Result};
 
@@ -103,7 +104,7 @@ impl<B: Backend> ResidualBlock<B> {
             Some(conv) => conv.forward(input),
             None => input,
         };
-        shortcut + inner
+        picture::sum(shortcut, inner)
     }
 }
 
@@ -135,13 +136,12 @@ impl<B: Backend> SpatialAttention<B> {
     }
 
     fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [batch, channels, height, width] = input.dims();
-        let normed = self.group_norm.forward(input.clone());
-        let tokens = normed.reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let tokens = picture::to_places(self.group_norm.forward(input.clone()));
         let [query, key, value] = [&self.to_q, &self.to_k, &self.to_v].map(|layer| layer.forward(tokens.clone()));
         let mixed = multi_head_attention(query, key, value, 1, None);
         let mixed = self.to_out.iter().fold(mixed, |mixed, layer| layer.forward(mixed));
-        input + mixed.swap_dims(1, 2).reshape([batch, channels, height, width])
+        let mixed = picture::of_places(mixed, &input);
+        picture::sum(input, mixed)
     }
 }
 

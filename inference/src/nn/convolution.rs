@@ -1,7 +1,7 @@
 //! Two-dimensional convolution and group normalisation.
 
 use burn::{
-    module::{Initializer, Module, Param},
+    module::{Initializer, Module, ModuleMapper, Param},
     tensor::{
         FloatDType, Tensor,
         activation::silu,
@@ -159,6 +159,26 @@ impl<B: Backend> Conv2d<B> {
         };
         conv2d(input, weight, bias, options)
     }
+}
+
+/// A network whose convolutions' weights lie as the device's convolutions take them.
+pub fn laid_out<B: Backend, M: Module<B>>(network: M) -> M {
+    struct Weights;
+    impl<B: Backend> ModuleMapper<B> for Weights {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+            if D != 4 {
+                return param;
+            }
+            param.map(|weight| {
+                let dims: [usize; 4] = std::array::from_fn(|axis| weight.dims()[axis]);
+                match cuda::laid_out(&weight.clone().reshape(dims)) {
+                    Some(laid_out) => Tensor::from_primitive(laid_out.into_primitive()),
+                    None => weight,
+                }
+            })
+        }
+    }
+    network.map(&mut Weights)
 }
 
 /// Group normalisation with a learned scale and shift (Wu and He, 2018).

@@ -9,6 +9,14 @@ pub mod convolution;
 mod cuda;
 pub mod linear;
 pub mod norm;
+pub mod picture;
 pub mod processor;
 pub mod rope;
 pub mod timestep_embedding;
+
+use burn::tensor::backend::Backend;
+
+/// Why a device failed at something that it was told, if it did since somebody asked.
+pub(crate) fn failure<B: Backend>(device: &B::Device) -> Option<String> {
+    cuda::failure::<B>(device)
+}

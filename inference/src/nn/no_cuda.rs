@@ -18,24 +18,6 @@ pub fn attention<B: Backend>(
     None
 }
 
-pub fn attention_with_gradient<B: Backend>(
-    _: &Tensor<B, 3>,
-    _: &Tensor<B, 3>,
-    _: &Tensor<B, 3>,
-    _: usize,
-) -> Option<Tensor<B, 3>> {
-    None
-}
-
-pub fn turn_with_gradient<B: Backend>(
-    _: &Tensor<B, 3>,
-    _: &Tensor<B, 4>,
-    _: &Tensor<B, 4>,
-    _: bool,
-) -> Option<Tensor<B, 3>> {
-    None
-}
-
 pub fn project_with_gradient<B: Backend>(_: &Projected<'_, B>) -> Option<Tensor<B, 2>> {
     None
 }
@@ -56,6 +38,26 @@ pub fn convolve<B: Backend>(
     _: (usize, usize),
 ) -> Option<Tensor<B, 4>> {
     None
+}
+
+pub fn sum<B: Backend>(_: &Tensor<B, 4>, _: &Tensor<B, 4>) -> Option<Tensor<B, 4>> {
+    None
+}
+
+pub fn shifted<B: Backend>(_: &Tensor<B, 4>, _: &Tensor<B, 2>) -> Option<Tensor<B, 4>> {
+    None
+}
+
+pub fn beside<B: Backend>(_: &Tensor<B, 4>, _: &Tensor<B, 4>) -> Option<Tensor<B, 4>> {
+    None
+}
+
+pub fn laid_out<B: Backend>(_: &Tensor<B, 4>) -> Option<Tensor<B, 4>> {
+    None
+}
+
+pub fn are_last<B: Backend>(_: &Tensor<B, 4>) -> bool {
+    false
 }
 
 pub fn layer_norm<B: Backend>(_: &Tensor<B, 3>, _: &Tensor<B, 3>, _: &Tensor<B, 3>, _: f64) -> Option<Tensor<B, 3>> {
@@ -84,5 +86,9 @@ pub fn group_norm<B: Backend>(
     _: (usize, f64),
     _: bool,
 ) -> Option<Tensor<B, 4>> {
+    None
+}
+
+pub fn failure<B: Backend>(_: &B::Device) -> Option<String> {
     None
 }

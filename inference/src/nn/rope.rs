@@ -81,7 +81,6 @@ impl<B: Backend> Rotation<B> {
         let halves = self.turn.pairs == Pairs::Halves;
         processor::run(&self.turn, [input.clone().into()])
             .or_else(|| cuda::turn(&input, &self.cos, &self.sin, halves))
-            .or_else(|| cuda::turn_with_gradient(&input, &self.cos, &self.sin, halves))
             .unwrap_or_else(|| self.composed(input))
     }
 

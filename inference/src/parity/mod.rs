@@ -33,6 +33,9 @@ const GRADIENT_TOLERANCE: f64 = 1e-3;
 /// How alike pictures in half precision must be at least: the cosine of the angle between them.
 const COSINE: f64 = 0.999;
 
+/// The same of the gradients of a training step in half precision, all together.
+const GRADIENT_COSINE: f64 = 0.99;
+
 /// alpha / rank of the adapters in a training case.
 const TRAINING_SCALE: f32 = 0.5;
 
@@ -50,7 +53,7 @@ pub struct ParityReport {
     /// Largest difference of each result, over the larger of 1 and the reference's largest number. `train.loss` is
     /// relative, `train.grad` the largest of all gradients' differences, each over its own norm.
     pub max_abs: BTreeMap<String, f64>,
-    /// Cosine of the angle between each picture and the reference's.
+    /// Cosine of the angle between each picture and the reference's, and of `train.grad`, all gradients together.
     pub cosine: BTreeMap<String, f64>,
 }
 
@@ -122,9 +125,12 @@ impl Differences {
             "train.grad" => *difference <= GRADIENT_TOLERANCE,
             _ => *difference <= TOLERANCE,
         };
+        let is_alike = |(name, cosine): (&String, &f64)| {
+            *cosine >= if name == "train.grad" { GRADIENT_COSINE } else { COSINE }
+        };
         match precision {
             Precision::F32 => self.max_abs.iter().all(within),
-            Precision::Bf16 => !self.cosine.is_empty() && self.cosine.values().all(|cosine| *cosine >= COSINE),
+            Precision::Bf16 => !self.cosine.is_empty() && self.cosine.iter().all(is_alike),
         }
     }
 
@@ -211,6 +217,8 @@ fn compare_step<B: AutodiffBackend, M: Adaptable<B>>(
     differences.max_abs.insert("train.loss".to_owned(), (ours - reference).abs() / reference.abs());
     let gradients = loss.backward();
     let mut worst: f64 = 0.0;
+    // Of all gradients together: their products with the reference's, with themselves, and the reference's with itself.
+    let mut products = [0.0; 3];
     for (name, layer) in model.linear_layers() {
         for adapter in &layer.adapters {
             for (matrix, parameter) in [("A", &adapter.a), ("B", &adapter.b)] {
@@ -221,11 +229,17 @@ fn compare_step<B: AutodiffBackend, M: Adaptable<B>>(
                 let norm =
                     |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
                 let apart = norm(&mut ours.iter().zip(&reference).map(|(ours, reference)| ours - reference));
+                for (ours, reference) in ours.iter().zip(&reference) {
+                    let new = [ours * reference, ours * ours, reference * reference];
+                    products.iter_mut().zip(new).for_each(|(sum, product)| *sum += product);
+                }
                 worst = nan_or_max(worst, apart / norm(&mut reference.iter().copied()));
             }
         }
     }
     differences.max_abs.insert("train.grad".to_owned(), worst);
+    let [product, ours, reference] = products;
+    differences.cosine.insert("train.grad".to_owned(), product / (ours * reference).sqrt());
     Ok(())
 }
 

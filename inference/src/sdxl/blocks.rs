@@ -19,6 +19,7 @@ use crate::nn::{
     autoencoder::Resampler,
     convolution::{Conv2d, GroupNorm},
     linear::Linear,
+    picture,
 };
 
 /// Two convolutions beside a shortcut, moved by the time.
@@ -55,17 +56,13 @@ impl<B: Backend> TimedResidualBlock<B> {
     /// `[batch, in, height, width]` at times `[batch, time width]`, past their SiLU → `[batch, out, height, width]`.
     pub fn forward(&self, input: Tensor<B, 4>, time: &Tensor<B, 2>) -> Tensor<B, 4> {
         let inner = self.conv1.forward(self.norm1.forward_silu(input.clone()));
-        let [batch, channels, height, width] = inner.dims();
-        // One number a row: backends broadcast along a row fast, and across other axes slowly.
-        let shift = self.time_emb_proj.forward(time.clone()).reshape([batch * channels, 1]);
-        let inner =
-            (inner.reshape([batch * channels, height * width]) + shift).reshape([batch, channels, height, width]);
+        let inner = picture::shifted(inner, self.time_emb_proj.forward(time.clone()));
         let inner = self.conv2.forward(self.norm2.forward_silu(inner));
         let shortcut = match &self.conv_shortcut {
             Some(conv) => conv.forward(input),
             None => input,
         };
-        shortcut + inner
+        picture::sum(shortcut, inner)
     }
 }
 
@@ -218,7 +215,10 @@ impl<B: Backend> UpBlock<B> {
         time: &Tensor<B, 2>,
         context: &Tensor<B, 3>,
     ) -> Tensor<B, 4> {
-        let beside = Tensor::cat([Some(stream), skip].into_iter().flatten().collect(), 1);
+        let beside = match skip {
+            Some(skip) => picture::beside(stream, skip),
+            None => stream,
+        };
         let stream = self.resnets[layer].forward(beside, time);
         match self.attentions.get(layer) {
             Some(attention) => attention.forward(stream, context),

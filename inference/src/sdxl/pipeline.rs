@@ -17,6 +17,7 @@ use super::{
     unet::{Conditions, UNet},
 };
 use crate::{
+    device,
     error::{Error, Result},
     lora::shelf::Shelf,
     progress::{Control, Progress, Sink},
@@ -322,6 +323,7 @@ impl<B: Backend> SdxlPipeline<B> {
                 None => picture,
             });
             rendered.extend(seeds.iter().zip(decoded).map(|(seed, picture)| Rendered { seed: *seed, picture }));
+            device::check_failures::<B>(&self.device)?;
         }
         Ok(rendered)
     }

@@ -8,6 +8,7 @@ use burn::{
 
 use crate::nn::{
     activation::gelu_gated, attention::multi_head_attention, convolution::GroupNorm, linear::Linear, norm::LayerNorm,
+    picture,
 };
 
 /// Added to variances before a transformer; elsewhere in the UNet it is the configuration's.
@@ -153,12 +154,9 @@ impl<B: Backend> SpatialTransformer<B> {
 
     /// `[batch, width, height, width in latents]` with the text `[batch, tokens, context]` → the same shape.
     pub fn forward(&self, input: Tensor<B, 4>, context: &Tensor<B, 3>) -> Tensor<B, 4> {
-        let [batch, channels, height, width] = input.dims();
-        let normed = self.norm.forward(input.clone());
-        let tokens = normed.reshape([batch, channels, height * width]).swap_dims(1, 2);
-        let stream = self.proj_in.forward(tokens);
+        let stream = self.proj_in.forward(picture::to_places(self.norm.forward(input.clone())));
         let stream = self.transformer_blocks.iter().fold(stream, |stream, block| block.forward(stream, context));
-        let picture = self.proj_out.forward(stream).swap_dims(1, 2).reshape([batch, channels, height, width]);
-        input + picture
+        let output = picture::of_places(self.proj_out.forward(stream), &input);
+        picture::sum(input, output)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::{sync::mpsc, thread};
 
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{FloatDType, Tensor, TensorData, backend::Backend};
+use rayon::{iter::ParallelIterator, slice::ParallelSlice};
 
 use super::scenes::{CaptionedPicture, scene, texture_picture};
 use crate::image::Picture;
@@ -55,12 +56,13 @@ pub fn to_tensor<'a, B: Backend>(pictures: impl IntoIterator<Item = &'a Picture>
 /// `[batch, 3, height, width]` in -1 … 1 → pictures.
 pub fn from_tensor<B: Backend>(pictures: Tensor<B, 4>) -> Vec<Picture> {
     let [count, _, height, width] = pictures.dims();
-    let values: Vec<f32> = pictures.permute([0, 2, 3, 1]).into_data().iter::<f32>().collect();
-    let to_byte = |value: f32| ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
+    let size = height * width * 3;
+    let data = pictures.permute([0, 2, 3, 1]).cast(FloatDType::F32).into_data();
+    let values = data.as_slice::<f32>().expect("invariant: they were made numbers of 32 bits");
+    let to_byte = |value: &f32| ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
     (0..count)
         .map(|index| {
-            let size = height * width * 3;
-            let rgb = values[index * size..(index + 1) * size].iter().map(|value| to_byte(*value)).collect();
+            let rgb = values[index * size..(index + 1) * size].par_chunks(1 << 16).flat_map_iter(|part| part.iter().map(to_byte)).collect();
             Picture { width: width as u32, height: height as u32, rgb }
         })
         .collect()

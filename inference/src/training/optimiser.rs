@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use burn::{
     module::{Param, ParamId},
     optim::GradientsParams,
-    tensor::{DType, ElementConversion, Tensor, TensorData, backend::AutodiffBackend},
+    tensor::{
+        DType, ElementConversion, Tensor, TensorData,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 
 use crate::{lora::inject::Adaptable, nn::linear::Linear};
@@ -27,14 +30,31 @@ const WEIGHT_DECAY: f64 = 0.01;
 const LONGEST_GRADIENT: f64 = 1.0;
 
 /// The optimiser of the last pair of every layer that has one.
+///
+/// The state of all matrices lies in one row, so that a device is told a few operations a step and not a dozen a matrix.
 pub struct AdamW<B: AutodiffBackend> {
-    moments: BTreeMap<String, Moments<B>>,
+    moments: Option<Moments<B::InnerBackend>>,
     steps: u32,
 }
 
-struct Moments<B: AutodiffBackend> {
-    mean: Tensor<B::InnerBackend, 2>,
-    square: Tensor<B::InnerBackend, 2>,
+/// The state of some matrices, one after the other.
+struct Moments<B: Backend> {
+    matrices: Vec<Matrix>,
+    mean: Tensor<B, 1>,
+    square: Tensor<B, 1>,
+}
+
+/// Whose state lies at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Matrix {
+    name: String,
+    shape: [usize; 2],
+}
+
+impl Matrix {
+    fn numbers(&self) -> usize {
+        self.shape.iter().product()
+    }
 }
 
 /// Tensors by name, as a checkpoint keeps them.
@@ -43,49 +63,41 @@ pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 impl<B: AutodiffBackend> AdamW<B> {
     /// An optimiser that has made no step.
     pub fn new() -> Self {
-        Self { moments: BTreeMap::new(), steps: 0 }
+        Self { moments: None, steps: 0 }
     }
 
-    /// Makes one step.
+    /// Makes one step. A matrix that the loss does not depend on has a gradient of zeros.
     pub fn step<M: Adaptable<B>>(&mut self, model: &mut M, gradients: &mut GradientsParams, learning_rate: f64) {
         self.steps += 1;
-        let mut found = Vec::new();
+        let (mut matrices, mut found) = (Vec::new(), Vec::new());
         for_every_matrix(model, |name, parameter| {
-            if let Some(gradient) = gradients.remove::<B::InnerBackend, 2>(parameter.id) {
-                found.push((name, gradient));
-            }
+            let matrix = Matrix { name, shape: parameter.dims() };
+            let numbers = [matrix.numbers()];
+            found.push(match gradients.remove::<B::InnerBackend, 2>(parameter.id) {
+                Some(gradient) => gradient.reshape(numbers),
+                None => Tensor::zeros(numbers, (&parameter.device(), DType::F32)),
+            });
+            matrices.push(matrix);
         });
-        let length: f64 = found.iter().map(|(_, gradient)| sum_of_squares(gradient)).sum::<f64>().sqrt();
+        if found.is_empty() {
+            return;
+        }
+        let gradient = Tensor::cat(found, 0);
+        let length = gradient.clone().square().sum().into_scalar().elem::<f64>().sqrt();
         let clip = if length > LONGEST_GRADIENT { LONGEST_GRADIENT / length } else { 1.0 };
-        let mut changes: BTreeMap<String, Tensor<B::InnerBackend, 2>> = found
-            .into_iter()
-            .map(|(name, gradient)| (name.clone(), self.change(&name, gradient.mul_scalar(clip))))
-            .collect();
+        let moments = match self.moments.take() {
+            Some(moments) if moments.matrices == matrices => moments,
+            _ => Moments { mean: gradient.zeros_like(), square: gradient.zeros_like(), matrices },
+        };
+        let moments = moments.moved(gradient.mul_scalar(clip));
+        let change = moments.change(self.steps).mul_scalar(learning_rate);
+        let mut changes: BTreeMap<_, _> = moments.cut(&change).collect();
         for_every_matrix(model, |name, parameter| {
             let Some(change) = changes.remove(&name) else { return };
             let now = parameter.val().inner();
-            let next = now.mul_scalar(1.0 - learning_rate * WEIGHT_DECAY) - change.mul_scalar(learning_rate);
-            *parameter = trainable(parameter.id, next);
+            *parameter = trainable(parameter.id, now.mul_scalar(1.0 - learning_rate * WEIGHT_DECAY) - change);
         });
-    }
-
-    /// Mean over root of mean square, both without the pull of their beginning at zero.
-    fn change(&mut self, name: &str, gradient: Tensor<B::InnerBackend, 2>) -> Tensor<B::InnerBackend, 2> {
-        let square = gradient.clone().square();
-        let moments = match self.moments.remove(name) {
-            None => {
-                Moments { mean: gradient.mul_scalar(1.0 - MEAN_KEEPS), square: square.mul_scalar(1.0 - SQUARE_KEEPS) }
-            }
-            Some(moments) => Moments {
-                mean: moments.mean.mul_scalar(MEAN_KEEPS) + gradient.mul_scalar(1.0 - MEAN_KEEPS),
-                square: moments.square.mul_scalar(SQUARE_KEEPS) + square.mul_scalar(1.0 - SQUARE_KEEPS),
-            },
-        };
-        let missing = |keeps: f64| 1.0 - keeps.powf(f64::from(self.steps));
-        let mean = moments.mean.clone().div_scalar(missing(MEAN_KEEPS));
-        let root = moments.square.clone().div_scalar(missing(SQUARE_KEEPS)).sqrt().add_scalar(EPSILON);
-        self.moments.insert(name.to_owned(), moments);
-        mean / root
+        self.moments = Some(moments);
     }
 
     /// The weights and the state, for a checkpoint.
@@ -94,9 +106,10 @@ impl<B: AutodiffBackend> AdamW<B> {
         for_every_matrix(model, |name, parameter| {
             tensors.insert(format!("{name}.weight"), plain(parameter.val().inner()));
         });
-        for (name, moments) in &self.moments {
-            tensors.insert(format!("{name}.mean"), plain(moments.mean.clone()));
-            tensors.insert(format!("{name}.square"), plain(moments.square.clone()));
+        if let Some(moments) = &self.moments {
+            for (part, row) in [("mean", &moments.mean), ("square", &moments.square)] {
+                tensors.extend(moments.cut(row).map(|(name, matrix)| (format!("{name}.{part}"), plain(matrix))));
+            }
         }
         tensors
     }
@@ -104,22 +117,59 @@ impl<B: AutodiffBackend> AdamW<B> {
     /// Sets the weights and the state from a checkpoint after so many steps.
     pub fn resume<M: Adaptable<B>>(&mut self, model: &mut M, tensors: &Tensors, steps: u32, device: &B::Device) {
         self.steps = steps;
-        let tensor = |name: &str, part: &str| {
+        let tensor = |name: &str, part: &str| -> Option<Tensor<B::InnerBackend, 2>> {
             let (shape, values) = tensors.get(&format!("{name}.{part}"))?;
             Some(Tensor::from_data(TensorData::new(values.clone(), shape.clone()), (device, DType::F32)))
         };
-        let moments = &mut self.moments;
+        let (mut matrices, mut means, mut squares) = (Vec::new(), Vec::new(), Vec::new());
         for_every_matrix(model, |name, parameter| {
             if let Some(weight) = tensor(&name, "weight") {
                 *parameter = trainable(parameter.id, weight);
             }
             if let (Some(mean), Some(square)) = (tensor(&name, "mean"), tensor(&name, "square")) {
-                moments.insert(name, Moments { mean, square });
+                let matrix = Matrix { name, shape: mean.dims() };
+                means.push(mean.reshape([matrix.numbers()]));
+                squares.push(square.reshape([matrix.numbers()]));
+                matrices.push(matrix);
             }
+        });
+        self.moments = (!matrices.is_empty()).then(|| Moments {
+            matrices,
+            mean: Tensor::cat(means, 0),
+            square: Tensor::cat(squares, 0),
         });
     }
 }
 
+impl<B: Backend> Moments<B> {
+    /// After one more gradient.
+    fn moved(self, gradient: Tensor<B, 1>) -> Self {
+        let square = gradient.clone().square();
+        Self {
+            mean: self.mean.mul_scalar(MEAN_KEEPS) + gradient.mul_scalar(1.0 - MEAN_KEEPS),
+            square: self.square.mul_scalar(SQUARE_KEEPS) + square.mul_scalar(1.0 - SQUARE_KEEPS),
+            ..self
+        }
+    }
+
+    /// Mean over root of mean square, both without the pull of their beginning at zero so many steps ago.
+    fn change(&self, steps: u32) -> Tensor<B, 1> {
+        let missing = |keeps: f64| 1.0 - keeps.powf(f64::from(steps));
+        let mean = self.mean.clone().div_scalar(missing(MEAN_KEEPS));
+        let root = self.square.clone().div_scalar(missing(SQUARE_KEEPS)).sqrt().add_scalar(EPSILON);
+        mean / root
+    }
+
+    /// What lies in a row for each matrix.
+    fn cut<'a>(&'a self, row: &'a Tensor<B, 1>) -> impl Iterator<Item = (String, Tensor<B, 2>)> + 'a {
+        let mut start = 0;
+        self.matrices.iter().map(move |matrix| {
+            let part = row.clone().narrow(0, start, matrix.numbers()).reshape(matrix.shape);
+            start += matrix.numbers();
+            (matrix.name.clone(), part)
+        })
+    }
+}
 /// Visits both matrices of the last pair of every layer that has one.
 fn for_every_matrix<B: AutodiffBackend, M: Adaptable<B>>(
     model: &mut M,
@@ -138,11 +188,7 @@ fn trainable<B: AutodiffBackend>(id: ParamId, value: Tensor<B::InnerBackend, 2>)
     Param::initialized(id, Tensor::from_inner(value).require_grad())
 }
 
-fn sum_of_squares<B: burn::tensor::backend::Backend>(tensor: &Tensor<B, 2>) -> f64 {
-    tensor.clone().square().sum().into_scalar().elem::<f64>()
-}
-
-fn plain<B: burn::tensor::backend::Backend>(tensor: Tensor<B, 2>) -> (Vec<usize>, Vec<f32>) {
+fn plain<B: Backend>(tensor: Tensor<B, 2>) -> (Vec<usize>, Vec<f32>) {
     let shape = tensor.dims().to_vec();
     (shape, tensor.into_data().iter::<f32>().collect())
 }

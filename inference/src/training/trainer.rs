@@ -210,6 +210,7 @@ impl<'a, B: AutodiffBackend, P: Trainable<B>> Trainer<'a, B, P> {
         let begun = Instant::now();
         if self.checkpointing {
             let (loss, gradients) = self.pipeline.checkpointed_gradients(network, batch, weight);
+            device::check_failures::<B>(self.pipeline.device())?;
             self.wait()?;
             // Both ways are one here.
             return Ok(Part { loss, gradients, forward: Duration::ZERO, backward: begun.elapsed() });
@@ -217,6 +218,7 @@ impl<'a, B: AutodiffBackend, P: Trainable<B>> Trainer<'a, B, P> {
         let loss = self.pipeline.loss(network, batch).mul_scalar(weight);
         // A number that is read has been computed: no other waiting is needed.
         let value = loss.clone().inner().into_scalar().elem();
+        device::check_failures::<B>(self.pipeline.device())?;
         let forward = begun.elapsed();
         let gradients = GradientsParams::from_grads(loss.backward(), network);
         self.wait()?;

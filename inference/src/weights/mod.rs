@@ -14,7 +14,7 @@ use burn::{
 };
 
 use self::module_file::Halves;
-use crate::error::Result;
+use crate::{error::Result, nn::convolution};
 
 /// Where the parameters of a model come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +36,18 @@ impl Weights {
         folder: &Path,
         rename: impl Fn(&str) -> Option<String>,
     ) -> Result<M> {
-        match self {
+        let filled = match self {
             Self::OfFolder => {
                 let files = folder::weight_files(folder)?;
-                module_file::load_keeping::<B, M>(component, &files, Halves::of(&files), rename)
+                module_file::load_keeping::<B, M>(component, &files, Halves::of(&files), rename)?
             }
             Self::Drawn => {
                 // What is not drawn yet would be drawn anew by every clone.
                 component.visit(&mut Drawing);
-                Ok(component)
+                component
             }
-        }
+        };
+        Ok(convolution::laid_out(filled))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Scaled dot-product attention (Vaswani et al., 2017) that never writes its scores to memory (Dao, "FlashAttention-2", 2023), and
 //! its gradient.
 
-use std::ffi::c_void;
-
 use burn::tensor::{DType, Shape, Tensor, TensorMetadata, backend::Backend};
 
 use super::{
-    OnCard, lane,
+    OnCard,
+    arguments::Arguments,
+    gradients::{self, is_tracked},
+    lane,
     lane::{Failure, Kernel, Lane},
     operation::{Computation, Numbers, compute, compute_in},
     on_card_alike, on_card_in,
@@ -25,11 +26,18 @@ const GRADIENT_TILE: usize = 32;
 /// Threads of a block.
 const THREADS: u32 = 128;
 
+/// The major compute capability of the cards that the other kernel is for, whose blocks have as many queries; rows of its tiles, and
+/// threads of its blocks.
+const HOPPER: i32 = 9;
+const HOPPER_TILE: usize = 128;
+const HOPPER_THREADS: u32 = 256;
+
 /// Widths of a head that there is a kernel for.
 const WIDTHS: [usize; 2] = [64, 128];
 
 /// What the kernels are compiled from: tiles, and what is done with them.
 const FORWARD: &str = concat!(include_str!("tiles.cu"), include_str!("attention.cu"));
+const FORWARD_ON_HOPPER: &str = include_str!("attention_hopper.cu");
 const BACKWARD: &str = concat!(include_str!("tiles.cu"), include_str!("attention_gradient.cu"));
 
 /// Every head's attention, where scores are not written down. A second output takes what its gradient needs of them.
@@ -59,6 +67,9 @@ pub fn attention<B: Backend>(
     heads: usize,
     bias: Option<&Tensor<B, 4>>,
 ) -> Option<Tensor<B, 3>> {
+    if is_tracked::<B>() {
+        return if bias.is_none() { gradients::attention(query, key, value, heads) } else { None };
+    }
     let ([batch, queries, features], keys) = (query.dims(), key.dims()[1]);
     let width = features / heads;
     let mut inputs = on_card_alike([query, key, value])?;
@@ -148,8 +159,8 @@ impl Computation for WithScores {
 /// Begins the softmax of the scores of one entry of a batch.
 fn softmax(
     lane: &mut Lane,
-    (mut scores, distance): (u64, usize),
-    (mut bias, bias_distance): (u64, usize),
+    (scores, distance): (u64, usize),
+    (bias, bias_distance): (u64, usize),
     (heads, queries, keys): (usize, usize, usize),
     width: usize,
     precision: DType,
@@ -161,53 +172,11 @@ fn softmax(
         definitions: vec![format!("NUMBER={number}")],
         threads: (keys.next_multiple_of(32) as u32).min(256),
         shared_memory: 0,
+        is_of_this_card: false,
     };
-    let (mut distance, mut bias_distance, mut keys) = (distance as i64, bias_distance as i64, keys as i32);
-    let mut scale = 1.0 / (width as f32).sqrt();
-    let mut arguments: [*mut c_void; 6] = [
-        (&raw mut scores).cast(),
-        (&raw mut distance).cast(),
-        (&raw mut bias).cast(),
-        (&raw mut bias_distance).cast(),
-        (&raw mut keys).cast(),
-        (&raw mut scale).cast(),
-    ];
-    // SAFETY: these are the kernel's arguments in their order and types, and they outlive the call.
-    unsafe { lane.launch(&kernel, [queries, heads, 1], &mut arguments) }
-}
-
-/// The arguments of a kernel, in their order and types.
-#[derive(Default)]
-struct Arguments(Vec<u64>);
-
-impl Arguments {
-    /// The address and the distances of a stream `[batch, tokens, heads · width]`.
-    fn stream(self, numbers: &Numbers) -> Self {
-        let [batch, row] = [numbers.strides[0], numbers.strides[1]].map(|stride| stride as u64);
-        Self([self.0, vec![numbers.address, batch, row]].concat())
-    }
-
-    fn address(mut self, address: u64) -> Self {
-        self.0.push(address);
-        self
-    }
-
-    /// A number of 32 bits, which is read from the first half of its place.
-    fn count(mut self, count: usize) -> Self {
-        self.0.push(u64::from(count as u32));
-        self
-    }
-
-    fn float(mut self, number: f32) -> Self {
-        self.0.push(u64::from(number.to_bits()));
-        self
-    }
-
-    fn launch(mut self, lane: &mut Lane, kernel: &Kernel<'_>, grid: [usize; 3]) -> Result<(), Failure> {
-        let mut arguments: Vec<*mut c_void> = self.0.iter_mut().map(|value| (&raw mut *value).cast()).collect();
-        // SAFETY: the callers below give each kernel its arguments in their order and types, and they outlive the call.
-        unsafe { lane.launch(kernel, grid, &mut arguments) }
-    }
+    let arguments = Arguments::default().at(scores).wide(distance).at(bias).wide(bias_distance).narrow(keys);
+    // SAFETY: these are the kernel's arguments, in their order.
+    unsafe { arguments.float(scale(width)).launch(lane, &kernel, [queries, heads, 1]) }
 }
 
 /// A kernel for heads of a width, whose blocks share so many rows of them.
@@ -218,7 +187,16 @@ fn kernel<'a>(source: &'a str, name: &'a str, width: usize, rows: usize) -> Kern
         definitions: vec![format!("D={width}")],
         threads: THREADS,
         shared_memory: (rows * width * size_of::<half::bf16>()) as u32,
+        is_of_this_card: false,
     }
+}
+
+/// The kernel for heads of a width that computes with what compute capability 9.0 brought.
+fn on_hopper<'a>(width: usize) -> Kernel<'a> {
+    let tiles = kernel(FORWARD_ON_HOPPER, "attention", width, 5 * HOPPER_TILE);
+    // Tiles begin at multiples of 1024.
+    let shared_memory = tiles.shared_memory + 1024;
+    Kernel { threads: HOPPER_THREADS, shared_memory, is_of_this_card: true, ..tiles }
 }
 
 /// What scores are multiplied by.
@@ -234,10 +212,15 @@ impl Computation for Attention {
         let (batch, queries, keys) = (query.shape[0], query.shape[1], key.shape[1]);
         let width = query.shape[2] / self.heads;
         let arguments = Arguments::default().stream(query).stream(key).stream(value).stream(output);
-        let arguments = arguments.address(sums.first().map_or(0, |sums| sums.address)).count(queries).count(keys);
+        let arguments = arguments.at(sums.first().map_or(0, |sums| sums.address)).narrow(queries).narrow(keys);
         let arguments = arguments.float(std::f32::consts::LOG2_E * scale(width));
-        let kernel = kernel(FORWARD, "attention", width, QUERIES + 2 * KEYS);
-        arguments.launch(lane, &kernel, [queries.div_ceil(QUERIES), self.heads, batch])
+        let kernel = if lane.compute_capability.0 == HOPPER && std::env::var_os("PLAIN_ATTENTION").is_none() {
+            on_hopper(width)
+        } else {
+            kernel(FORWARD, "attention", width, QUERIES + 2 * KEYS)
+        };
+        // SAFETY: these are the kernel's arguments, in their order.
+        unsafe { arguments.launch(lane, &kernel, [queries.div_ceil(QUERIES), self.heads, batch]) }
     }
 }
 
@@ -252,20 +235,18 @@ impl Computation for AttentionGradient {
         let (scale, power_scale) = (scale(width), std::f32::consts::LOG2_E * scale(width));
         let grid = |count: usize, each: usize| [count.div_ceil(each), self.heads, batch];
 
-        let arguments = Arguments::default().stream(output).stream(gradient).address(slopes.address).count(queries);
-        let warps = THREADS as usize / 32;
-        arguments.launch(lane, &kernel(BACKWARD, "slopes_of_rows", width, 0), grid(queries, warps))?;
-
-        let all = || {
-            let streams = Arguments::default().stream(query).stream(key).stream(value).stream(gradient);
-            streams.address(sums.address).address(slopes.address)
-        };
-        let sizes =
-            |arguments: Arguments| arguments.count(queries).count(keys).float(scale).float(power_scale);
+        let arguments = Arguments::default().stream(output).stream(gradient).address(slopes).narrow(queries);
+        let slopes_kernel = kernel(BACKWARD, "slopes_of_rows", width, 0);
+        let streams = || Arguments::default().stream(query).stream(key).stream(value).stream(gradient);
+        let all = || streams().address(sums).address(slopes);
+        let sizes = |all: Arguments| all.narrow(queries).narrow(keys).float(scale).float(power_scale);
         let keys_kernel = kernel(BACKWARD, "gradients_of_keys", width, 2 * BLOCK_OF_KEYS + 4 * GRADIENT_TILE);
-        let arguments = sizes(all().address(of_keys.address).address(of_values.address));
-        arguments.launch(lane, &keys_kernel, grid(keys, BLOCK_OF_KEYS))?;
         let queries_kernel = kernel(BACKWARD, "gradients_of_queries", width, 2 * QUERIES + 4 * GRADIENT_TILE);
-        sizes(all().address(of_queries.address)).launch(lane, &queries_kernel, grid(queries, QUERIES))
+        // SAFETY: these are the kernels' arguments, in their order.
+        unsafe {
+            arguments.launch(lane, &slopes_kernel, grid(queries, THREADS as usize / 32))?;
+            sizes(all().address(of_keys).address(of_values)).launch(lane, &keys_kernel, grid(keys, BLOCK_OF_KEYS))?;
+            sizes(all().address(of_queries)).launch(lane, &queries_kernel, grid(queries, QUERIES))
+        }
     }
 }

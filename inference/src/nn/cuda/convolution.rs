@@ -1,18 +1,20 @@
-//! Convolutions by cuDNN.
+//! Convolutions by cuDNN: of bf16 numbers with [channels last](super::channels), of others with rows of pixels.
 
 use std::{collections::HashMap, ffi::c_int, mem::MaybeUninit};
 
-use burn::tensor::{DType, Shape, Tensor, backend::Backend};
+use burn::tensor::{DType, Shape, Tensor, TensorMetadata, backend::Backend};
+use burn_cubecl::{kernel::slice, ops::reshape};
 use cudarc::cudnn::{
     result::{self as dnn, CudnnError},
     sys,
 };
 
 use super::{
-    lane,
+    OnCard, channels, from_card, lane,
     lane::{Failure, Lane},
+    on_card_alike, on_card_in,
     operation::{Computation, Numbers, compute},
-    on_card_alike, from_card,
+    products::MULTIPLE,
 };
 
 /// More bytes than this are not given to a convolution to compute in.
@@ -30,6 +32,7 @@ struct Steps {
 #[derive(Debug)]
 struct Convolution {
     steps: Steps,
+    channels_are_last: bool,
 }
 
 /// `[batch, in, height, width]` by `[out, in, kernel, kernel]`, and plus `[out]`, with so many pixels between outputs and so many
@@ -41,19 +44,63 @@ pub fn convolve<B: Backend>(
     (stride, padding): (usize, usize),
 ) -> Option<Tensor<B, 4>> {
     let steps = Steps { stride, padding };
-    let mut inputs = on_card_alike([input, weight])?;
-    if let Some(bias) = bias {
-        inputs.extend(on_card_alike([bias])?);
-    }
-    let precision = inputs.first()?.dtype;
-    let card = inputs.first()?.device.index;
-    if inputs.iter().any(|one| one.dtype != precision) || !lane::has_convolutions(card) {
+    let [input, weight]: [OnCard; 2] = on_card_alike([input, weight])?.try_into().ok()?;
+    let bias = match bias {
+        Some(bias) => Some(on_card_in(bias, input.dtype)?),
+        None => None,
+    };
+    if !lane::has_convolutions(input.device.index) {
         return None;
     }
-    let ([batch, _, height, width], [outputs, _, kernel, _]) = (input.dims(), weight.dims());
-    let after = |pixels: usize| Some((pixels + 2 * steps.padding).checked_sub(kernel)? / steps.stride + 1);
-    let shape = Shape::new([batch, outputs, after(height)?, after(width)?]);
-    from_card(compute(Convolution { steps }, inputs, [shape]).into_iter().next()?)
+    let shape = steps.output(&input.shape(), &weight.shape())?;
+    from_card(if input.dtype == DType::BF16 {
+        steps.convolve_channels_last(input, weight, bias, shape)
+    } else {
+        let inputs = [input, weight].into_iter().chain(bias).collect();
+        compute(Convolution { steps, channels_are_last: false }, inputs, [shape]).remove(0)
+    })
+}
+
+impl Steps {
+    /// The output's shape, if the input is large enough for one.
+    fn output(&self, input: &Shape, weight: &Shape) -> Option<Shape> {
+        let ([batch, _, height, width], [outputs, _, kernel, _]) = (input.dims::<4>(), weight.dims::<4>());
+        let after = |pixels: usize| Some((pixels + 2 * self.padding).checked_sub(kernel)? / self.stride + 1);
+        Some(Shape::new([batch, outputs, after(height)?, after(width)?]))
+    }
+
+    /// The same with channels last, whose numbers are multiples of eight: those that are missing are zeros, and taken away again.
+    fn convolve_channels_last(
+        self,
+        input: OnCard,
+        weight: OnCard,
+        bias: Option<OnCard>,
+        shape: Shape,
+    ) -> OnCard {
+        let [batch, outputs, height, width] = shape.dims();
+        let wide = outputs.next_multiple_of(MULTIPLE);
+        let widen = |bias: OnCard| {
+            let row = reshape(bias, Shape::new([1, outputs, 1, 1]));
+            reshape(channels::last(row), Shape::new([wide]))
+        };
+        let bias = bias.map(|bias| if wide == outputs { bias } else { widen(bias) });
+        let weight = if wide == outputs { weight } else { with_rows(weight, wide) };
+        let inputs = [channels::last(input), channels::last(weight)].into_iter().chain(bias).collect();
+        let convolution = Convolution { steps: self, channels_are_last: true };
+        let computed = compute(convolution, inputs, [Shape::new([batch, height, width, wide])]).remove(0);
+        let output = channels::first(computed);
+        if wide == outputs { output } else { slice(output, &[0..batch, 0..outputs, 0..height, 0..width]) }
+    }
+}
+
+/// A weight with rows of zeros after its own.
+fn with_rows(weight: OnCard, rows: usize) -> OnCard {
+    let [outputs, inputs, height, width] = weight.shape().dims();
+    // To [`channels::last`] the outputs are channels, and everything else pixels.
+    let shape = Shape::new([1, outputs, inputs, height * width]);
+    let turned = channels::last(reshape(weight, shape));
+    let back = channels::first(turned);
+    reshape(back, Shape::new([rows, inputs, height, width]))
 }
 
 /// What decides how a convolution is computed best.
@@ -64,6 +111,8 @@ struct Kind {
     output: Vec<usize>,
     steps: Steps,
     is_half: bool,
+    channels_are_last: bool,
+    has_bias: bool,
 }
 
 /// A convolution that is ready to be computed; its descriptions stay for as long as the process.
@@ -75,6 +124,8 @@ struct Plan {
     bias: sys::cudnnTensorDescriptor_t,
     convolution: sys::cudnnConvolutionDescriptor_t,
     algorithm: sys::cudnnConvolutionFwdAlgo_t,
+    /// Whether the bias is added at once.
+    adds_bias: bool,
     /// Bytes that it computes in.
     workspace: usize,
 }
@@ -82,6 +133,8 @@ struct Plan {
 /// cuDNN, and the convolutions that it knows by now.
 pub(super) struct Convolutions {
     handle: sys::cudnnHandle_t,
+    /// No activation.
+    identity: sys::cudnnActivationDescriptor_t,
     plans: HashMap<Kind, Plan>,
 }
 
@@ -95,7 +148,15 @@ impl Convolutions {
             }
             let handle = dnn::create_handle()?;
             dnn::set_stream(handle, stream.cast())?;
-            Ok(Some(Self { handle, plans: HashMap::new() }))
+            let mut identity = MaybeUninit::uninit();
+            sys::cudnnCreateActivationDescriptor(identity.as_mut_ptr()).result()?;
+            let identity = identity.assume_init();
+            let (mode, numbers) = (
+                sys::cudnnActivationMode_t::CUDNN_ACTIVATION_IDENTITY,
+                sys::cudnnNanPropagation_t::CUDNN_NOT_PROPAGATE_NAN,
+            );
+            sys::cudnnSetActivationDescriptor(identity, mode, numbers, 0.0).result()?;
+            Ok(Some(Self { handle, identity, plans: HashMap::new() }))
         }
     }
 
@@ -108,7 +169,11 @@ impl Convolutions {
         } else {
             sys::cudnnDataType_t::CUDNN_DATA_FLOAT
         };
-        let layout = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NCHW;
+        let layout = if kind.channels_are_last {
+            sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC
+        } else {
+            sys::cudnnTensorFormat_t::CUDNN_TENSOR_NCHW
+        };
         let sizes = |shape: &[usize]| -> [c_int; 4] {
             std::array::from_fn(|axis| c_int::try_from(shape[axis]).unwrap_or(c_int::MAX))
         };
@@ -147,14 +212,20 @@ impl Convolutions {
                 first,
             )?;
             let known = found.iter().take(usize::try_from(count).unwrap_or_default()).map(|one| one.assume_init());
-            // The fastest stands first.
             let works = |one: &sys::cudnnConvolutionFwdAlgoPerf_t| {
                 one.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS && one.memory <= MOST_WORKSPACE
             };
-            let chosen = known.into_iter().find(works).ok_or(Failure::Missing("a way to compute a convolution"))?;
+            let known: Vec<_> = known.into_iter().filter(works).collect();
+            // The fastest stands first; one adds a bias at once.
+            let adds_bias = |one: &&sys::cudnnConvolutionFwdAlgoPerf_t| {
+                let this = sys::cudnnConvolutionFwdAlgo_t::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
+                kind.channels_are_last && kind.has_bias && one.algo == this
+            };
+            let with_bias = known.iter().find(adds_bias);
+            let chosen = with_bias.or(known.first()).ok_or(Failure::Missing("a way to compute a convolution"))?;
             dnn::set_convolution_math_type(convolution, chosen.mathType)?;
-            let (algorithm, workspace) = (chosen.algo, chosen.memory);
-            Plan { input, weight, output, bias, convolution, algorithm, workspace }
+            let (algorithm, workspace, adds_bias) = (chosen.algo, chosen.memory, with_bias.is_some());
+            Plan { input, weight, output, bias, convolution, algorithm, adds_bias, workspace }
         };
         self.plans.insert(kind, plan);
         Ok(plan)
@@ -167,38 +238,73 @@ impl Computation for Convolution {
             unreachable!("invariant: a convolution has an input, a weight and an output")
         };
         let convolutions = lane.convolutions.as_mut().ok_or(Failure::Missing("cuDNN (libcudnn)"))?;
+        // cuDNN is told channels before rows and columns however they lie.
+        let of = |numbers: &Numbers| match numbers.shape.as_slice() {
+            [count, rows, columns, channels] if self.channels_are_last => vec![*count, *channels, *rows, *columns],
+            shape => shape.to_vec(),
+        };
+        let bias = inputs.get(2);
         let kind = Kind {
-            input: input.shape.clone(),
-            weight: weight.shape.clone(),
-            output: output.shape.clone(),
+            input: of(input),
+            weight: of(weight),
+            output: of(output),
             steps: self.steps,
             is_half: input.precision == DType::BF16,
+            channels_are_last: self.channels_are_last,
+            has_bias: bias.is_some(),
         };
         let plan = convolutions.plan(kind)?;
-        let handle = convolutions.handle;
-        let workspace = lane.workspace_of(plan.workspace)?;
+        let (handle, identity) = (convolutions.handle, convolutions.identity);
+        let workspace = lane.workspace_of(plan.workspace)? as *mut _;
         let (one, nothing) = (1.0f32, 0.0f32);
         let (one, nothing) = ((&raw const one).cast(), (&raw const nothing).cast());
+        let (from, by, to) = (input.address as *const _, weight.address as *const _, output.address as *mut _);
+        let Plan { convolution, algorithm, workspace: bytes, .. } = plan;
         // SAFETY: the plan describes these tensors, whose memory burn keeps until the card has done what it was told.
         unsafe {
-            dnn::convolution_forward(
-                handle,
-                one,
-                plan.input,
-                input.address as *const _,
-                plan.weight,
-                weight.address as *const _,
-                plan.convolution,
-                plan.algorithm,
-                workspace as *mut _,
-                plan.workspace,
-                nothing,
-                plan.output,
-                output.address as *mut _,
-            )?;
-            if let Some(bias) = inputs.get(2) {
-                let (from, to) = (bias.address as *const _, output.address as *mut _);
-                sys::cudnnAddTensor(handle, one, plan.bias, from, one, plan.output, to).result()?;
+            match bias {
+                Some(bias) if plan.adds_bias => sys::cudnnConvolutionBiasActivationForward(
+                    handle,
+                    one,
+                    plan.input,
+                    from,
+                    plan.weight,
+                    by,
+                    convolution,
+                    algorithm,
+                    workspace,
+                    bytes,
+                    nothing,
+                    plan.output,
+                    to,
+                    plan.bias,
+                    bias.address as *const _,
+                    identity,
+                    plan.output,
+                    to,
+                )
+                .result()?,
+                _ => {
+                    dnn::convolution_forward(
+                        handle,
+                        one,
+                        plan.input,
+                        from,
+                        plan.weight,
+                        by,
+                        convolution,
+                        algorithm,
+                        workspace,
+                        bytes,
+                        nothing,
+                        plan.output,
+                        to,
+                    )?;
+                    if let Some(bias) = bias {
+                        let from = bias.address as *const _;
+                        sys::cudnnAddTensor(handle, one, plan.bias, from, one, plan.output, to).result()?;
+                    }
+                }
             }
         }
         Ok(())

@@ -83,7 +83,8 @@ pub(super) struct Lane {
     stream: cuda::CUstream,
     before: cuda::CUevent,
     after: cuda::CUevent,
-    compute_capability: (i32, i32),
+    /// Major and minor.
+    pub compute_capability: (i32, i32),
     /// cuBLASLt, and what it computes in.
     pub blas: lt::cublasLtHandle_t,
     /// Scratch memory of products: address and bytes.
@@ -269,12 +270,13 @@ impl Lane {
     }
 
     fn compiled(&mut self, kernel: &Kernel<'_>) -> Result<cuda::CUfunction, Failure> {
-        let known = format!("{} {}", kernel.name, kernel.definitions.join(" "));
+        let known = format!("{} {} {}", kernel.name, kernel.is_of_this_card, kernel.definitions.join(" "));
         if let Some(function) = self.kernels.get(&known) {
             return Ok(*function);
         }
         let (major, minor) = self.compute_capability;
-        let mut options = vec![format!("--gpu-architecture=compute_{major}{minor}")];
+        let kind = if kernel.is_of_this_card { "a" } else { "" };
+        let mut options = vec![format!("--gpu-architecture=compute_{major}{minor}{kind}")];
         options.extend(kernel.definitions.iter().map(|definition| format!("-D{definition}")));
         let text = |text: &str| CString::new(text).map_err(|error| Failure::Compiler(error.to_string()));
         let (source, name) = (text(kernel.source)?, text(kernel.name)?);
@@ -292,11 +294,14 @@ impl Lane {
             nvrtc::destroy_program(program)?;
             let module = driver::module::load_data(code.as_ptr().cast())?;
             let function = driver::module::get_function(module, name)?;
-            driver::function::set_function_attribute(
-                function,
-                cuda::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                i32::try_from(kernel.shared_memory).unwrap_or(i32::MAX),
-            )?;
+            // Without being asked for, a block gets no more than this.
+            if kernel.shared_memory > 48 << 10 {
+                driver::function::set_function_attribute(
+                    function,
+                    cuda::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                    i32::try_from(kernel.shared_memory).unwrap_or(i32::MAX),
+                )?;
+            }
             function
         };
         self.kernels.insert(known, function);
@@ -316,4 +321,6 @@ pub(super) struct Kernel<'a> {
     pub threads: u32,
     /// Bytes that a block shares.
     pub shared_memory: u32,
+    /// Whether it uses what only this very kind of card has, which a later one may not have.
+    pub is_of_this_card: bool,
 }

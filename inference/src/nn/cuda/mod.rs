@@ -1,17 +1,20 @@
 //! The costly operations on an NVIDIA card, where NVIDIA's own libraries or a kernel written for one purpose beat what burn
 //! composes: linear layers by cuBLASLt, convolutions by cuDNN, attention without scores in memory, normalisations in one pass.
 //!
-//! What stands here answers `None` where it cannot compute: on other backends, in other precisions, with gradients (which linear
-//! layers, attention and rotations have), and where the library is not installed. Its caller composes then.
+//! What stands here answers `None` where it cannot compute: on other backends, in other precisions, with gradients that it does not
+//! know, and where the library is not installed. Its caller composes then.
 #![allow(unsafe_code, reason = "NVIDIA's libraries are called by their documented C interfaces")]
 
+mod arguments;
 mod attention;
+mod channels;
 mod convolution;
 mod gradients;
 mod lane;
 mod operation;
 mod products;
 mod rows;
+mod rows_gradient;
 #[cfg(test)]
 mod tests;
 
@@ -22,8 +25,9 @@ use super::processor::as_kind;
 
 pub use self::{
     attention::attention,
+    channels::{are_last, beside, laid_out, shifted, sum},
     convolution::convolve,
-    gradients::{Projected, attention as attention_with_gradient, project as project_with_gradient, turn as turn_with_gradient},
+    gradients::{Projected, project as project_with_gradient},
     products::project,
     rows::{gated, gated_sum, group_norm, layer_norm, rms_norm, turn},
 };
@@ -61,4 +65,10 @@ fn from_card<B: Backend, const D: usize>(tensor: OnCard) -> Option<Tensor<B, D>>
     as_kind::<_, B::FloatTensorPrimitive>(tensor)
         .ok()
         .map(|primitive| Tensor::from_primitive(TensorPrimitive::Float(primitive)))
+}
+
+/// Why a card failed at something that it was told, if it did since somebody asked.
+pub fn failure<B: Backend>(device: &B::Device) -> Option<String> {
+    let card = (device as &dyn std::any::Any).downcast_ref::<burn::backend::cuda::CudaDevice>()?;
+    lane::take_failure(card.index)
 }

@@ -272,19 +272,24 @@ const TRANSPOSED: i32 = 1;
 const ALIGNMENT: u32 = 256;
 
 /// One product, or one of every head.
-struct Multiplied {
-    size: [usize; 3],
-    precision: DType,
-    scale: f32,
-    is_added: bool,
-    sides: Sides,
+pub(super) struct Multiplied {
+    /// Rows and columns of the result, and the numbers of each sum.
+    pub size: [usize; 3],
+    /// Of all numbers.
+    pub precision: DType,
+    /// What the sums are multiplied by.
+    pub scale: f32,
+    /// Whether they are added to what is there.
+    pub is_added: bool,
+    /// How the sides lie in memory.
+    pub sides: Sides,
     /// How many, and the distances of left, right and result.
-    batch: Option<(usize, [usize; 3])>,
+    pub batch: Option<(usize, [usize; 3])>,
 }
 
 impl Multiplied {
     /// Begins it. cuBLASLt counts columns first: to it the matrices are transposed, and `toᵀ = rightᵀ · leftᵀ`.
-    fn begin(
+    pub fn begin(
         &self,
         lane: &mut Lane,
         (left, right, to): (Matrix, Matrix, Matrix),

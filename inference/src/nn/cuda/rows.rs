@@ -1,28 +1,30 @@
 //! Normalisations, rotations and gates: what moves numbers more than it computes with them, each in one pass.
 
-use std::ffi::c_void;
-
 use burn::tensor::{DType, Tensor, TensorMetadata, backend::Backend};
 
 use super::{
-    OnCard, lane,
+    OnCard,
+    arguments::Arguments,
+    channels,
+    gradients::{self, is_tracked},
+    lane,
     lane::{Failure, Kernel, Lane},
     operation::{Computation, Numbers, compute},
     on_card, on_card_in, from_card,
 };
 
 /// Numbers that a thread takes at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// Most threads of a block.
-const THREADS: usize = 256;
+pub(super) const THREADS: usize = 256;
 
 /// Numbers of a group that one block normalises.
 const PIECE: usize = 1 << 14;
 
 /// One of the kernels, and what it is told beside its tensors.
 #[derive(Clone, Copy, Debug)]
-enum Rows {
+pub(super) enum Rows {
     LayerNorm { epsilon: f32 },
     RmsNorm { epsilon: f32 },
     Turn { width: usize, halves: bool },
@@ -38,12 +40,18 @@ pub fn layer_norm<B: Backend>(
     shift: &Tensor<B, 3>,
     epsilon: f64,
 ) -> Option<Tensor<B, 3>> {
+    if is_tracked::<B>() {
+        return gradients::layer_norm(input, scale, shift, epsilon);
+    }
     let inputs = vec![on_card(input)?, on_card(scale)?, on_card(shift)?];
     run(Rows::LayerNorm { epsilon: epsilon as f32 }, inputs, &[input.dims()[2]])
 }
 
 /// `[rows, width]`, every row over its root mean square, times `[width]`.
 pub fn rms_norm<B: Backend>(input: &Tensor<B, 2>, weight: &Tensor<B, 1>, epsilon: f64) -> Option<Tensor<B, 2>> {
+    if is_tracked::<B>() {
+        return gradients::rms_norm(input, weight, epsilon);
+    }
     run(Rows::RmsNorm { epsilon: epsilon as f32 }, vec![on_card(input)?, on_card(weight)?], &[input.dims()[1]])
 }
 
@@ -55,19 +63,19 @@ pub fn turn<B: Backend>(
     sines: &Tensor<B, 4>,
     halves: bool,
 ) -> Option<Tensor<B, 3>> {
+    if is_tracked::<B>() {
+        return gradients::turn(input, cosines, sines, halves);
+    }
     let [.., width] = cosines.dims();
     let inputs = vec![on_card(input)?, on_card_in(cosines, DType::F32)?, on_card_in(sines, DType::F32)?];
     run(Rows::Turn { width, halves }, inputs, &[width / 2])
 }
 
-/// [`turn`] of what the card knows already.
-pub(super) fn turned(input: OnCard, cosines: OnCard, sines: OnCard, halves: bool) -> OnCard {
-    let (shape, width) = (input.shape(), cosines.shape()[3]);
-    compute(Rows::Turn { width, halves }, vec![input, cosines, sines], [shape]).remove(0)
-}
-
 /// `silu(gate) · value`, or `gelu(gate) · value`.
 pub fn gated<B: Backend>(gate: &Tensor<B, 3>, value: &Tensor<B, 3>, is_gelu: bool) -> Option<Tensor<B, 3>> {
+    if is_tracked::<B>() {
+        return gradients::gated(gate, value, is_gelu);
+    }
     run(Rows::Gated { is_gelu }, vec![on_card(gate)?, on_card(value)?], &[gate.dims()[2]])
 }
 
@@ -77,6 +85,9 @@ pub fn gated_sum<B: Backend>(
     branch: &Tensor<B, 3>,
     gate: &Tensor<B, 3>,
 ) -> Option<Tensor<B, 3>> {
+    if is_tracked::<B>() {
+        return gradients::gated_sum(stream, branch, gate);
+    }
     run(Rows::GatedSum, vec![on_card(stream)?, on_card(branch)?, on_card(gate)?], &[stream.dims()[2]])
 }
 
@@ -87,61 +98,34 @@ pub fn group_norm<B: Backend>(
     (groups, epsilon): (usize, f64),
     is_activated: bool,
 ) -> Option<Tensor<B, 4>> {
+    let with_channels_last = channels::group_norm(input, (weight, bias), (groups, epsilon), is_activated);
+    if with_channels_last.is_some() {
+        return with_channels_last;
+    }
     let [_, _, height, width] = input.dims();
     let inputs = vec![on_card(input)?, on_card(weight)?, on_card(bias)?];
     run(Rows::GroupNorm { groups, epsilon: epsilon as f32, is_activated }, inputs, &[height * width])
 }
 
-/// Plans a kernel whose output is of its first input's shape, where everything that is taken at once lies together.
+/// Begins a kernel whose output is of its first input's shape, where everything that is taken at once lies together.
 fn run<B: Backend, const D: usize>(rows: Rows, inputs: Vec<OnCard>, widths: &[usize]) -> Option<Tensor<B, D>> {
     let first = inputs.first()?;
-    if !widths.iter().all(|width| width.is_multiple_of(AT_ONCE)) || !lane::is_there(first.device.index) {
+    if !is_known(first.device.index, widths) {
         return None;
     }
-    let shape = first.shape();
-    from_card(compute(rows, inputs, [shape]).into_iter().next()?)
+    from_card(rows.of(inputs))
 }
 
-/// The arguments of a kernel, in their order.
-#[derive(Default)]
-struct Arguments(Vec<u64>);
+/// Whether the kernels know rows that are made of these widths.
+pub(super) fn is_known(card: usize, widths: &[usize]) -> bool {
+    widths.iter().all(|width| width.is_multiple_of(AT_ONCE)) && lane::is_there(card)
+}
 
-impl Arguments {
-    fn address(self, numbers: &Numbers) -> Self {
-        self.at(numbers.address)
-    }
-
-    fn at(mut self, address: u64) -> Self {
-        self.0.push(address);
-        self
-    }
-
-    /// A stream `[batch, tokens, width]`: its address and distances.
-    fn stream(self, numbers: &Numbers) -> Self {
-        let [batch, row] = [numbers.strides[0], numbers.strides[1]];
-        self.address(numbers).wide(batch).wide(row)
-    }
-
-    /// A row for all, or one an entry: its address and the distance between entries.
-    fn row_of_entry(self, numbers: &Numbers) -> Self {
-        let distance = if numbers.shape[0] == 1 { 0 } else { numbers.strides[0] };
-        self.address(numbers).wide(distance)
-    }
-
-    fn wide(mut self, number: usize) -> Self {
-        self.0.push(number as u64);
-        self
-    }
-
-    /// A number of 32 bits, which is read from the first half of its place.
-    fn narrow(mut self, number: usize) -> Self {
-        self.0.push(u64::from(number as u32));
-        self
-    }
-
-    fn float(mut self, number: f32) -> Self {
-        self.0.push(u64::from(number.to_bits()));
-        self
+impl Rows {
+    /// Begins the kernel. The output is of the first input's shape.
+    pub fn of(self, inputs: Vec<OnCard>) -> OnCard {
+        let shape = inputs[0].shape();
+        compute(self, inputs, [shape]).remove(0)
     }
 }
 
@@ -199,13 +183,24 @@ impl Computation for Rows {
     }
 }
 
-/// Begins a kernel with as many threads a block as `width` numbers keep busy.
+/// The kernels here, and what they share.
+const SOURCE: &str = concat!(include_str!("eight.cu"), include_str!("rows.cu"));
+
 fn launch(lane: &mut Lane, name: &str, grid: [usize; 3], width: usize, arguments: Arguments) -> Result<(), Failure> {
+    launch_of(SOURCE, lane, name, grid, width, arguments)
+}
+
+/// Begins a kernel with as many threads a block as `width` numbers keep busy.
+pub(super) fn launch_of(
+    source: &str,
+    lane: &mut Lane,
+    name: &str,
+    grid: [usize; 3],
+    width: usize,
+    arguments: Arguments,
+) -> Result<(), Failure> {
     let threads = width.div_ceil(AT_ONCE).next_multiple_of(32).min(THREADS) as u32;
-    let kernel = Kernel { source: include_str!("rows.cu"), name, definitions: Vec::new(), threads, shared_memory: 0 };
-    let mut values = arguments.0;
-    let mut arguments: Vec<*mut c_void> = values.iter_mut().map(|value| (&raw mut *value).cast()).collect();
-    // SAFETY: each kernel above is given its arguments in their order; a place of 64 bits, little end first, holds a number of
-    // 32 bits as well.
-    unsafe { lane.launch(&kernel, grid, &mut arguments) }
+    let kernel = Kernel { source, name, definitions: Vec::new(), threads, shared_memory: 0, is_of_this_card: false };
+    // SAFETY: each kernel here and of their gradients is given its arguments in their order.
+    unsafe { arguments.launch(lane, &kernel, grid) }
 }

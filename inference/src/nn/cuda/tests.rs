@@ -16,8 +16,12 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     device::DeviceName,
     nn::{
+        activation::{gated_sum, gelu_gated, silu_gated},
         attention::multi_head_attention,
+        convolution::{Conv2d, GroupNorm, laid_out},
         linear::{Linear, LowRank},
+        norm::{RmsNorm, scaled_layer_norm},
+        picture,
         rope::Rotation,
     },
 };
@@ -44,7 +48,9 @@ fn draw(seed: u64, shape: &[usize]) -> Numbers {
 }
 
 fn tensor<B: Backend, const D: usize>((values, shape): &Numbers, device: &B::Device) -> Tensor<B, D> {
-    Tensor::from_data(TensorData::new(values.clone(), shape.clone()), device)
+    // A device's own precision is that of the first backend that used it.
+    let precision = <B::FloatElem as burn::tensor::Element>::dtype();
+    Tensor::from_data(TensorData::new(values.clone(), shape.clone()), (device, precision))
 }
 
 fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
@@ -118,6 +124,102 @@ fn rotations_and_their_gradients_are_those_of_the_processor() {
     let names = ["neighbours", "gradient of neighbours", "halves", "gradient of halves"];
     for ((name, found), expected) in names.iter().zip(found).zip(expected) {
         assert_close(name, &found, &expected, 0.01);
+    }
+}
+
+/// Outputs of normalisations and gates, each with the gradients of everything that it is computed from.
+fn rows<B: AutodiffBackend>(device: &B::Device) -> Vec<(&'static str, Vec<f32>)> {
+    let shape = [2, 70, 384];
+    let stream = |seed| tensor::<B, 3>(&draw(seed, &shape), device).require_grad();
+    // One row for all, and one for each entry.
+    let row = |seed, entries| tensor::<B, 3>(&draw(seed, &[entries, 1, 384]), device).require_grad();
+    let weights = draw(20, &shape);
+    let mut all = Vec::new();
+    let mut take = |name, output: Tensor<B, 3>, leaves: Vec<Tensor<B, 3>>| {
+        let gradients = weighed(output.clone(), &weights).backward();
+        all.push((name, values(output.inner())));
+        all.extend(leaves.into_iter().map(|leaf| (name, values(leaf.grad(&gradients).expect("it is a leaf")))));
+    };
+    for entries in [1, 2] {
+        let (input, scale, shift) = (stream(1), row(2, entries), row(3, entries));
+        let normed = scaled_layer_norm(input.clone(), scale.clone(), shift.clone(), 1e-6);
+        take("layer norm", normed, vec![input, scale, shift]);
+        let (input, branch, gate) = (stream(4), stream(5), row(6, entries));
+        take("gated sum", gated_sum(input.clone(), branch.clone(), gate.clone()), vec![input, branch, gate]);
+    }
+    let (gate, value) = (stream(7), stream(8));
+    take("gated by silu", silu_gated(gate.clone(), value.clone()), vec![gate.clone(), value.clone()]);
+    take("gated by gelu", gelu_gated(gate.clone(), value.clone()), vec![gate, value]);
+    let norm = RmsNorm { weight: Param::from_tensor(tensor::<B, 1>(&draw(9, &[128]), device)), epsilon: 1e-6 };
+    let input = stream(10);
+    let normed = norm.forward_by_head(input.clone());
+    let gradients = weighed(normed.clone(), &weights).backward();
+    all.push(("root mean square norm", values(normed.inner())));
+    all.push(("root mean square norm", values(input.grad(&gradients).expect("it is a leaf"))));
+    all.push(("its weight", values(norm.weight.val().grad(&gradients).expect("it is learnt"))));
+    all
+}
+
+#[test]
+fn normalisations_gates_and_their_gradients_are_those_of_the_processor() {
+    type Half = Autodiff<Cuda<bf16>>;
+    let Some(device) = card::<Half>() else { return };
+    let expected = rows::<Autodiff<Flex>>(&Default::default());
+    for ((name, found), (_, expected)) in rows::<Half>(&device).iter().zip(&expected) {
+        assert_close(name, found, expected, 0.01);
+    }
+}
+
+/// What becomes of a picture in convolutions and between them, one after the other as in a network.
+fn pictures<B: Backend>(device: &B::Device) -> Vec<(&'static str, Vec<f32>)> {
+    let convolution = |seed, inputs: usize, outputs: usize, kernel: usize| {
+        let mut drawn = Conv2d::<B>::new(inputs, outputs, kernel, device);
+        drawn.weight = Param::from_tensor(tensor(&draw(seed, &[outputs, inputs, kernel, kernel]), device));
+        drawn.bias = Some(Param::from_tensor(tensor(&draw(seed + 1, &[outputs]), device)));
+        laid_out(drawn)
+    };
+    let norm = |seed, channels: usize, groups| GroupNorm::<B> {
+        weight: Param::from_tensor(tensor(&draw(seed, &[channels]), device)),
+        bias: Param::from_tensor(tensor(&draw(seed + 1, &[channels]), device)),
+        groups,
+        epsilon: 1e-6,
+    };
+    let input = tensor::<B, 4>(&draw(1, &[2, 4, 24, 40]), device);
+    let wide = convolution(2, 4, 64, 3).forward(input).div_scalar(4.0);
+    let normed = norm(4, 64, 16).forward_silu(wide.clone());
+    let narrow = convolution(6, 64, 32, 1).forward(normed.clone()).div_scalar(8.0);
+    let shifted = picture::shifted(narrow.clone(), tensor(&draw(8, &[2, 32]), device));
+    let beside = picture::beside(normed.clone(), shifted.clone());
+    let halved = Conv2d { stride: 2, ..convolution(10, 96, 96, 3) }.forward(beside.clone()).div_scalar(16.0);
+    let places = picture::to_places(halved.clone());
+    let sum = picture::sum(halved.clone(), picture::of_places(places.clone(), &halved));
+    let plain = norm(12, 96, 32).forward(sum.clone());
+    let out = convolution(14, 96, 3, 3).forward(plain.clone());
+    let mut all = vec![("places", values(places))];
+    let pictures = [
+        ("convolution of few channels", wide),
+        ("group norm", normed),
+        ("convolution of pixels", narrow),
+        ("shifted", shifted),
+        ("beside", beside),
+        ("halving convolution", halved),
+        ("sum", sum),
+        ("group norm of small groups", plain),
+        ("convolution to few channels", out),
+    ];
+    all.extend(pictures.map(|(name, picture)| (name, values(picture))));
+    all
+}
+
+#[test]
+fn pictures_are_those_of_the_processor() {
+    let Some(device) = card::<Cuda<bf16>>() else { return };
+    let expected = pictures::<Flex>(&Default::default());
+    let of = [("f32", pictures::<Cuda<f32>>(&device), 1e-3), ("bf16", pictures::<Cuda<bf16>>(&device), 0.02)];
+    for (precision, found, tolerance) in of {
+        for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+            assert_close(&format!("{name} in {precision}"), found, expected, tolerance);
+        }
     }
 }
 
