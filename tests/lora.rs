@@ -19,6 +19,7 @@ on_each_engine!(
     a_file_is_handed_out_in_the_layout_that_is_asked_for,
     a_link_that_was_changed_or_is_too_old_opens_nothing,
     paging_yields_every_row_once_while_rows_are_inserted,
+    a_list_that_cannot_go_on_as_it_began_is_refused,
     what_is_no_lora_is_rejected_and_cannot_be_imported,
 );
 
@@ -420,6 +421,33 @@ async fn paging_yields_every_row_once_while_rows_are_inserted(engine: Engine) {
         let newest_first: Vec<_> = before.iter().rev().map(|ids| ids[place].clone()).collect();
         assert_eq!(*seen, newest_first, "those that were there come once, in order; later ones do not come between");
     }
+    house.close().await;
+}
+
+async fn a_list_that_cannot_go_on_as_it_began_is_refused(engine: Engine) {
+    let house = House::open(engine).await;
+    let ada = house.person("ada").await;
+    let file = files::foreign_lora("bfl");
+    let query = "query ($after: String) { loras(search: \"ink\", first: 2, after: $after) { \
+                 pageInfo { hasNextPage endCursor } edges { node { name } } } }";
+    for number in 0..4 {
+        house.published_lora(&ada, &format!("Ink {number}"), &file).await;
+    }
+    let cursor = eventually("all are found", async || {
+        let data = house.data_of(None, query, json!({})).await;
+        let after = data["loras"]["pageInfo"]["endCursor"].clone();
+        let next = house.data_of(None, query, json!({ "after": after })).await;
+        (nodes(&next["loras"]).len() == 2).then_some(after)
+    })
+    .await;
+    // What the list began from is remembered by the process.
+    let house = house.restarted(&["--worker", "off"]).await;
+    let ada = house.sign_in(&ada.email).await;
+    house.published_lora(&ada, "Ink wash", &file).await;
+    eventually("the new one is found", async || (found(&house, None, "wash").await.len() == 1).then_some(())).await;
+    let (_, answer) = house.send(None, query, json!({ "after": cursor })).await;
+    let code = &answer["errors"][0]["extensions"];
+    assert_eq!((&code["code"], &code["reason"]), (&json!("BAD_REQUEST"), &json!("CURSOR_TOO_OLD")), "{answer}");
     house.close().await;
 }
 

@@ -55,6 +55,12 @@ pub fn bad_cursor() -> Invalid {
     Invalid::new("after", "BAD_CURSOR", "`after` is no cursor of this list. Pass an `endCursor` as it came.")
 }
 
+/// What is wrong with a cursor of a list that cannot go on as it began.
+pub fn too_old() -> Invalid {
+    let message = "The list that `after` belongs to began too long ago to go on. Ask for it again from the start.";
+    Invalid::new("after", "CURSOR_TOO_OLD", message)
+}
+
 /// Writes a cursor.
 pub fn write_cursor(position: &str) -> String {
     URL_SAFE_NO_PAD.encode(position)

@@ -49,7 +49,8 @@ pub trait LoraIndex: Send + Sync {
     /// Finds LoRAs, best first.
     ///
     /// # Errors
-    /// [`SearchError::BadPosition`] for a position of another list, [`SearchError::Unavailable`] if the engine fails.
+    /// [`SearchError::BadPosition`] for a position of another list, [`SearchError::TooOld`] for one of a list that began too
+    /// long ago to go on as it began, [`SearchError::Unavailable`] if the engine fails.
     async fn search(&self, query: &LoraQuery) -> Result<Hits, SearchError>;
 
     /// What somebody who has typed `prefix` may mean, at most `most`, from what the viewer may see.

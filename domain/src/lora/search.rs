@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     error::{Invalid, ReadError},
     generation::{PictureSource, pictures},
-    page::{Page, PageRequest, bad_cursor, read_cursor, write_cursor},
+    page::{Page, PageRequest, bad_cursor, read_cursor, too_old, write_cursor},
     policy::Resource as _,
     ports::inspector::inspect,
     social::block::{self, Blocked},
@@ -330,6 +330,7 @@ pub async fn related(ctx: &Context, actor: &Actor, id: Uuid, first: u32) -> Resu
 pub(super) fn refuse(error: SearchError) -> ReadError {
     match error {
         SearchError::BadPosition => bad_cursor().into(),
+        SearchError::TooOld => too_old().into(),
         SearchError::Unavailable(_) => ReadError::Unexpected(anyhow::Error::new(error).context("search")),
     }
 }

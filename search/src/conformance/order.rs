@@ -13,6 +13,7 @@ pub(super) async fn run(index: &dyn LoraIndex) {
     sorts(index).await;
     pages(index).await;
     pages_while_changing(index).await;
+    a_slow_reader(index).await;
 }
 
 async fn sorts(index: &dyn LoraIndex) {
@@ -121,6 +122,34 @@ async fn pages_while_changing(index: &dyn LoraIndex) {
         assert!(!now.contains(&1) && !now.contains(&39), "{sort:?} still gives what is gone");
     }
     hidden_on_a_later_page(index).await;
+}
+
+/// However much changes between two pages, and whoever begins to look meanwhile.
+async fn a_slow_reader(index: &dyn LoraIndex) {
+    let named = |number: u128| lora(number, if number <= 20 { "Fox" } else { "Ink" });
+    fill(index, (1..=30).map(named).collect()).await;
+    let mut query = LoraQuery { first: 7, ..asking("fox ink") };
+    let steady = found(index, &LoraQuery { first: 100, ..query.clone() }).await;
+    let page = ask(index, &query).await;
+    let mut seen: Vec<_> = page.hits.iter().map(|hit| hit.id).collect();
+    query.after = page.last;
+    // The rarer of the words becomes the common one.
+    for round in 0..50 {
+        let coming = (0..5).map(|number| lora(1000 + round * 10 + number, "Ink"));
+        index.upsert(coming.collect()).await.expect("it takes documents");
+        assert!(ask(index, &LoraQuery { first: 7, ..asking("fox ink") }).await.has_next);
+    }
+    while query.after.is_some() {
+        let page = ask(index, &query).await;
+        seen.extend(page.hits.iter().map(|hit| hit.id));
+        query.after = page.last.filter(|_| page.has_next);
+    }
+    for number in steady {
+        let times = seen.iter().filter(|seen| **seen == id(number)).count();
+        assert_eq!(times, 1, "{number} came {times} times");
+    }
+    let once: BTreeSet<_> = seen.iter().collect();
+    assert_eq!(once.len(), seen.len(), "something came twice");
 }
 
 /// Who may see what is decided when a page is asked for, not when its list began.

@@ -1,6 +1,9 @@
 //! LoRAs whose vectors lie near another one.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use tantivy::{
     Searcher,
@@ -15,6 +18,7 @@ use super::{
     ranking::{Key, Ranked, Ranking},
     restrictions,
     search::Engine,
+    states,
 };
 use crate::{Facets, Hit, Hits, LoraFilter, LoraQuery, LoraSort, MOST_ALIKE, SearchError, Viewer, likeness::Space};
 
@@ -24,8 +28,17 @@ const AT_FIRST: usize = 4;
 /// From so many on it is better to look at all that pass the filter.
 const MANY: usize = 20_000;
 
+/// What was near a vector when a list began.
+pub(super) struct Near {
+    /// The state of the index then.
+    state: u64,
+    /// What it is kept by.
+    pub(super) name: u64,
+    pub(super) keys: Arc<[Key]>,
+}
+
 /// What a LoRA must be like, and who looks.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Passing<'a> {
     pub(super) filter: &'a LoraFilter,
     pub(super) viewer: &'a Viewer,
@@ -41,24 +54,33 @@ impl Engine {
     /// The LoRAs whose previews look most like a picture.
     pub(super) fn alike(&self, query: &LoraQuery, look: &[f32]) -> Result<Hits, SearchError> {
         let after = query.after.as_deref().map(|text| Position::read(text, LoraSort::Relevance)).transpose()?;
-        let after = after.map(|position| Key { score: position.score, id: position.id.as_u128() });
         let searcher = self.reader.searcher();
-        let near = self.nearest(&searcher, Passing::of(query), Space::Looks, look, MOST_ALIKE)?;
-        let ids: Vec<Uuid> = near.iter().map(|key| Uuid::from_u128(key.id)).collect();
-        let mut behind = near.into_iter().filter(|key| after.is_none_or(|after| *key < after));
+        let near = self.near(&searcher, query, (Space::Looks, look), MOST_ALIKE, after)?;
+        let ids: Vec<Uuid> = near.keys.iter().map(|key| Uuid::from_u128(key.id)).collect();
+        let last_one = after.map(|position| Key { score: position.score, id: position.id.as_u128() });
+        let mut behind = near.keys.iter().copied().filter(|key| last_one.is_none_or(|last_one| *key < last_one));
         let page: Vec<Key> = behind.by_ref().take(query.first.min(MOST_ALIKE)).collect();
         let has_next = behind.next().is_some();
-        let hits: Vec<Hit> = page
-            .into_iter()
-            .map(|Key { score, id }| {
-                let id = Uuid::from_u128(id);
-                let strictness = Strictness::FALLING[0];
-                let place =
-                    Position { sort: LoraSort::Relevance, strictness, is_behind_both: false, state: 0, score, id };
-                Hit { id, score, position: place.write(), highlights: Vec::new() }
-            })
-            .collect();
-        let last = hits.last().map(|hit| hit.position.clone());
+        if has_next && !page.is_empty() {
+            self.states.near.keep(near.name, near.keys.clone());
+        }
+        let place = |Key { score, id }| {
+            let (strictness, id) = (Strictness::FALLING[0], Uuid::from_u128(id));
+            let (sort, state, near) = (LoraSort::Relevance, near.state, near.name);
+            Position { sort, strictness, is_behind_both: false, state, near, score, id }.write()
+        };
+        let last = page.last().map(|key| place(*key));
+        // The list is the one that began; who may see what of it is decided anew.
+        let on_page: Vec<Uuid> = page.iter().map(|key| Uuid::from_u128(key.id)).collect();
+        let seen = ids_of(&self.those(&searcher, Passing::of(query), Some(&on_page), false)?);
+        let shown = page.into_iter().filter(|key| seen.contains(&Uuid::from_u128(key.id)));
+        let hit = |key: Key| Hit {
+            id: Uuid::from_u128(key.id),
+            score: key.score,
+            position: place(key),
+            highlights: Vec::new(),
+        };
+        let hits: Vec<Hit> = shown.map(hit).collect();
         let facets = if query.facets {
             let counts = self.those(&searcher, Passing::of(query), Some(&ids), true)?.counts;
             Some(Facets::counted(&counts))
@@ -66,6 +88,34 @@ impl Engine {
             None
         };
         Ok(Hits { hits, has_next, last, total: ids.len() as u64, facets })
+    }
+
+    /// The LoRAs that pass and whose vectors lie nearest, as a list began with them.
+    pub(super) fn near(
+        &self,
+        searcher: &Searcher,
+        query: &LoraQuery,
+        (space, vector): (Space, &[f32]),
+        most: usize,
+        after: Option<Position>,
+    ) -> Result<Near, SearchError> {
+        let passing = Passing::of(query);
+        let (state, name) = match after {
+            Some(position) => (position.state, position.near),
+            None => {
+                let state = states::name(searcher);
+                (state, states::name_of_near(state, space, vector, &passing))
+            }
+        };
+        if let Some(keys) = self.states.near.get(name) {
+            return Ok(Near { state, name, keys });
+        }
+        // As long as nothing has changed, the same is near.
+        if after.is_some() && states::name(&self.reader.searcher()) != state {
+            return Err(SearchError::TooOld);
+        }
+        let keys = self.nearest(searcher, passing, space, vector, most)?.into();
+        Ok(Near { state, name, keys })
     }
 
     /// The LoRAs that pass and whose vectors lie nearest, in order, with the cosine as their score.

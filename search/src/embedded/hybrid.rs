@@ -10,7 +10,7 @@ use tantivy::Searcher;
 use uuid::Uuid;
 
 use super::{
-    alike::Passing,
+    alike::{Near, Passing},
     position::Position,
     ranking::{Key, Ranking},
     search::{Engine, Found, MOST_HITS},
@@ -41,9 +41,13 @@ impl Engine {
     ) -> Result<Hits, SearchError> {
         let facets = query.facets;
         let window = Ranking { sort: LoraSort::Relevance, most: WINDOW, after: None, columns: &self.columns, facets };
-        let found = self.find(query, reading, &window, after)?;
-        let mut meant = self.nearest(&found.searcher, Passing::of(query), Space::Meanings, meaning, MEANT)?;
-        meant.retain(|key| key.score >= LEAST_COSINE);
+        let searcher = match after {
+            Some(position) => self.state(position.state)?,
+            None => self.reader.searcher(),
+        };
+        let found = self.find(searcher, query, reading, &window, after.map(|position| position.strictness))?;
+        let near = self.near(&found.searcher, query, (Space::Meanings, meaning), MEANT, after)?;
+        let meant: Vec<Key> = near.keys.iter().copied().filter(|key| key.score >= LEAST_COSINE).collect();
         let both = fused(&found, &meant);
         let worded: HashSet<u128> = found.ranked.top.iter().map(|(key, _)| key.id).collect();
         let alone: Vec<Uuid> =
@@ -66,29 +70,40 @@ impl Engine {
             let most = wanted - page.len() + alone.len();
             let rest =
                 Ranking { sort: LoraSort::Relevance, most, after: behind, columns: &self.columns, facets: false };
-            let start = after.unwrap_or_else(|| self.place(&found, Key { score: 0.0, id: 0 }, false));
-            let rest = self.find(query, reading, &rest, Some(Position { strictness: found.strictness, ..start }))?;
+            let rest = self.find(found.searcher.clone(), query, reading, &rest, Some(found.strictness))?;
             let rest = rest.ranked.top.into_iter().filter(|(key, _)| !alone.contains(&Uuid::from_u128(key.id)));
             page.extend(rest.map(|(key, _)| (key, true)).take(wanted - page.len()));
         }
-        self.handed_out(query, found, page, alone.len() as u64)
+        self.handed_out(query, (found, near), page, alone.len() as u64)
     }
 
     fn handed_out(
         &self,
         query: &LoraQuery,
-        found: Found,
+        (found, near): (Found, Near),
         mut page: Vec<(Key, bool)>,
         alone: u64,
     ) -> Result<Hits, SearchError> {
         let has_next = page.len() > query.first.min(MOST_HITS);
         page.truncate(query.first.min(MOST_HITS));
-        if has_next {
-            self.states.keep(&found.searcher);
+        let state = states::name(&found.searcher);
+        if has_next && !page.is_empty() {
+            self.states.searchers.keep(state, found.searcher.clone());
+            self.states.near.keep(near.name, near.keys.clone());
         }
         let current = self.reader.searcher();
-        let is_outdated = states::name(&current) != states::name(&found.searcher);
-        let last = page.last().map(|(key, is_behind_both)| self.place(&found, *key, *is_behind_both).write());
+        // What was near was asked for with the first page, and may have been asked for otherwise.
+        let is_outdated = query.after.is_some() || states::name(&current) != state;
+        let place = |key: Key, is_behind_both| Position {
+            sort: LoraSort::Relevance,
+            strictness: found.strictness,
+            is_behind_both,
+            state,
+            near: near.name,
+            score: key.score,
+            id: Uuid::from_u128(key.id),
+        };
+        let last = page.last().map(|(key, is_behind_both)| place(*key, *is_behind_both).write());
         let mut hits = Vec::with_capacity(page.len());
         for (key, is_behind_both) in page {
             let id = Uuid::from_u128(key.id);
@@ -99,22 +114,11 @@ impl Engine {
                 Some(lora) => highlight::highlights(&lora, &found.marks),
                 None => Vec::new(),
             };
-            let position = self.place(&found, key, is_behind_both).write();
+            let position = place(key, is_behind_both).write();
             hits.push(Hit { id, score: key.score, position, highlights });
         }
         let facets = query.facets.then(|| Facets::counted(&found.ranked.counts));
         Ok(Hits { hits, has_next, last, total: found.ranked.total + alone, facets })
-    }
-
-    fn place(&self, found: &Found, key: Key, is_behind_both: bool) -> Position {
-        Position {
-            sort: LoraSort::Relevance,
-            strictness: found.strictness,
-            is_behind_both,
-            state: states::name(&found.searcher),
-            score: key.score,
-            id: Uuid::from_u128(key.id),
-        }
     }
 
     fn document(

@@ -13,6 +13,8 @@ pub(super) struct Position {
     pub(super) strictness: Strictness,
     /// Which state of the index a list by relevance was made from; what words count for changes with every change.
     pub(super) state: u64,
+    /// Which list of what lies near a vector it was made from, if any.
+    pub(super) near: u64,
     /// Whether it is behind what was found by meaning and words together, among what was found by words alone.
     pub(super) is_behind_both: bool,
     /// What it was sorted by.
@@ -25,7 +27,8 @@ impl Position {
         let sort = self.sort.name();
         let strictness = Strictness::FALLING.iter().position(|s| *s == self.strictness).unwrap_or_default();
         let strictness = strictness + if self.is_behind_both { Strictness::FALLING.len() } else { 0 };
-        format!("{sort}.{strictness}.{:016x}.{:016x}.{}", self.state, self.score.to_bits(), self.id.simple())
+        let (Self { state, near, .. }, score) = (self, self.score.to_bits());
+        format!("{sort}.{strictness}.{state:016x}.{near:016x}.{score:016x}.{}", self.id.simple())
     }
 
     pub(super) fn read(text: &str, sort: LoraSort) -> Result<Self, SearchError> {
@@ -43,6 +46,7 @@ impl Position {
             strictness: *Strictness::FALLING.get(strictness)?,
             is_behind_both,
             state: u64::from_str_radix(parts.next()?, 16).ok()?,
+            near: u64::from_str_radix(parts.next()?, 16).ok()?,
             score: f64::from_bits(u64::from_str_radix(parts.next()?, 16).ok()?),
             id: Uuid::try_parse(parts.next()?).ok()?,
         };

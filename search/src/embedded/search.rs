@@ -76,20 +76,24 @@ impl Engine {
             columns: &self.columns,
             facets: query.facets,
         };
-        let found = self.find(query, &reading, &ranking, after)?;
+        let searcher = match after.filter(|_| sort == LoraSort::Relevance) {
+            Some(position) => self.state(position.state)?,
+            None => self.reader.searcher(),
+        };
+        let found = self.find(searcher, query, &reading, &ranking, after.map(|position| position.strictness))?;
         let has_next = found.ranked.top.len() > first;
         let top = &found.ranked.top[..first.min(found.ranked.top.len())];
         let state = states::name(&found.searcher);
-        if has_next && sort == LoraSort::Relevance {
-            self.states.keep(&found.searcher);
+        if has_next && !top.is_empty() && sort == LoraSort::Relevance {
+            self.states.searchers.keep(state, found.searcher.clone());
         }
         let current = self.reader.searcher();
         let outdated = states::name(&current) != state;
         let (mut hits, mut last) = (Vec::with_capacity(top.len()), None);
         for (key, address) in top {
             let id = Uuid::from_u128(key.id);
-            let position =
-                Position { sort, strictness: found.strictness, is_behind_both: false, state, score: key.score, id };
+            let (strictness, score) = (found.strictness, key.score);
+            let position = Position { sort, strictness, is_behind_both: false, state, near: 0, score, id };
             last = Some(position);
             // An earlier state decides on the order, never on who may see what.
             if outdated && !self.is_visible(&current, query, id)? {
@@ -104,19 +108,26 @@ impl Engine {
         Ok(Hits { hits, has_next, last, total: found.ranked.total, facets })
     }
 
-    /// Asks for all of the words, and for fewer of them where that finds nothing.
+    /// The state of the index that a list began in.
+    pub(super) fn state(&self, name: u64) -> Result<Searcher, SearchError> {
+        let current = self.reader.searcher();
+        let is_current = states::name(&current) == name;
+        if is_current { Ok(current) } else { self.states.searchers.get(name).ok_or(SearchError::TooOld) }
+    }
+
+    /// Asks for all of the words, and for fewer of them where that finds nothing; where a list goes on, as strictly as it
+    /// began.
     pub(super) fn find(
         &self,
+        searcher: Searcher,
         query: &LoraQuery,
         reading: &Reading,
         ranking: &Ranking<'_>,
-        after: Option<Position>,
+        begun: Option<Strictness>,
     ) -> Result<Found, SearchError> {
-        let earlier = after.filter(|_| ranking.sort == LoraSort::Relevance).and_then(|p| self.states.get(p.state));
-        let searcher = earlier.unwrap_or_else(|| self.reader.searcher());
         let meanings = self.synonyms.meanings();
         let matching = Matching::new(&searcher, &self.fields, &meanings, reading).map_err(failed)?;
-        let mut strictness = after.map_or(Strictness::All, |position| position.strictness);
+        let mut strictness = begun.unwrap_or(Strictness::All);
         if matching.is_empty() {
             let all = restrictions::restrictions(&self.fields, &query.filter, &query.viewer);
             let all = BooleanQuery::new(all.into_iter().map(|query| (Occur::Must, query)).collect());
@@ -135,7 +146,7 @@ impl Engine {
         };
         let mut ranked = run(strictness)?;
         // Only the first page chooses: what follows has to be the same list.
-        if after.is_none() {
+        if begun.is_none() {
             for weaker in Strictness::FALLING {
                 if ranked.total == 0 && matching.differs(weaker, strictness) {
                     ranked = run(weaker)?;

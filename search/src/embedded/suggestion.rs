@@ -20,7 +20,7 @@ pub(super) fn suggest(
     }
     let query = LoraQuery { viewer: viewer.clone(), first: most, ..LoraQuery::default() };
     let ranking = Ranking { sort: LoraSort::Relevance, most, after: None, columns: &engine.columns, facets: true };
-    let found = engine.find(&query, &reading, &ranking, None)?;
+    let found = engine.find(engine.reader.searcher(), &query, &reading, &ranking, None)?;
     let loras = found.loras(engine)?.into_iter().map(|lora| (lora.id, lora.name)).collect();
     Ok(suggestion::suggestions(&reading, found.tags(), loras, most))
 }

@@ -175,6 +175,81 @@ async fn short_pages_begin_as_long_ones_do() {
     }
 }
 
+/// LoRAs whose looks and meanings lie a degree from each other; a word stands in every third.
+fn fan(numbers: std::ops::Range<u128>, from: f32) -> Vec<LoraDocument> {
+    let one = |number: u128| {
+        let angle = (from + (number % 1000) as f32 / 10.0).to_radians();
+        let direction = vec![angle.cos(), angle.sin()];
+        let name = if number.is_multiple_of(3) { "Fox" } else { "Hare" };
+        LoraDocument { looks: vec![direction.clone()], meaning: Some(direction), ..conformance::lora(number, name) }
+    };
+    numbers.map(one).collect()
+}
+
+#[tokio::test]
+async fn what_was_near_when_a_list_began_is_gone_through_once() {
+    let by_meaning = LoraQuery { text: Some("fox".to_owned()), meaning: Some(vec![1.0, 0.0]), ..LoraQuery::default() };
+    let by_look = LoraQuery { look: Some(vec![1.0, 0.0]), ..LoraQuery::default() };
+    for query in [by_meaning, by_look] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let index = EmbeddedIndex::open(folder.path()).expect("an index");
+        index.upsert(fan(1000..1400, 20.0)).await.expect("it takes documents");
+        let all = index.search(&LoraQuery { first: 1000, ..query.clone() }).await.expect("hits").hits;
+        assert!(all.len() >= 200, "{}", all.len());
+        let mut query = LoraQuery { first: 30, ..query };
+        let (mut seen, mut gone) = (Vec::new(), Vec::new());
+        for round in 0_u128.. {
+            let page = index.search(&query).await.expect("hits");
+            seen.extend(page.hits.iter().map(|hit| hit.id));
+            query.after = page.last.filter(|_| page.has_next);
+            if query.after.is_none() {
+                break;
+            }
+            // Nearer ones come, and of those that were shown and those that follow some go.
+            let begin = 2000 + round * 1000;
+            index.upsert(fan(begin..begin + 20, 0.0)).await.expect("it takes documents");
+            let going = [all[round as usize].id, all[all.len() - 1 - round as usize].id];
+            index.remove(going.map(|id| (id, 9)).to_vec()).await.expect("it removes");
+            gone.extend(going);
+        }
+        let once: std::collections::HashSet<_> = seen.iter().collect();
+        assert_eq!(once.len(), seen.len(), "something came twice");
+        for hit in all.iter().filter(|hit| !gone.contains(&hit.id)) {
+            assert!(once.contains(&hit.id), "{} was missed", hit.id);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_beginning_is_gone_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let by_words = LoraQuery { text: Some("fox".to_owned()), first: 5, ..LoraQuery::default() };
+    let queries = [
+        by_words.clone(),
+        LoraQuery { meaning: Some(vec![1.0, 0.0]), ..by_words },
+        LoraQuery { look: Some(vec![1.0, 0.0]), first: 5, ..LoraQuery::default() },
+    ];
+    let index = EmbeddedIndex::open(folder.path()).expect("an index");
+    index.upsert(fan(1000..1060, 20.0)).await.expect("it takes documents");
+    let mut going_on = Vec::new();
+    for query in queries {
+        let after = index.search(&query).await.expect("hits").last;
+        assert!(after.is_some(), "{query:?}");
+        going_on.push(LoraQuery { after, ..query });
+    }
+    drop(index);
+    let index = EmbeddedIndex::open(folder.path()).expect("the index");
+    for query in &going_on {
+        assert_eq!(index.search(query).await.expect("nothing has changed").hits.len(), 5, "{query:?}");
+    }
+    drop(index);
+    let index = EmbeddedIndex::open(folder.path()).expect("the index");
+    index.upsert(fan(1100..1101, 20.0)).await.expect("it takes a document");
+    for query in &going_on {
+        assert!(matches!(index.search(query).await, Err(SearchError::TooOld)), "{query:?}");
+    }
+}
+
 #[tokio::test]
 async fn is_opened_once_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");

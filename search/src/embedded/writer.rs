@@ -127,10 +127,7 @@ impl Work {
             }
             for answer in answers {
                 // Who asked may have gone; the change stands.
-                let _gone = answer.send(result.as_ref().copied().map_err(|error| match error {
-                    SearchError::Unavailable(reason) => SearchError::Unavailable(reason.clone()),
-                    SearchError::BadPosition => SearchError::BadPosition,
-                }));
+                let _gone = answer.send(result.clone());
             }
         }
         if let Some(writer) = self.writer.take()
