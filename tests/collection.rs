@@ -70,6 +70,11 @@ async fn a_collection_keeps_its_order(engine: Engine) {
     assert_eq!(place(3, None).await, "DBCA");
     house.done(&bob, "removeFromCollection", with(&loras[1]), FIELDS).await;
     assert_eq!(place(3, Some(2)).await, "CDA");
+    // However often something is moved to the same spot, there is room.
+    for _ in 0..12 {
+        assert_eq!(place(0, Some(2)).await, "CAD");
+        assert_eq!(place(3, Some(2)).await, "CDA");
+    }
     let itself = json!({ "collectionId": id, "loraId": loras[0].id, "afterLoraId": loras[0].id });
     assert_eq!(house.user_error(&bob, "moveInCollection", itself, FIELDS).await, "AFTER_ITSELF");
     let absent = json!({ "collectionId": id, "loraId": loras[0].id, "afterLoraId": loras[1].id });
@@ -129,6 +134,13 @@ async fn a_collection_is_paged_through_while_it_changes(engine: Engine) {
     assert_eq!(third, "FG");
     assert_eq!(page(&after).await, ("A".to_owned(), page(&after).await.1, json!(false)));
     assert_eq!(names(&house, Some(&ada), &text(&made["id"])).await.concat(), "CDFGA");
+    // One that was not shown yet moves before all: that moves none of those that stay.
+    let (first, after, _) = page(&Value::Null).await;
+    assert_eq!(first, "CD");
+    change("moveInCollection", 0).await;
+    let (second, _, has_next) = page(&after).await;
+    assert_eq!((second.as_str(), has_next), ("FG", json!(false)));
+    assert_eq!(names(&house, Some(&ada), &text(&made["id"])).await.concat(), "ACDFG");
     house.close().await;
 }
 

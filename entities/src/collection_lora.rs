@@ -12,7 +12,7 @@ pub struct Model {
     /// The LoRA.
     #[sea_orm(primary_key, auto_increment = false)]
     pub lora_id: Uuid,
-    /// 0, 1, 2 … within the collection.
+    /// Rises within the collection, with room between for those that are moved there.
     pub position: i32,
     /// Why it is in it.
     #[sea_orm(column_type = "Text")]

@@ -1,6 +1,7 @@
-//! The LoRAs of a collection and their order. Places rise; where a LoRA was taken out one is free, and the others stay where
-//! they are: a page begins after a place, and must not step over those that would have moved up. What somebody may not see, or
-//! not any more, keeps its place and does not show.
+//! The LoRAs of a collection and their order. Places rise, with room between, and a LoRA that is added, moved or taken out
+//! leaves the others where they are: a page begins after a place, and must neither step over a LoRA nor come upon it again
+//! because another one moved. One that is itself moved comes where it stands by then. What somebody may not see, or not any
+//! more, keeps its place and does not show.
 
 use std::collections::HashMap;
 
@@ -31,6 +32,9 @@ use crate::{
 const MOST: u64 = 1_000;
 
 const LONGEST_NOTE: usize = 500;
+
+/// How far apart places are at first: sixteen LoRAs find room in the same spot, one after another.
+const APART: i32 = 1 << 16;
 
 failures! {
     /// Why [`add`] refused.
@@ -96,7 +100,7 @@ pub async fn add(
     let new = entry::ActiveModel {
         collection_id: Set(collection),
         lora_id: Set(lora.id),
-        position: Set(last_place(&tx, collection).await? + 1),
+        position: Set(behind_all(&tx, collection).await?),
         note: Set(note),
         created_at: Set(ctx.now()),
     };
@@ -138,26 +142,22 @@ pub async fn place(
     let tx = ctx.db.write().await?;
     let row = locked(&tx, collection).await?.ok_or(Refused::NotFound(collection::Model::NAME))?;
     let permit = authorize(actor, Action::CollectionWrite, &row)?;
-    let from = find(&tx, collection, lora).await?.ok_or(MoveInCollectionError::Absent)?.position;
-    let behind = match after {
-        Some(after) if after == lora => return Err(MoveInCollectionError::AfterItself),
-        Some(after) => find(&tx, collection, after).await?.ok_or(MoveInCollectionError::AfterAbsent)?.position,
-        None => -1,
+    find(&tx, collection, lora).await?.ok_or(MoveInCollectionError::Absent)?;
+    if let Some(after) = after {
+        if after == lora {
+            return Err(MoveInCollectionError::AfterItself);
+        }
+        find(&tx, collection, after).await?.ok_or(MoveInCollectionError::AfterAbsent)?;
+    }
+    let to = match room(&tx, collection, lora, after).await? {
+        Some(to) => to,
+        None => {
+            make_room(&tx, collection).await?;
+            let none = || anyhow::anyhow!("There is no room between two LoRAs of a collection although it was made.");
+            room(&tx, collection, lora, after).await?.ok_or_else(none)?
+        }
     };
-    // Those between its old place and its new one make room.
-    let to = if behind < from {
-        shift(&tx, collection, (behind + 1, from - 1), 1).await?;
-        behind + 1
-    } else {
-        shift(&tx, collection, (from + 1, behind), -1).await?;
-        behind
-    };
-    entry::Entity::update_many()
-        .col_expr(entry::Column::Position, Expr::value(to))
-        .filter(entry::Column::CollectionId.eq(collection))
-        .filter(entry::Column::LoraId.eq(lora))
-        .exec(&tx)
-        .await?;
+    put(&tx, (collection, lora), to).await?;
     Ok(changed(tx, ctx, &permit, row, json!({ "do": "move", "lora": lora, "place": to })).await?)
 }
 
@@ -183,26 +183,72 @@ async fn find<C: ConnectionTrait>(tx: &C, collection: Uuid, lora: Uuid) -> Resul
     entry::Entity::find_by_id((collection, lora)).one(tx).await
 }
 
-/// The place of the last LoRA; -1 in an empty collection.
-async fn last_place<C: ConnectionTrait>(tx: &C, collection: Uuid) -> Result<i32, DbErr> {
-    let last = entry::Entity::find()
+/// LoRAs and their places, in order.
+async fn places<C: ConnectionTrait>(tx: &C, collection: Uuid) -> Result<Vec<(Uuid, i32)>, DbErr> {
+    entry::Entity::find()
         .select_only()
-        .column(entry::Column::Position)
+        .columns([entry::Column::LoraId, entry::Column::Position])
         .filter(entry::Column::CollectionId.eq(collection))
-        .order_by_desc(entry::Column::Position)
-        .limit(1)
+        .order_by_asc(entry::Column::Position)
+        .order_by_asc(entry::Column::LoraId)
         .into_tuple()
-        .one(tx)
-        .await?;
-    Ok(last.unwrap_or(-1))
+        .all(tx)
+        .await
 }
 
-/// Moves all LoRAs from one place to another, both included, by so many places.
-async fn shift<C: ConnectionTrait>(tx: &C, collection: Uuid, (from, to): (i32, i32), by: i32) -> Result<(), DbErr> {
+/// A place behind all others.
+async fn behind_all<C: ConnectionTrait>(tx: &C, collection: Uuid) -> Result<i32, DbErr> {
+    let last = places(tx, collection).await?.last().map(|(_, place)| *place);
+    match between(last, None) {
+        Some(place) => Ok(place),
+        None => Ok(make_room(tx, collection).await?),
+    }
+}
+
+/// A place for a LoRA behind another one, or before all; its own where it stands there. None where there is no room.
+async fn room<C: ConnectionTrait>(
+    tx: &C,
+    collection: Uuid,
+    lora: Uuid,
+    after: Option<Uuid>,
+) -> Result<Option<i32>, DbErr> {
+    let places = places(tx, collection).await?;
+    let first = after.and_then(|after| places.iter().position(|(id, _)| *id == after)).map_or(0, |place| place + 1);
+    let behind = after.and_then(|_| places.get(first.checked_sub(1)?)).map(|(_, place)| *place);
+    match places.get(first) {
+        Some((id, place)) if *id == lora => Ok(Some(*place)),
+        next => Ok(between(behind, next.map(|(_, place)| *place))),
+    }
+}
+
+/// A place between two others, of which either may be missing.
+const fn between(behind: Option<i32>, before: Option<i32>) -> Option<i32> {
+    match (behind, before) {
+        (None, None) => Some(0),
+        (Some(behind), None) => behind.checked_add(APART),
+        (None, Some(before)) => before.checked_sub(APART),
+        (Some(behind), Some(before)) => {
+            let middle = behind.midpoint(before);
+            if behind < middle && middle < before { Some(middle) } else { None }
+        }
+    }
+}
+
+/// Moves all LoRAs apart, which takes many moves to be needed. Returns the place behind them.
+async fn make_room<C: ConnectionTrait>(tx: &C, collection: Uuid) -> Result<i32, DbErr> {
+    let mut next = 0;
+    for (lora, _) in places(tx, collection).await? {
+        put(tx, (collection, lora), next).await?;
+        next += APART;
+    }
+    Ok(next)
+}
+
+async fn put<C: ConnectionTrait>(tx: &C, (collection, lora): (Uuid, Uuid), place: i32) -> Result<(), DbErr> {
     entry::Entity::update_many()
-        .col_expr(entry::Column::Position, Expr::col(entry::Column::Position).add(by))
+        .col_expr(entry::Column::Position, Expr::value(place))
         .filter(entry::Column::CollectionId.eq(collection))
-        .filter(entry::Column::Position.between(from, to))
+        .filter(entry::Column::LoraId.eq(lora))
         .exec(tx)
         .await
         .map(|_| ())
