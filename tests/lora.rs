@@ -1,5 +1,7 @@
 //! LoRAs: brought as files, shown, found, handed out, taken back.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
@@ -103,18 +105,40 @@ async fn a_file_becomes_a_lora_that_everybody_sees_until_it_is_taken_back(engine
 }
 
 async fn the_index_is_built_anew_while_people_search(engine: Engine) {
-    let house = House::open(engine).await;
+    let house = House::open_patient(engine).await;
     let ada = house.person("ada").await;
-    house.published_lora(&ada, "Copperplate etching", &files::foreign_lora("bfl")).await;
+    let file = files::foreign_lora("bfl");
+    for number in 0..12 {
+        house.published_lora(&ada, &format!("Mezzotint {number}"), &file).await;
+    }
+    house.published_lora(&ada, "Copperplate etching", &file).await;
     let is_found = async |words: &'static str, name: &str| {
         eventually(words, async || (found(&house, None, words).await == [name]).then_some(())).await;
     };
     is_found("copperplate", "Copperplate etching").await;
-    let mut reindex = tokio::process::Command::new(env!("CARGO_BIN_EXE_atelier"));
-    reindex.arg("reindex").arg("--data").arg(house.data()).args(["--database-url", &house.database_url]);
-    let output = reindex.output().await.unwrap();
-    let (said, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("anew with 1 LoRAs"), "{said} {complaints}");
+    let searches = AtomicUsize::new(0);
+    let searching = async {
+        loop {
+            let number = searches.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(found(&house, None, "copperplate").await, ["Copperplate etching"], "search {number}");
+            assert_eq!(found(&house, None, "mezzotint").await.len(), 10, "search {number}");
+        }
+    };
+    let reindexing = async {
+        for _ in 0..3 {
+            let mut reindex = tokio::process::Command::new(env!("CARGO_BIN_EXE_atelier"));
+            reindex.arg("reindex").arg("--data").arg(house.data()).args(["--database-url", &house.database_url]);
+            let output = reindex.output().await.unwrap();
+            let (said, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success() && said.contains("anew with 13 LoRAs"), "{said} {complaints}");
+        }
+    };
+    tokio::select! {
+        () = searching => {}
+        () = reindexing => {}
+    }
+    let searches = searches.into_inner();
+    assert!(searches > 20, "{searches} searches are too few to say anything");
     assert_eq!(found(&house, None, "copperplate").await, ["Copperplate etching"], "at once");
     house.published_lora(&ada, "Wool felt", &files::foreign_lora("kohya")).await;
     is_found("wool", "Wool felt").await;
