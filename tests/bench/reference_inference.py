@@ -119,7 +119,7 @@ class Flux2:
         packed, ids = self.pipeline.prepare_latents(
             batch, self.network.config.in_channels // 4, self.height, self.width, torch.float32, self.pipeline.device, None,
         )
-        embeds, text_ids = self.pipeline.encode_prompt(prompt_embeds=self.text())
+        embeds, text_ids = self.pipeline.encode_prompt(None, prompt_embeds=self.text())
         return packed, ids, embeds.expand(batch, -1, -1), text_ids.expand(batch, -1, -1)
 
     def loss(self, learnt):

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Tensor, TensorData, activation::softmax, backend::Back
 
 use super::{
     cuda,
+    norm::in_f32,
     processor::{self, Mask},
 };
 
@@ -49,7 +50,7 @@ pub(super) fn composed<B: Backend>(
         let precision = scores.dtype();
         scores = scores + bias.added.clone().cast(precision);
     }
-    softmax(scores, 3).matmul(split(value)).swap_dims(1, 2).reshape([batch, tokens, features])
+    in_f32(scores, |scores| softmax(scores, 3)).matmul(split(value)).swap_dims(1, 2).reshape([batch, tokens, features])
 }
 
 /// What is added to the scores of every head.

@@ -62,7 +62,10 @@ pub fn from_tensor<B: Backend>(pictures: Tensor<B, 4>) -> Vec<Picture> {
     let to_byte = |value: &f32| ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8;
     (0..count)
         .map(|index| {
-            let rgb = values[index * size..(index + 1) * size].par_chunks(1 << 16).flat_map_iter(|part| part.iter().map(to_byte)).collect();
+            let rgb = values[index * size..(index + 1) * size]
+                .par_chunks(1 << 16)
+                .flat_map_iter(|part| part.iter().map(to_byte))
+                .collect();
             Picture { width: width as u32, height: height as u32, rgb }
         })
         .collect()

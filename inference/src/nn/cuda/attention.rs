@@ -6,13 +6,13 @@ use burn::tensor::{DType, Shape, Tensor, TensorMetadata, backend::Backend};
 use super::{
     OnCard,
     arguments::Arguments,
+    from_card,
     gradients::{self, is_tracked},
     lane,
     lane::{Failure, Kernel, Lane},
-    operation::{Computation, Numbers, compute, compute_in},
     on_card_alike, on_card_in,
+    operation::{Computation, Numbers, compute, compute_in},
     products::{BatchedProduct, Heads, MULTIPLE, Matrix, Sides},
-    from_card,
 };
 
 /// Queries that a block of threads computes.
@@ -140,8 +140,12 @@ impl Computation for WithScores {
                 distance: width,
             };
             let (query, key, value, output) = (of(query), of(key), of(value), of(output));
-            let product =
-                BatchedProduct { size: [queries, keys, width], heads, precision: number, sides: Sides::RightTransposed };
+            let product = BatchedProduct {
+                size: [queries, keys, width],
+                heads,
+                precision: number,
+                sides: Sides::RightTransposed,
+            };
             product.begin(lane, (query, key, scores))?;
             let bias = others.first().map_or((0, 0), |bias| {
                 let entry = if bias.shape[0] == 1 { 0 } else { entry };
@@ -214,7 +218,7 @@ impl Computation for Attention {
         let arguments = Arguments::default().stream(query).stream(key).stream(value).stream(output);
         let arguments = arguments.at(sums.first().map_or(0, |sums| sums.address)).narrow(queries).narrow(keys);
         let arguments = arguments.float(std::f32::consts::LOG2_E * scale(width));
-        let kernel = if lane.compute_capability.0 == HOPPER && std::env::var_os("PLAIN_ATTENTION").is_none() {
+        let kernel = if lane.compute_capability.0 == HOPPER {
             on_hopper(width)
         } else {
             kernel(FORWARD, "attention", width, QUERIES + 2 * KEYS)

@@ -39,7 +39,11 @@ enum Channels {
     /// The second input is `[batch, channels]`.
     Shifted,
     Beside,
-    GroupNorm { groups: usize, epsilon: f32, is_activated: bool },
+    GroupNorm {
+        groups: usize,
+        epsilon: f32,
+        is_activated: bool,
+    },
 }
 
 /// `[batch, channels, height, width]` as `[batch, height, width, wide]` without gaps, where `wide` is a multiple of eight and channels
@@ -63,7 +67,8 @@ fn lie_last(tensor: &OnCard) -> bool {
     let [_, channels, height, width] = tensor.shape().dims();
     let wanted = [channels * height * width, 1, width * channels, channels];
     let axes = tensor.meta.strides().iter().zip(tensor.meta.shape().iter()).zip(wanted);
-    channels.is_multiple_of(AT_ONCE) && axes.into_iter().all(|((stride, count), wanted)| *count == 1 || *stride == wanted)
+    channels.is_multiple_of(AT_ONCE)
+        && axes.into_iter().all(|((stride, count), wanted)| *count == 1 || *stride == wanted)
 }
 
 /// Pictures as the card's, if the channels of all lie last.
@@ -226,7 +231,8 @@ fn begin(
     arguments: Arguments,
 ) -> Result<(), Failure> {
     let (threads, shared_memory) = (threads as u32, shared as u32);
-    let kernel = Kernel { source: SOURCE, name, definitions: Vec::new(), threads, shared_memory, is_of_this_card: false };
+    let kernel =
+        Kernel { source: SOURCE, name, definitions: Vec::new(), threads, shared_memory, is_of_this_card: false };
     // SAFETY: each kernel above is given its arguments in their order.
     unsafe { arguments.launch(lane, &kernel, grid) }
 }

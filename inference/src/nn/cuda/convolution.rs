@@ -70,13 +70,7 @@ impl Steps {
     }
 
     /// The same with channels last, whose numbers are multiples of eight: those that are missing are zeros, and taken away again.
-    fn convolve_channels_last(
-        self,
-        input: OnCard,
-        weight: OnCard,
-        bias: Option<OnCard>,
-        shape: Shape,
-    ) -> OnCard {
+    fn convolve_channels_last(self, input: OnCard, weight: OnCard, bias: Option<OnCard>, shape: Shape) -> OnCard {
         let [batch, outputs, height, width] = shape.dims();
         let wide = outputs.next_multiple_of(MULTIPLE);
         let widen = |bias: OnCard| {

@@ -76,8 +76,9 @@ pub(super) fn compute_in<C: Computation>(
     if let Some(failure) = lane::take_failure(card) {
         panic!("The card failed: {failure}.");
     }
-    let output =
-        |(shape, precision)| empty_device_contiguous_dtype(first.client.clone(), first.device.clone(), shape, precision);
+    let output = |(shape, precision)| {
+        empty_device_contiguous_dtype(first.client.clone(), first.device.clone(), shape, precision)
+    };
     let outputs: Vec<OnCard> = outputs.into_iter().map(output).collect();
     let waiting = |tensors: &[OnCard]| tensors.iter().map(Waiting::of).collect::<Vec<_>>();
     let (from, to, stream) = (waiting(&inputs), waiting(&outputs), StreamId::current());

@@ -6,10 +6,10 @@ use burn::tensor::{DType, Shape, Tensor, backend::Backend};
 use cudarc::cublaslt::{result as blas, sys as lt};
 
 use super::{
-    lane,
+    from_card, lane,
     lane::{Failure, Lane},
+    on_card_alike, on_card_in,
     operation::{Computation, Numbers, compute},
-    on_card_alike, on_card_in, from_card,
 };
 use crate::nn::linear::Linear;
 

@@ -5,12 +5,12 @@ use burn::tensor::{DType, Tensor, TensorMetadata, backend::Backend};
 use super::{
     OnCard,
     arguments::Arguments,
-    channels,
+    channels, from_card,
     gradients::{self, is_tracked},
     lane,
     lane::{Failure, Kernel, Lane},
+    on_card, on_card_in,
     operation::{Computation, Numbers, compute},
-    on_card, on_card_in, from_card,
 };
 
 /// Numbers that a thread takes at once.

@@ -73,7 +73,12 @@ fn assert_close(name: &str, found: &[f32], expected: &[f32], tolerance: f64) {
 }
 
 /// Output and gradients of attention.
-fn attention<B: AutodiffBackend>(inputs: &[Numbers; 3], weights: &Numbers, heads: usize, device: &B::Device) -> [Vec<f32>; 4] {
+fn attention<B: AutodiffBackend>(
+    inputs: &[Numbers; 3],
+    weights: &Numbers,
+    heads: usize,
+    device: &B::Device,
+) -> [Vec<f32>; 4] {
     let leaves = inputs.each_ref().map(|input| tensor::<B, 3>(input, device).require_grad());
     let [query, key, value] = leaves.clone();
     let output = multi_head_attention(query, key, value, heads, None);
@@ -87,7 +92,8 @@ fn attention_and_its_gradients_are_those_of_the_processor() {
     type Half = Autodiff<Cuda<bf16>>;
     let Some(device) = card::<Half>() else { return };
     // Neither fills its last tile; one has less than a tile.
-    for (heads, width, queries, keys) in [(3, 128, 300, 200), (2, 64, 77, 150), (5, 64, 129, 20), (24, 128, 1024, 1024)] {
+    for (heads, width, queries, keys) in [(3, 128, 300, 200), (2, 64, 77, 150), (5, 64, 129, 20), (24, 128, 1024, 1024)]
+    {
         let features = heads * width;
         let inputs = [(1, queries), (2, keys), (3, keys)].map(|(seed, tokens)| draw(seed, &[2, tokens, features]));
         let weights = draw(4, &[2, queries, features]);
@@ -265,7 +271,10 @@ fn linear<B: AutodiffBackend>(device: &B::Device) -> Vec<(&'static str, Vec<f32>
 fn linear_layers_and_their_gradients_are_those_of_the_processor() {
     let Some(device) = card::<Autodiff<Cuda<f32>>>() else { return };
     let expected = linear::<Autodiff<Flex>>(&Default::default());
-    let of = [("f32", linear::<Autodiff<Cuda<f32>>>(&device), 1e-4), ("bf16", linear::<Autodiff<Cuda<bf16>>>(&device), 0.01)];
+    let of = [
+        ("f32", linear::<Autodiff<Cuda<f32>>>(&device), 1e-4),
+        ("bf16", linear::<Autodiff<Cuda<bf16>>>(&device), 0.01),
+    ];
     for (precision, found, tolerance) in of {
         for ((name, found), (_, expected)) in found.iter().zip(&expected) {
             assert_close(&format!("{name} in {precision}"), found, expected, tolerance);

@@ -10,12 +10,12 @@ use std::{fmt::Debug, marker::PhantomData};
 use burn::{
     backend::{
         Autodiff, Cuda,
-        cuda::CudaDevice,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::NoCheckpointing},
             grads::Gradients,
             ops::{Backward, Ops, OpsKind},
         },
+        cuda::CudaDevice,
     },
     tensor::{
         Tensor, TensorPrimitive,
@@ -27,8 +27,11 @@ use half::bf16;
 use super::OnCard;
 use crate::nn::processor::as_kind;
 
-pub(super) use self::{attention::attention, rows::{gated, gated_sum, layer_norm, rms_norm, turn}};
 pub use self::projection::{Projected, project};
+pub(super) use self::{
+    attention::attention,
+    rows::{gated, gated_sum, layer_norm, rms_norm, turn},
+};
 
 /// A tensor of the card's that remembers what it was computed from.
 type Tracked<C> = <Autodiff<C> as BackendTypes>::FloatTensorPrimitive;

@@ -25,7 +25,8 @@ impl Operation<3> for LayerNorm {
         let BackwardPass { inputs: [input, scale, shift], gradient, wanted, .. } = pass;
         let kernel = RowsGradient::LayerNorm { epsilon: self.epsilon };
         let mut computed = kernel.of(vec![input, scale.clone(), gradient.clone()], 1 + usize::from(wanted[1]));
-        let of_scale = if wanted[1] { computed.pop().map(|products| sums_of_rows::<C>(products, &scale)) } else { None };
+        let of_scale =
+            if wanted[1] { computed.pop().map(|products| sums_of_rows::<C>(products, &scale)) } else { None };
         let of_shift = wanted[2].then(|| sums_of_rows::<C>(gradient, &shift));
         [computed.pop(), of_scale, of_shift]
     }
@@ -46,7 +47,8 @@ impl Operation<2> for RmsNorm {
         let BackwardPass { inputs: [input, weight], gradient, wanted, .. } = pass;
         let kernel = RowsGradient::RmsNorm { epsilon: self.epsilon };
         let mut computed = kernel.of(vec![input, weight.clone(), gradient], 1 + usize::from(wanted[1]));
-        let of_weight = if wanted[1] { computed.pop().map(|products| sums_of_rows::<C>(products, &weight)) } else { None };
+        let of_weight =
+            if wanted[1] { computed.pop().map(|products| sums_of_rows::<C>(products, &weight)) } else { None };
         [computed.pop(), of_weight]
     }
 }
