@@ -9,6 +9,7 @@ use super::{
     norm::in_f32,
     processor::{self, Mask},
 };
+use crate::device::is_processor;
 
 /// What a [`Bias`] holds where a query must not look. It stands for minus infinity, in every precision: finite, so that a
 /// row of padding does not become not-a-number.
@@ -29,6 +30,11 @@ pub fn multi_head_attention<B: Backend>(
     processor::run(&operation, inputs)
         .or_else(|| cuda::attention(&query, &key, &value, heads, bias.map(|bias| &bias.added)))
         .unwrap_or_else(|| composed(query.clone(), key.clone(), value.clone(), heads, bias))
+}
+
+/// Whether the gradient of attention with heads of a width keeps its scores on a device. Others compute them once more.
+pub fn keeps_scores<B: Backend>(device: &B::Device, width: usize) -> bool {
+    !is_processor::<B>(device) && !cuda::computes_scores_again::<B>(device, width)
 }
 
 /// The same from burn's operations.

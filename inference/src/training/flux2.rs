@@ -13,7 +13,7 @@ use rand_chacha::ChaCha20Rng;
 
 use super::{
     loss::{FlowTask, GUIDANCE, flow_task, logit_normal_times, mean_squared_error, rectified_flow},
-    memory::{KEPT_A_FEATURE, Kept, MemoryEstimate, NUMBER, kept_scores},
+    memory::{KEPT_A_FEATURE, Kept, MemoryEstimate, NUMBER, OF_OPTIMISER, kept_number, kept_scores},
     spec::TrainingSpec,
     trainable::{Batch, Trainable},
 };
@@ -64,12 +64,12 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         let picture_tokens = (resolution / u64::from(configs.size_multiple().max(1))).pow(2);
         let tokens = picture_tokens + LONGEST_PROMPT;
         let blocks = (configs.transformer.num_layers + configs.transformer.num_single_layers) as u64;
-        // Features in and out of a block's linear layers together are about 24 times its width. Weights, gradients, two
-        // moments.
-        let adapters = blocks * u64::from(spec.rank) * 24 * hidden * NUMBER * 4;
-        let heads = configs.transformer.num_attention_heads as u64;
-        let block = tokens * hidden * KEPT_A_FEATURE + kept_scores::<B>(&self.device, heads * tokens * tokens);
-        let a_number = u64::from(spec.batch_size) * NUMBER;
+        // Features in and out of a block's linear layers together are about 24 times its width.
+        let adapters = blocks * u64::from(spec.rank) * 24 * hidden * NUMBER * OF_OPTIMISER;
+        let scores = configs.transformer.num_attention_heads as u64 * tokens * tokens;
+        let kept_scores = kept_scores::<B>(&self.device, scores, configs.transformer.attention_head_dim);
+        let block = tokens * hidden * KEPT_A_FEATURE + kept_scores;
+        let a_number = u64::from(spec.batch_size) * kept_number::<B>();
         let kept =
             Kept { whole: blocks * block * a_number, checkpointed: (blocks * tokens * hidden + block) * a_number };
         let pictures = spec.pictures.len() as u64;

@@ -1,11 +1,11 @@
 //! How much memory a training takes, before it begins. What a step keeps is each family's own to say.
 
-use burn::tensor::backend::Backend;
+use burn::tensor::{Element, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    device,
     error::{Error, Result},
+    nn::attention::keeps_scores,
 };
 
 /// An estimate of memory, in bytes.
@@ -73,10 +73,19 @@ pub(super) const NUMBER: u64 = 4;
 /// what is element by element, forward and backward.
 pub(super) const KEPT_A_FEATURE: u64 = 40;
 
-/// Numbers that attention keeps for so many scores: the scores and what becomes of them, or none where the processor's own
-/// attention computes them again.
-pub(super) fn kept_scores<B: Backend>(device: &B::Device, scores: u64) -> u64 {
-    if device::is_processor::<B>(device) { 0 } else { 3 * scores }
+/// Numbers that a step of the optimiser needs for each number that is learnt: weights, gradients, two moments, and what it makes of
+/// them.
+pub(super) const OF_OPTIMISER: u64 = 7;
+
+/// Numbers that attention with heads of a width keeps for so many scores: the scores and what becomes of them, or none where they
+/// are computed again.
+pub(super) fn kept_scores<B: Backend>(device: &B::Device, scores: u64, width: usize) -> u64 {
+    if keeps_scores::<B>(device, width) { 3 * scores } else { 0 }
+}
+
+/// Bytes of a number that a step keeps.
+pub(super) fn kept_number<B: Backend>() -> u64 {
+    <B::FloatElem as Element>::dtype().size() as u64
 }
 
 #[cfg(test)]

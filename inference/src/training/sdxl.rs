@@ -17,7 +17,7 @@ use rand_chacha::ChaCha20Rng;
 use super::{
     bucketing::Frame,
     loss::{PredictionTask, mean_squared_error, noise_prediction, prediction_task},
-    memory::{KEPT_A_FEATURE, Kept, MemoryEstimate, NUMBER, kept_scores},
+    memory::{KEPT_A_FEATURE, Kept, MemoryEstimate, NUMBER, OF_OPTIMISER, kept_number, kept_scores},
     spec::TrainingSpec,
     trainable::{Batch, Trainable},
 };
@@ -73,10 +73,9 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         let configs = &self.configs;
         let (unet, text) = (&configs.unet, self.tokenizer.longest() as u64);
         let edge = u64::from(spec.resolution.unwrap_or(configs.native_size()) / configs.size_multiple().max(1));
-        // Weights, gradients, two moments.
-        let adapters = 4 * u64::from(spec.rank) * trained_features(unet) * NUMBER;
-        let a_number = u64::from(spec.batch_size) * NUMBER;
-        let numbers = kept_numbers(unet, edge, text, |scores| kept_scores::<B>(&self.device, scores));
+        let adapters = OF_OPTIMISER * u64::from(spec.rank) * trained_features(unet) * NUMBER;
+        let a_number = u64::from(spec.batch_size) * kept_number::<B>();
+        let numbers = kept_numbers(unet, edge, text, |scores, width| kept_scores::<B>(&self.device, scores, width));
         let kept = Kept { whole: numbers.whole * a_number, checkpointed: numbers.checkpointed * a_number };
         let pictures = spec.pictures.len() as u64;
         let context = unet.cross_attention_dim as u64;
@@ -246,15 +245,15 @@ fn trained_features(config: &UNetConfig) -> u64 {
 }
 
 /// Numbers that a picture of `edge` × `edge` latents and a text of so many tokens leave behind until their gradients are
-/// there; `kept_scores` says how many are kept of so many scores.
-fn kept_numbers(config: &UNetConfig, edge: u64, text: u64, kept_scores: impl Fn(u64) -> u64) -> Kept {
+/// there; `kept_scores` says how many are kept of so many scores of heads of a width.
+fn kept_numbers(config: &UNetConfig, edge: u64, text: u64, kept_scores: impl Fn(u64, usize) -> u64) -> Kept {
     let last = config.levels() - 1;
     let of_level = |level: usize| {
         let width = config.block_out_channels[level] as u64;
         let places = (edge >> level).pow(2);
         let residual_blocks = 2 * config.layers_per_block as u64 + 1 + if level == last { 2 } else { 0 };
         let (heads, depth) = (config.attention_head_dim.of(level), config.transformer_layers_per_block.of(level));
-        let scores = kept_scores(heads as u64 * places * (places + text));
+        let scores = kept_scores(heads as u64 * places * (places + text), width as usize / heads);
         let residual = places * width * KEPT_A_RESIDUAL_FEATURE;
         let transformer = depth as u64 * (places * width * KEPT_A_FEATURE + scores);
         let attends = attentions(config, level);
@@ -311,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_a_training_keeps_grows_with_its_pictures() {
-        let kept = |edge: u64| kept_numbers(&published(), edge, 77, |scores| 3 * scores);
+        let kept = |edge: u64| kept_numbers(&published(), edge, 77, |scores, _| 3 * scores);
         let readable = |numbers: u64| numbers as f64 * 4.0 / f64::from(1 << 30);
         let gibibytes = |edge: u64| readable(kept(edge).whole);
         // Attention keeps its scores, 70 blocks of them: a card of 80 GB has room at 1024 pixels.

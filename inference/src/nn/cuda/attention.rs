@@ -1,12 +1,12 @@
 //! Scaled dot-product attention (Vaswani et al., 2017) that never writes its scores to memory (Dao, "FlashAttention-2", 2023), and
 //! its gradient.
 
-use burn::tensor::{DType, Shape, Tensor, TensorMetadata, backend::Backend};
+use burn::tensor::{DType, Element, Shape, Tensor, TensorMetadata, backend::Backend};
 
 use super::{
     OnCard,
     arguments::Arguments,
-    from_card,
+    card_of, from_card,
     gradients::{self, is_tracked},
     lane,
     lane::{Failure, Kernel, Lane},
@@ -90,10 +90,20 @@ pub fn attention<B: Backend>(
     from_card(output.into_iter().next()?)
 }
 
+/// Whether the gradient of attention with heads of a width computes the scores once more.
+pub fn computes_scores_again<B: Backend>(device: &B::Device, width: usize) -> bool {
+    let precision = <B::FloatElem as Element>::dtype();
+    card_of::<B>(device).is_some_and(|card| knows(card, precision, width))
+}
+
 /// Whether attention of these has a gradient here.
 pub(super) fn has_gradient(query: &OnCard, heads: usize) -> bool {
-    let width = query.shape()[2] / heads;
-    query.dtype == DType::BF16 && WIDTHS.contains(&width) && lane::is_there(query.device.index)
+    knows(query.device.index, query.dtype, query.shape()[2] / heads)
+}
+
+/// Whether there is a kernel for heads of a width.
+fn knows(card: usize, precision: DType, width: usize) -> bool {
+    precision == DType::BF16 && WIDTHS.contains(&width) && lane::is_there(card)
 }
 
 /// Attention of queries, keys and values that [have a gradient](has_gradient): the output, and the logarithms of the sums that

@@ -24,7 +24,7 @@ use cubecl::cuda::CudaRuntime;
 use super::processor::as_kind;
 
 pub use self::{
-    attention::attention,
+    attention::{attention, computes_scores_again},
     channels::{are_last, beside, laid_out, shifted, sum},
     convolution::convolve,
     gradients::{Projected, project as project_with_gradient},
@@ -69,6 +69,10 @@ fn from_card<B: Backend, const D: usize>(tensor: OnCard) -> Option<Tensor<B, D>>
 
 /// Why a card failed at something that it was told, if it did since somebody asked.
 pub fn failure<B: Backend>(device: &B::Device) -> Option<String> {
-    let card = (device as &dyn std::any::Any).downcast_ref::<burn::backend::cuda::CudaDevice>()?;
-    lane::take_failure(card.index)
+    lane::take_failure(card_of::<B>(device)?)
+}
+
+/// Which card a device is, if it is one.
+fn card_of<B: Backend>(device: &B::Device) -> Option<usize> {
+    (device as &dyn std::any::Any).downcast_ref::<burn::backend::cuda::CudaDevice>().map(|card| card.index)
 }
