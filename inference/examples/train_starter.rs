@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! cargo run --release -p atelier-inference --example train_starter -- autoencoder|model FOLDER MINUTES
-//!     [--seed N] [--device cpu|cuda:0] [--batch N] [--sizes 128,64]
+//!     [--seed N] [--device cpu|cuda:0] [--batch N] [--fresh N] [--sizes 128,64]
 //! ```
 //!
-//! `--seed` is that of the first picture; go on from another one when training goes on. A card wants larger batches than a
-//! processor; it needs the program built with `--features cuda`.
+//! `--seed` is that of the first picture; go on from another one when training goes on. `--fresh` is how many pictures of a
+//! batch of the model's are new, and not drawn from those seen before: a sixth without it. A card wants larger batches than a
+//! processor, and fewer new pictures, because processors draw them; it needs the program built with `--features cuda`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -33,6 +34,7 @@ struct Wishes {
     seed: u64,
     device: DeviceName,
     batch: Option<usize>,
+    fresh: Option<usize>,
     sizes: Vec<u32>,
 }
 
@@ -42,16 +44,19 @@ fn wishes(arguments: &[String]) -> Result<Wishes, Failure> {
     };
     let time = Duration::from_secs_f64(minutes.parse::<f64>()? * 60.0);
     let (device, sizes) = (DeviceName::Cpu, vec![SIZE]);
-    let mut wishes = Wishes { what: what.clone(), folder: folder.into(), time, seed: 1, device, batch: None, sizes };
+    let mut wishes =
+        Wishes { what: what.clone(), folder: folder.into(), time, seed: 1, device, batch: None, fresh: None, sizes };
     for option in options.chunks(2) {
         let [name, value] = option else { return Err(format!("`{}` wants a value.", option.concat()).into()) };
         match name.as_str() {
             "--seed" => wishes.seed = value.parse()?,
             "--device" => wishes.device = value.parse()?,
             "--batch" => wishes.batch = Some(value.parse()?),
+            "--fresh" => wishes.fresh = Some(value.parse()?),
             "--sizes" => wishes.sizes = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
             other => {
-                return Err(format!("`{other}` is unknown; say `--seed`, `--device`, `--batch` or `--sizes`.").into());
+                let known = "`--seed`, `--device`, `--batch`, `--fresh` or `--sizes`";
+                return Err(format!("`{other}` is unknown; say {known}.").into());
             }
         }
     }
@@ -71,7 +76,7 @@ fn train<B: AutodiffBackend>(wishes: &Wishes, device: &B::Device) -> Result<(), 
         }
         "model" => {
             let batch = wishes.batch.unwrap_or(96);
-            let (sizes, fresh) = (wishes.sizes.clone(), batch.div_ceil(6));
+            let (sizes, fresh) = (wishes.sizes.clone(), wishes.fresh.unwrap_or(batch.div_ceil(6)));
             let training = BaseTraining { sizes, batch, fresh, time, parts, learning_rate: 2e-3, first_seed };
             base_training::train::<B>(folder, &folder.with_extension("checkpoint"), &training, device)?;
         }
