@@ -19,6 +19,10 @@ use super::{
 };
 use crate::{SearchError, words::synonyms::Synonyms};
 
+/// Blocks of documents that each state of the index keeps in memory for each segment, some 16 kB each. Searches find documents
+/// in other blocks each time, and states are kept for lists to go on from.
+const KEPT_BLOCKS: usize = 2;
+
 /// How often a generation that was replaced is looked at, whether anybody uses it still.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -38,8 +42,8 @@ impl Generation {
         states: Arc<States>,
         vectors: Vectors,
     ) -> Result<Self, SearchError> {
-        let reader: IndexReader =
-            index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into().map_err(failed)?;
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(KEPT_BLOCKS);
+        let reader: IndexReader = reader.try_into().map_err(failed)?;
         let columns = Arc::new(Columns::default());
         columns.prepare(&reader.searcher()).map_err(failed)?;
         let vectors = Arc::new(vectors);

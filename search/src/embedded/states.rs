@@ -20,8 +20,8 @@ use crate::likeness::Space;
 /// How long something is kept after a list was last gone on with.
 const KEPT_FOR: Duration = Duration::from_secs(30 * 60);
 
-/// States of the index that are kept. Each maps the files that changed since the one before, some fifteen of them, and
-/// Linux gives a process 65,530 maps.
+/// States of the index that are kept. Each takes a tenth of a megabyte and maps the files that changed since the one before:
+/// eleven of them, and Linux gives a process 65,530 maps.
 const MOST_SEARCHERS: usize = 1_000;
 
 /// Lists of what lies near a vector that are kept; each is a few kilobytes.
