@@ -125,7 +125,10 @@ async fn the_index_is_built_anew_while_people_search(engine: Engine) {
         }
     };
     let reindexing = async {
-        for _ in 0..3 {
+        let mut runs = 0;
+        // However fast the machine is, some searches fall into it.
+        while runs < 3 || searches.load(Ordering::Relaxed) <= 20 {
+            runs += 1;
             let mut reindex = tokio::process::Command::new(env!("CARGO_BIN_EXE_atelier"));
             reindex.arg("reindex").arg("--data").arg(house.data()).args(["--database-url", &house.database_url]);
             let output = reindex.output().await.unwrap();
