@@ -198,7 +198,15 @@ async fn places<C: ConnectionTrait>(tx: &C, collection: Uuid) -> Result<Vec<(Uui
 
 /// A place behind all others.
 async fn behind_all<C: ConnectionTrait>(tx: &C, collection: Uuid) -> Result<i32, DbErr> {
-    let last = places(tx, collection).await?.last().map(|(_, place)| *place);
+    let last = entry::Entity::find()
+        .select_only()
+        .column(entry::Column::Position)
+        .filter(entry::Column::CollectionId.eq(collection))
+        .order_by_desc(entry::Column::Position)
+        .limit(1)
+        .into_tuple()
+        .one(tx)
+        .await?;
     match between(last, None) {
         Some(place) => Ok(place),
         None => Ok(make_room(tx, collection).await?),
