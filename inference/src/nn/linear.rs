@@ -157,23 +157,25 @@ impl<B: Backend> Linear<B> {
 
 /// What a low-rank pair adds to an output: `scale · low · Bᵀ`.
 #[derive(Clone)]
-struct Pair<B: Backend> {
+pub(super) struct Pair<B: Backend> {
     /// `[rows, rank]`, in the pair's precision, which may be another than the layer's.
-    low: Tensor<B, 2>,
+    pub low: Tensor<B, 2>,
     /// `[out, rank]`.
-    b: Tensor<B, 2>,
-    scale: f64,
+    pub b: Tensor<B, 2>,
+    /// What their product is multiplied by.
+    pub scale: f64,
 }
 
 /// What an output of a linear layer is computed from.
-struct Projected<B: Backend> {
+pub(super) struct Projected<B: Backend> {
     /// `[rows, width]`, whose widths make up the weight's `in`.
-    pieces: Vec<Tensor<B, 2>>,
+    pub pieces: Vec<Tensor<B, 2>>,
     /// `[out, in]`.
-    weight: Tensor<B, 2>,
+    pub weight: Tensor<B, 2>,
     /// `[out]`.
-    bias: Option<Tensor<B, 1>>,
-    pair: Option<Pair<B>>,
+    pub bias: Option<Tensor<B, 1>>,
+    /// What adapters add.
+    pub pair: Option<Pair<B>>,
 }
 
 /// `[rows, out]`, at once on the processor.
@@ -187,17 +189,9 @@ fn project<B: Backend>(from: Projected<B>) -> Tensor<B, 2> {
     inputs.push(from.weight.clone().into());
     inputs.extend(from.bias.iter().map(|bias| bias.clone().into()));
     inputs.extend(from.pair.iter().flat_map(|pair| [pair.low.clone().into(), pair.b.clone().into()]));
-    processor::run_of_many(&operation, inputs).or_else(|| on_card(&from)).unwrap_or_else(|| composed(from))
-}
-
-/// The same by a card's own library, where gradients are asked for.
-fn on_card<B: Backend>(from: &Projected<B>) -> Option<Tensor<B, 2>> {
-    cuda::project_with_gradient(&cuda::Projected {
-        pieces: &from.pieces,
-        weight: &from.weight,
-        bias: from.bias.as_ref(),
-        pair: from.pair.as_ref().map(|Pair { low, b, scale }| (low, b, *scale)),
-    })
+    processor::run_of_many(&operation, inputs)
+        .or_else(|| cuda::project_with_gradient(&from))
+        .unwrap_or_else(|| composed(from))
 }
 
 /// The same of burn's operations.

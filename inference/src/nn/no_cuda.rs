@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::linear::Linear;
+use super::linear::{Linear, Projected};
 
 pub fn project<B: Backend>(_: &Linear<B>, _: &[Tensor<B, 2>], _: &[usize]) -> Option<Vec<Tensor<B, 2>>> {
     None
@@ -22,17 +22,8 @@ pub fn computes_scores_again<B: Backend>(_: &B::Device, _: usize) -> bool {
     false
 }
 
-pub fn project_with_gradient<B: Backend>(_: &Projected<'_, B>) -> Option<Tensor<B, 2>> {
+pub fn project_with_gradient<B: Backend>(_: &Projected<B>) -> Option<Tensor<B, 2>> {
     None
-}
-
-/// What an output of a linear layer is computed from.
-#[expect(dead_code, reason = "a card would read it")]
-pub struct Projected<'a, B: Backend> {
-    pub pieces: &'a [Tensor<B, 2>],
-    pub weight: &'a Tensor<B, 2>,
-    pub bias: Option<&'a Tensor<B, 1>>,
-    pub pair: Option<(&'a Tensor<B, 2>, &'a Tensor<B, 2>, f64)>,
 }
 
 pub fn convolve<B: Backend>(

@@ -35,10 +35,11 @@ const HOPPER_THREADS: u32 = 256;
 /// Widths of a head that there is a kernel for.
 const WIDTHS: [usize; 2] = [64, 128];
 
-/// What the kernels are compiled from: tiles, and what is done with them.
-const FORWARD: &str = concat!(include_str!("tiles.cu"), include_str!("attention.cu"));
-const FORWARD_ON_HOPPER: &str = include_str!("attention_hopper.cu");
-const BACKWARD: &str = concat!(include_str!("tiles.cu"), include_str!("attention_gradient.cu"));
+/// What the kernels are compiled from: what they share, tiles, and what is done with them.
+const FORWARD: &str = concat!(include_str!("scores.cu"), include_str!("tiles.cu"), include_str!("attention.cu"));
+const FORWARD_ON_HOPPER: &str = concat!(include_str!("scores.cu"), include_str!("attention_hopper.cu"));
+const BACKWARD: &str =
+    concat!(include_str!("scores.cu"), include_str!("tiles.cu"), include_str!("attention_gradient.cu"));
 
 /// Every head's attention, where scores are not written down. A second output takes what its gradient needs of them.
 #[derive(Debug)]

@@ -5,8 +5,6 @@
 // A block has two groups of four warps; a group has 64 queries. Tiles lie in columns of 64 numbers, whose rows of 128 bytes are mixed
 // as the tensor cores want them.
 
-typedef unsigned short bf16;
-typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
 
@@ -17,14 +15,6 @@ constexpr int THREADS = 256;
 constexpr int COLUMNS = D / 64;
 constexpr int COLUMN = 128 * 128;
 constexpr int TILE = COLUMNS * COLUMN;
-#define INFINITY_ __int_as_float(0x7f800000)
-
-struct Rows {
-    const bf16 *first;
-    // Distance between rows, in numbers.
-    i64 stride;
-    int count;
-};
 
 // Begins to fetch 128 rows from `from` on; rows that are not there become zeros.
 __device__ __forceinline__ void fetch(u32 tile, Rows rows, int from) {
@@ -85,29 +75,6 @@ template <int COUNT> __device__ __forceinline__ void hold(float (&numbers)[COUNT
 template <int COUNT> __device__ __forceinline__ void hold(u32 (&numbers)[COUNT]) {
 #pragma unroll
     for (int at = 0; at < COUNT; at++) asm volatile("" : "+r"(numbers[at])::"memory");
-}
-
-__device__ __forceinline__ u32 pack(float low, float high) {
-    u32 both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-    return both;
-}
-
-__device__ __forceinline__ float power_of_two(float exponent) {
-    float power;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(exponent));
-    return power;
-}
-
-// Of the four threads that share a row.
-__device__ __forceinline__ float largest_of_row(float value) {
-    value = fmaxf(value, __shfl_xor_sync(~0u, value, 1));
-    return fmaxf(value, __shfl_xor_sync(~0u, value, 2));
-}
-
-__device__ __forceinline__ float sum_of_row(float value) {
-    value += __shfl_xor_sync(~0u, value, 1);
-    return value + __shfl_xor_sync(~0u, value, 2);
 }
 
 // Begins the scores of 64 queries and 128 keys.

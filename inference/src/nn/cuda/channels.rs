@@ -14,15 +14,10 @@ use super::{
     lane::{Failure, Kernel, Lane},
     on_card,
     operation::{Computation, Numbers, compute},
+    rows::{AT_ONCE, THREADS},
 };
 
 const SOURCE: &str = concat!(include_str!("eight.cu"), include_str!("channels.cu"));
-
-/// Numbers that a thread takes at once.
-const AT_ONCE: usize = 8;
-
-/// Threads of a block.
-const THREADS: usize = 256;
 
 /// Most threads of a block of a group normalisation.
 const GROUP_THREADS: usize = 512;

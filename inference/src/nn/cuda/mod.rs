@@ -27,7 +27,7 @@ pub use self::{
     attention::{attention, computes_scores_again},
     channels::{are_last, beside, laid_out, shifted, sum},
     convolution::convolve,
-    gradients::{Projected, project as project_with_gradient},
+    gradients::project as project_with_gradient,
     products::project,
     rows::{gated, gated_sum, group_norm, layer_norm, rms_norm, turn},
 };

@@ -1,20 +1,9 @@
 // Tiles of bf16 numbers in a block's own memory, and products of them by the tensor cores. `D`, the width of a row, is defined by
 // whoever compiles this: 64 or 128. A block has 4 warps.
 
-typedef unsigned short bf16;
-typedef unsigned int u32;
-
-#define INFINITY_ __int_as_float(0x7f800000)
 constexpr int THREADS = 128;
 // Pieces of 16 bytes in a row of a tile.
 constexpr int PIECES = D / 8;
-
-struct Rows {
-    const bf16 *first;
-    // Distance between rows, in numbers.
-    long long stride;
-    int count;
-};
 
 // Where a piece of a row lies in a tile: neighbours in a column are spread over the banks.
 __device__ __forceinline__ u32 place(u32 tile, int row, int piece) {
@@ -53,27 +42,4 @@ __device__ __forceinline__ void multiply(float *sum, const u32 *a, const u32 *b)
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                  : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
-__device__ __forceinline__ u32 pack(float low, float high) {
-    u32 both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-    return both;
-}
-
-__device__ __forceinline__ float power_of_two(float exponent) {
-    float power;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(exponent));
-    return power;
-}
-
-// Of the four threads that share a row.
-__device__ __forceinline__ float largest_of_row(float value) {
-    value = fmaxf(value, __shfl_xor_sync(~0u, value, 1));
-    return fmaxf(value, __shfl_xor_sync(~0u, value, 2));
-}
-
-__device__ __forceinline__ float sum_of_row(float value) {
-    value += __shfl_xor_sync(~0u, value, 1);
-    return value + __shfl_xor_sync(~0u, value, 2);
 }

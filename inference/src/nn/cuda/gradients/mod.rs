@@ -27,7 +27,7 @@ use half::bf16;
 use super::OnCard;
 use crate::nn::processor::as_kind;
 
-pub use self::projection::{Projected, project};
+pub use self::projection::project;
 pub(super) use self::{
     attention::attention,
     rows::{gated, gated_sum, layer_norm, rms_norm, turn},

@@ -10,7 +10,7 @@ use super::{
     },
     BackwardPass, Card, OnCard, Operation, is_tracked, plain, run,
 };
-use crate::nn::norm::in_precision_of;
+use crate::nn::{linear::Projected, norm::in_precision_of};
 
 /// An output of a linear layer: of pieces of the input, the weight, perhaps a bias, and perhaps the low side and the high matrix of a
 /// pair, in this order.
@@ -22,25 +22,13 @@ struct Projection {
     scale: Option<f32>,
 }
 
-/// What is wanted of an output of a linear layer where gradients are asked for.
-pub struct Projected<'a, B: Backend> {
-    /// `[rows, width]`, whose widths make up the weight's `in`.
-    pub pieces: &'a [Tensor<B, 2>],
-    /// `[out, in]`.
-    pub weight: &'a Tensor<B, 2>,
-    /// `[out]`.
-    pub bias: Option<&'a Tensor<B, 1>>,
-    /// `[rows, rank]`, `[out, rank]`, and what their product is multiplied by.
-    pub pair: Option<(&'a Tensor<B, 2>, &'a Tensor<B, 2>, f64)>,
-}
-
 /// `[rows, out]`, computed in the precision of the pieces.
-pub fn project<B: Backend>(from: &Projected<'_, B>) -> Option<Tensor<B, 2>> {
+pub fn project<B: Backend>(from: &Projected<B>) -> Option<Tensor<B, 2>> {
     if !is_tracked::<B>() {
         return None;
     }
     let first = from.pieces.first()?;
-    let rank = from.pair.map(|(low, ..)| low.dims()[1]);
+    let rank = from.pair.as_ref().map(|pair| pair.low.dims()[1]);
     let widths = from.pieces.iter().map(|piece| piece.dims()[1]).chain([from.weight.dims()[0]]).chain(rank);
     let is_known = matches!(first.dtype(), DType::BF16 | DType::F32);
     if !is_known || !widths.into_iter().all(|width| width.is_multiple_of(MULTIPLE)) {
@@ -51,13 +39,13 @@ pub fn project<B: Backend>(from: &Projected<'_, B>) -> Option<Tensor<B, 2>> {
     }
     let matrix = |tensor: &Tensor<B, 2>| in_precision_of(tensor.clone(), first).into_primitive().tensor();
     let mut inputs: Vec<B::FloatTensorPrimitive> = from.pieces.iter().map(matrix).collect();
-    inputs.push(matrix(from.weight));
-    inputs.extend(from.bias.map(|bias| in_precision_of(bias.clone(), first).into_primitive().tensor()));
-    inputs.extend(from.pair.into_iter().flat_map(|(low, high, _)| [matrix(low), matrix(high)]));
+    inputs.push(matrix(&from.weight));
+    inputs.extend(from.bias.iter().map(|bias| in_precision_of(bias.clone(), first).into_primitive().tensor()));
+    inputs.extend(from.pair.iter().flat_map(|pair| [matrix(&pair.low), matrix(&pair.b)]));
     let operation = Projection {
         pieces: from.pieces.len(),
         has_bias: from.bias.is_some(),
-        scale: from.pair.map(|(.., scale)| scale as f32),
+        scale: from.pair.as_ref().map(|pair| pair.scale as f32),
     };
     fn of<B: Backend, const N: usize>(
         operation: Projection,
