@@ -32,6 +32,7 @@ mod profile;
 mod rating;
 mod schema;
 mod seed;
+mod sentence_encoder;
 mod social;
 mod statements;
 mod team;

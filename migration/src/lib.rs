@@ -30,6 +30,7 @@ mod m20261126_000034_indexes_that_are_used;
 mod m20261127_000035_describers;
 mod m20261127_000036_found_drafts_and_hashes;
 mod m20261127_000037_terms;
+mod m20261127_000038_tags;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000035_describers::Migration),
             Box::new(m20261127_000036_found_drafts_and_hashes::Migration),
             Box::new(m20261127_000037_terms::Migration),
+            Box::new(m20261127_000038_tags::Migration),
         ]
     }
 }

@@ -9,8 +9,8 @@ use atelier_entities::{
 };
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-    sea_query::{Expr, ExprTrait, Func, LikeExpr, Query, SelectStatement, SimpleExpr},
+    ColumnTrait, Condition, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    sea_query::{Expr, ExprTrait, Func, LikeExpr, Query, SelectStatement, SimpleExpr, extension::postgres::PgBinOper},
 };
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ pub(super) async fn page(
     sort: LoraSort,
     request: &PageRequest,
 ) -> Result<Page<lora::Model>, ReadError> {
-    let mut select = without(filtered(actor, words, filter), blocked);
+    let mut select = without(filtered(ctx, actor, words, filter), (ctx, blocked));
     let order = Order::of(sort, is_published(filter));
     if let Some(cursor) = &request.after {
         select = select.filter(order.after(cursor).ok_or_else(bad_cursor)?);
@@ -120,7 +120,7 @@ fn time() -> sea_orm::sea_query::FunctionCall {
     Func::coalesce([Expr::col(lora::Column::PublishedAt), Expr::col(lora::Column::CreatedAt)])
 }
 
-fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora::Entity> {
+fn filtered(ctx: &Context, actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora::Entity> {
     let state = filter.state.unwrap_or(LoraState::Published);
     let mut select = if is_published(filter) {
         // Everybody sees the same: an index gives them in order.
@@ -134,8 +134,7 @@ fn filtered(actor: &Actor, words: &[String], filter: &LoraFilter) -> Select<lora
         select = select.filter(holds.add(tags().like(within(&word.to_lowercase()))));
     }
     for tag in &filter.tags {
-        let quoted = serde_json::Value::from(tag.trim().to_lowercase()).to_string();
-        select = select.filter(tags().like(within(&quoted)));
+        select = select.filter(has_tag(ctx, &tag.trim().to_lowercase()));
     }
     if !filter.base_models.is_empty() {
         // What is published is for the models of what is published of it, also to its team, as the index has it.
@@ -192,10 +191,9 @@ fn cases(word: &str) -> Vec<String> {
 }
 
 /// Leaves out what somebody does not want to see.
-pub(crate) fn without(mut select: Select<lora::Entity>, blocked: &Blocked) -> Select<lora::Entity> {
+pub(crate) fn without(mut select: Select<lora::Entity>, (ctx, blocked): (&Context, &Blocked)) -> Select<lora::Entity> {
     for tag in &blocked.tags {
-        let quoted = serde_json::Value::from(tag.as_str()).to_string();
-        select = select.filter(tags().not_like(within(&quoted)));
+        select = select.filter(has_tag(ctx, tag).not());
     }
     if !blocked.people.is_empty() {
         select = select.filter(lora::Column::CreatedBy.is_not_in(blocked.people.iter().copied()));
@@ -218,6 +216,16 @@ fn safe_at(strength: f64) -> SelectStatement {
         .and_where(measured(compatibility::Column::SafeLow).lte(strength))
         .and_where(measured(compatibility::Column::SafeHigh).gte(strength))
         .take()
+}
+
+/// That a LoRA has a tag, which is in lower case: on PostgreSQL by its index of tags.
+fn has_tag(ctx: &Context, tag: &str) -> SimpleExpr {
+    match ctx.db.backend() {
+        DbBackend::Postgres => {
+            Expr::col(lora::Column::Tags).binary(PgBinOper::Contains, Expr::value(serde_json::json!([tag])))
+        }
+        _ => tags().like(within(&serde_json::Value::from(tag).to_string())),
+    }
 }
 
 /// The list of tags as text, such as `["ink", "wash"]`.

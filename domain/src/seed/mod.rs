@@ -96,6 +96,7 @@ pub async fn seed(
     loras::write(&tx, ctx, spec, loras, files, progress).await?;
     ratings::write(&tx, ratings, progress).await?;
     ctx.commit(tx).await?;
+    ctx.db.count_rows().await?;
     Ok(())
 }
 
