@@ -1,0 +1,128 @@
+// libcublasLt: products of matrices whose columns lie together, as its documentation has them, and what it refuses.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "half.h"
+
+namespace {
+
+constexpr int HALF = 14, WITH_BIAS = 4, REFUSED = 7;
+
+struct Description {
+    int left_is_transposed = 0, right_is_transposed = 0, epilogue = 1;
+    const void *bias = nullptr;
+};
+
+struct Layout {
+    int type;
+    size_t rows, columns;
+    int64_t distance;
+    int count = 1;
+    int64_t between = 0;
+
+    size_t at(int matrix, size_t row, size_t column) const { return matrix * between + column * distance + row; }
+};
+
+float get(int type, const void *numbers, size_t at) {
+    return type == HALF ? widened(((const unsigned short *)numbers)[at]) : ((const float *)numbers)[at];
+}
+
+void put(int type, void *numbers, size_t at, float value) {
+    if (type == HALF)
+        ((unsigned short *)numbers)[at] = halved(value);
+    else
+        ((float *)numbers)[at] = value;
+}
+
+int refuse(const char *why) { return fprintf(stderr, "emulated card: a product is refused: %s\n", why), REFUSED; }
+
+// Every row of the left side, and every column of the right one, in one piece.
+std::vector<float> by_sums(const Layout &layout, const void *numbers, int matrix, bool are_rows, size_t count, size_t sums) {
+    std::vector<float> all(count * sums);
+    for (size_t one = 0; one < count; one++)
+        for (size_t k = 0; k < sums; k++) {
+            const size_t at = are_rows ? layout.at(matrix, one, k) : layout.at(matrix, k, one);
+            all[one * sums + k] = get(layout.type, numbers, at);
+        }
+    return all;
+}
+
+}  // namespace
+
+extern "C" {
+
+int cublasLtCreate(void **handle) { return *handle = malloc(1), 0; }
+
+int cublasLtMatmulDescCreate(Description **description, int, int) { return *description = new Description, 0; }
+int cublasLtMatmulDescDestroy(Description *description) { return delete description, 0; }
+int cublasLtMatmulDescSetAttribute(Description *description, int attribute, const void *value, size_t) {
+    switch (attribute) {
+        case 3: return description->left_is_transposed = *(const int *)value, 0;
+        case 4: return description->right_is_transposed = *(const int *)value, 0;
+        case 7: return description->epilogue = *(const int *)value, 0;
+        case 8: return description->bias = *(void *const *)value, 0;
+        default: return refuse("an attribute that is not emulated");
+    }
+}
+
+int cublasLtMatrixLayoutCreate(Layout **layout, int type, uint64_t rows, uint64_t columns, int64_t distance) {
+    return *layout = new Layout{type, rows, columns, distance}, 0;
+}
+int cublasLtMatrixLayoutDestroy(Layout *layout) { return delete layout, 0; }
+int cublasLtMatrixLayoutSetAttribute(Layout *layout, int attribute, const void *value, size_t) {
+    switch (attribute) {
+        case 5: return layout->count = *(const int *)value, 0;
+        case 6: return layout->between = *(const int64_t *)value, 0;
+        default: return refuse("an attribute of a layout that is not emulated");
+    }
+}
+
+int cublasLtMatmulPreferenceCreate(void **preference) { return *preference = malloc(1), 0; }
+int cublasLtMatmulPreferenceDestroy(void *preference) { return free(preference), 0; }
+int cublasLtMatmulPreferenceSetAttribute(void *, int, const void *, size_t) { return 0; }
+
+struct Found {
+    uint64_t algorithm[8];
+    size_t workspace;
+    int state;
+    float waves;
+    int reserved[4];
+};
+int cublasLtMatmulAlgoGetHeuristic(void *, void *, void *, void *, void *, void *, void *, int, Found *found, int *count) {
+    return *found = {}, *count = 1, 0;
+}
+
+int cublasLtMatmul(void *, const Description *description, const float *alpha, const void *left, const Layout *left_layout,
+                   const void *right, const Layout *right_layout, const float *beta, const void *onto, const Layout *onto_layout,
+                   void *to, const Layout *layout, const void *, void *, size_t, void *) {
+    const size_t rows = layout->rows, columns = layout->columns;
+    const bool left_turned = description->left_is_transposed, right_turned = description->right_is_transposed;
+    const size_t sums = left_turned ? left_layout->rows : left_layout->columns;
+    const bool fit = (left_turned ? left_layout->columns : left_layout->rows) == rows &&
+                     (right_turned ? right_layout->columns : right_layout->rows) == sums &&
+                     (right_turned ? right_layout->rows : right_layout->columns) == columns && onto_layout->rows == rows &&
+                     onto_layout->columns == columns;
+    if (!fit) return refuse("its sizes do not fit each other");
+    if (onto == to && onto_layout->distance != layout->distance) return refuse("it is added in place to rows elsewhere");
+    const bool has_bias = description->epilogue == WITH_BIAS;
+    if (((size_t)left | (size_t)right | (size_t)onto | (size_t)to | (has_bias ? (size_t)description->bias : 0)) % 16)
+        return refuse("an address is no multiple of 16 bytes");
+    for (int matrix = 0; matrix < layout->count; matrix++) {
+        const auto of_left = by_sums(*left_layout, left, matrix, !left_turned, rows, sums);
+        const auto of_right = by_sums(*right_layout, right, matrix, right_turned, columns, sums);
+        for (size_t column = 0; column < columns; column++)
+            for (size_t row = 0; row < rows; row++) {
+                const float *one = &of_left[row * sums], *other = &of_right[column * sums];
+                float sum = 0;
+                for (size_t k = 0; k < sums; k++) sum += one[k] * other[k];
+                sum *= *alpha;
+                if (*beta != 0) sum += *beta * get(onto_layout->type, onto, onto_layout->at(matrix, row, column));
+                if (has_bias) sum += get(layout->type, description->bias, row);
+                put(layout->type, to, layout->at(matrix, row, column), sum);
+            }
+    }
+    return 0;
+}
+}
