@@ -88,6 +88,12 @@ impl<B: Backend> JointAttention<B> {
         }
     }
 
+    /// Has the weights lie beside each other that look at the same.
+    pub fn lay_beside(&mut self, device: &B::Device) {
+        Linear::lay_beside([&mut self.to_q, &mut self.to_k, &mut self.to_v], device);
+        Linear::lay_beside([&mut self.add_q_proj, &mut self.add_k_proj, &mut self.add_v_proj], device);
+    }
+
     /// Picture `[batch, picture tokens, hidden]` and text `[batch, text tokens, hidden]` → the same shapes. Text stands
     /// before the picture in the joint sequence.
     fn forward(
@@ -97,16 +103,13 @@ impl<B: Backend> JointAttention<B> {
         rotation: &Rotation<B>,
     ) -> (Tensor<B, 3>, Tensor<B, 3>) {
         let (text_tokens, picture_tokens) = (text.dims()[1], picture.dims()[1]);
+        let [text_query, text_key, text_value] =
+            Linear::forward_beside([&self.add_q_proj, &self.add_k_proj, &self.add_v_proj], text);
+        let [query, key, value] = Linear::forward_beside([&self.to_q, &self.to_k, &self.to_v], picture);
         let join = |text: Tensor<B, 3>, picture: Tensor<B, 3>| Tensor::cat(vec![text, picture], 1);
-        let query = join(
-            self.norm_added_q.forward_by_head(self.add_q_proj.forward(text.clone())),
-            self.norm_q.forward_by_head(self.to_q.forward(picture.clone())),
-        );
-        let key = join(
-            self.norm_added_k.forward_by_head(self.add_k_proj.forward(text.clone())),
-            self.norm_k.forward_by_head(self.to_k.forward(picture.clone())),
-        );
-        let value = join(self.add_v_proj.forward(text), self.to_v.forward(picture));
+        let query = join(self.norm_added_q.forward_by_head(text_query), self.norm_q.forward_by_head(query));
+        let key = join(self.norm_added_k.forward_by_head(text_key), self.norm_k.forward_by_head(key));
+        let value = join(text_value, value);
         let mixed = multi_head_attention(rotation.turn(query), rotation.turn(key), value, self.heads, None);
         let text = self.to_add_out.forward(mixed.clone().narrow(1, 0, text_tokens));
         let picture = mixed.narrow(1, text_tokens, picture_tokens);

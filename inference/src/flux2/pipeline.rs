@@ -129,7 +129,8 @@ impl<B: Backend> Flux2Pipeline<B> {
         let text_layers = text_layers.map_or_else(|| configs.text_layers(), <[usize]>::to_vec);
         let as_it_is = |name: &str| Some(name.to_owned());
         let drawn = Flux2Transformer::new(&configs.transformer, device);
-        let transformer = weights.fill::<B, _>(drawn, &folder.join("transformer"), as_it_is)?;
+        let mut transformer = weights.fill::<B, _>(drawn, &folder.join("transformer"), as_it_is)?;
+        transformer.lay_beside(device);
         let autoencoder = weights.fill::<B, _>(
             Autoencoder::new(&configs.autoencoder, device),
             &folder.join("vae"),
@@ -317,9 +318,12 @@ fn text_encoder<B: Backend>(
     let decoder = config.decoder();
     decoder.check_states(states)?;
     let used = states.iter().copied().max().unwrap_or_default();
-    weights.fill::<B, _>(Decoder::with_layers(&decoder, used, device), &folder.join("text_encoder"), |name| {
+    let drawn = Decoder::with_layers(&decoder, used, device);
+    let mut filled = weights.fill::<B, _>(drawn, &folder.join("text_encoder"), |name| {
         key_of_used_layers(&config.key(name)?, used, decoder.layers)
-    })
+    })?;
+    filled.lay_beside(device);
+    Ok(filled)
 }
 
 /// Repeats a context of one prompt for a batch.

@@ -103,6 +103,11 @@ impl<B: Backend> Flux2Transformer<B> {
         }
     }
 
+    /// Has the weights of its attention lie beside each other that look at the same.
+    pub fn lay_beside(&mut self, device: &B::Device) {
+        self.transformer_blocks.iter_mut().for_each(|block| block.attn.lay_beside(device));
+    }
+
     /// The rotation of a joint sequence: text positions, then picture positions. It depends on nothing else, so one
     /// serves all steps.
     pub fn rotation(&self, text: &[[i64; 4]], picture: &[[i64; 4]], device: &B::Device) -> Rotation<B> {

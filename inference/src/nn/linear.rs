@@ -10,6 +10,7 @@ use super::{
     norm::{in_native_precision, in_precision_of},
     processor::{self, Input, Projection},
 };
+use crate::device::is_processor;
 
 /// `y = x Wᵀ + b + Σ scale · (x Aᵀ) Bᵀ`.
 #[derive(Module, Debug)]
@@ -75,8 +76,54 @@ impl<B: Backend> Linear<B> {
         output
     }
 
+    /// What several layers make of one input `[…, in]`: as many `[…, out]`.
+    pub fn forward_beside<const D: usize, const N: usize>(
+        layers: [&Self; N],
+        input: Tensor<B, D>,
+    ) -> [Tensor<B, D>; N] {
+        let mut dims = input.dims();
+        let inputs = dims[D - 1];
+        let flat = input.clone().reshape([dims.iter().product::<usize>() / inputs, inputs]);
+        match cuda::project_beside(&layers, &flat).and_then(|outputs| outputs.try_into().ok()) {
+            Some(outputs) => <[Tensor<B, 2>; N]>::map(outputs, |output| {
+                dims[D - 1] = output.dims()[1];
+                output.reshape(dims)
+            }),
+            None => layers.map(|layer| layer.forward(input.clone())),
+        }
+    }
+
+    /// Has the weights of layers lie beside each other, so that [`Self::forward_beside`] is one product of them where it gains by
+    /// it: on a card.
+    pub fn lay_beside<const N: usize>(layers: [&mut Self; N], device: &B::Device) {
+        if is_processor::<B>(device) {
+            return;
+        }
+        let joined = Tensor::cat(layers.iter().map(|layer| layer.weight.val()).collect(), 0);
+        let mut start = 0;
+        for layer in layers {
+            let (inputs, outputs) = layer.features();
+            let part = joined.clone().slice([start..start + outputs, 0..inputs]);
+            layer.weight = layer.weight.clone().map(|_| part);
+            start += outputs;
+        }
+    }
+
+    /// A stream `[…, out]` plus what the layer makes of `[…, in]`.
+    pub fn forward_onto<const D: usize>(&self, stream: Tensor<B, D>, input: Tensor<B, D>) -> Tensor<B, D> {
+        let dims = stream.dims();
+        let (inputs, outputs) = self.features();
+        let rows = dims.iter().product::<usize>() / outputs;
+        let [flat, onto] =
+            [(&input, inputs), (&stream, outputs)].map(|(tensor, width)| tensor.clone().reshape([rows, width]));
+        match cuda::project_onto(self, &flat, &onto) {
+            Some(sum) => sum.reshape(dims),
+            None => stream + self.forward(input),
+        }
+    }
+
     /// `[…, in]` → as many `[…, width]` as there are widths, which make up `out` together. The same as cutting the output
-    /// of [`Self::forward`] to pieces, but that every piece lies whole in memory.
+    /// of [`Self::forward`] to pieces, but that on the processor every piece lies whole in memory.
     pub fn forward_in_parts<const D: usize, const N: usize>(
         &self,
         input: Tensor<B, D>,

@@ -8,6 +8,14 @@ pub fn project<B: Backend>(_: &Linear<B>, _: &[Tensor<B, 2>], _: &[usize]) -> Op
     None
 }
 
+pub fn project_beside<B: Backend>(_: &[&Linear<B>], _: &Tensor<B, 2>) -> Option<Vec<Tensor<B, 2>>> {
+    None
+}
+
+pub fn project_onto<B: Backend>(_: &Linear<B>, _: &Tensor<B, 2>, _: &Tensor<B, 2>) -> Option<Tensor<B, 2>> {
+    None
+}
+
 pub fn attention<B: Backend>(
     _: &Tensor<B, 3>,
     _: &Tensor<B, 3>,
@@ -56,6 +64,10 @@ pub fn are_last<B: Backend>(_: &Tensor<B, 4>) -> bool {
 }
 
 pub fn layer_norm<B: Backend>(_: &Tensor<B, 3>, _: &Tensor<B, 3>, _: &Tensor<B, 3>, _: f64) -> Option<Tensor<B, 3>> {
+    None
+}
+
+pub fn rms_norm_by_head<B: Backend>(_: &Tensor<B, 3>, _: &Tensor<B, 1>, _: f64) -> Option<Tensor<B, 3>> {
     None
 }
 

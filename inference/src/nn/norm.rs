@@ -27,6 +27,9 @@ impl<B: Backend> RmsNorm<B> {
 
     /// `[batch, tokens, heads · features]` → the same shape, every head for itself.
     pub fn forward_by_head(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
+        if let Some(normed) = cuda::rms_norm_by_head(&input, &self.weight.val(), self.epsilon) {
+            return normed;
+        }
         let dims = input.dims();
         let features = self.weight.dims()[0];
         let rows = dims.iter().product::<usize>() / features;
@@ -44,16 +47,18 @@ impl<B: Backend> RmsNorm<B> {
     fn on_card<const D: usize>(&self, input: &Tensor<B, D>) -> Option<Tensor<B, D>> {
         let dims = input.dims();
         let rows = dims[..D - 1].iter().product();
-        let normed = cuda::rms_norm(&input.clone().reshape([rows, dims[D - 1]]), &self.weight.val(), self.epsilon)?;
+        // Where half precision is learnt in, weights are kept in full.
+        let weight = in_precision_of(self.weight.val(), input);
+        let normed = cuda::rms_norm(&input.clone().reshape([rows, dims[D - 1]]), &weight, self.epsilon)?;
         Some(normed.reshape(dims))
     }
 
     /// The same from burn's operations.
     pub(super) fn composed<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
-        in_f32(input, |input| {
+        in_f32(input.clone(), |input| {
             let mean_square = input.clone().square().mean_dim(D - 1);
             input * mean_square.add_scalar(self.epsilon).sqrt().recip()
-        }) * self.weight.val().unsqueeze()
+        }) * in_precision_of(self.weight.val(), &input).unsqueeze()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::cuda;
+use super::{cuda, linear::Linear};
 
 /// The sum of two.
 pub fn sum<B: Backend>(left: Tensor<B, 4>, right: Tensor<B, 4>) -> Tensor<B, 4> {
@@ -42,5 +42,15 @@ pub fn of_places<B: Backend>(places: Tensor<B, 3>, like: &Tensor<B, 4>) -> Tenso
         places.reshape([batch, height, width, channels]).permute([0, 3, 1, 2])
     } else {
         places.swap_dims(1, 2).reshape([batch, channels, height, width])
+    }
+}
+
+/// A picture plus what a layer makes of places, which are those of the picture.
+pub fn plus_places<B: Backend>(picture: Tensor<B, 4>, layer: &Linear<B>, places: Tensor<B, 3>) -> Tensor<B, 4> {
+    if cuda::are_last(&picture) {
+        of_places(layer.forward_onto(to_places(picture.clone()), places), &picture)
+    } else {
+        let added = of_places(layer.forward(places), &picture);
+        sum(picture, added)
     }
 }

@@ -102,7 +102,8 @@ impl<B: Backend> SdxlPipeline<B> {
     fn assemble(folder: &Path, weights: Weights, device: &B::Device) -> Result<Self> {
         let configs = Configs::read(folder)?;
         let drawn = UNet::new(&configs.unet, device);
-        let unet = weights.fill::<B, _>(drawn, &folder.join("unet"), |name| Some(keys::unet(name)))?;
+        let mut unet = weights.fill::<B, _>(drawn, &folder.join("unet"), |name| Some(keys::unet(name)))?;
+        unet.lay_beside(device);
         let drawn = Autoencoder::new(&configs.autoencoder, device);
         let autoencoder = weights.fill::<B, _>(drawn, &folder.join("vae"), |name| Some(keys::autoencoder(name)))?;
         let encoder = |part: &str, config: &ClipConfig, has_projection: bool| {

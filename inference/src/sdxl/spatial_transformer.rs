@@ -46,11 +46,18 @@ impl<B: Backend> Attention<B> {
         }
     }
 
-    /// `[batch, tokens, width]` looks at `[batch, keys, context]`.
-    fn forward(&self, stream: Tensor<B, 3>, context: Tensor<B, 3>) -> Tensor<B, 3> {
-        let (query, key) = (self.to_q.forward(stream), self.to_k.forward(context.clone()));
-        let mixed = multi_head_attention(query, key, self.to_v.forward(context), self.heads, None);
-        self.to_out.iter().fold(mixed, |mixed, layer| layer.forward(mixed))
+    /// The stream `[batch, tokens, width]`, plus what it finds when it, normalised, looks at itself, or at
+    /// `[batch, keys, context]`.
+    fn forward(&self, stream: Tensor<B, 3>, normed: Tensor<B, 3>, context: Option<Tensor<B, 3>>) -> Tensor<B, 3> {
+        let [query, key, value] = match context {
+            None => Linear::forward_beside([&self.to_q, &self.to_k, &self.to_v], normed),
+            Some(context) => {
+                let [key, value] = Linear::forward_beside([&self.to_k, &self.to_v], context);
+                [self.to_q.forward(normed), key, value]
+            }
+        };
+        let mixed = multi_head_attention(query, key, value, self.heads, None);
+        self.to_out.iter().fold(stream, |stream, layer| layer.forward_onto(stream, mixed.clone()))
     }
 }
 
@@ -64,10 +71,11 @@ pub struct FeedForward<B: Backend> {
 }
 
 impl<B: Backend> FeedForward<B> {
-    fn forward(&self, stream: Tensor<B, 3>) -> Tensor<B, 3> {
+    /// The stream `[batch, tokens, width]`, plus what becomes of it, normalised.
+    fn forward(&self, stream: Tensor<B, 3>, normed: Tensor<B, 3>) -> Tensor<B, 3> {
         let (inner, _) = self.out.features();
-        let [gated, gate] = self.proj.forward_in_parts(stream, [inner; 2]);
-        self.out.forward(gelu_gated(gate, gated))
+        let [gated, gate] = self.proj.forward_in_parts(normed, [inner; 2]);
+        self.out.forward_onto(stream, gelu_gated(gate, gated))
     }
 }
 
@@ -106,9 +114,11 @@ impl<B: Backend> TransformerBlock<B> {
 
     fn forward(&self, stream: Tensor<B, 3>, context: &Tensor<B, 3>) -> Tensor<B, 3> {
         let normed = self.norm1.forward(stream.clone());
-        let stream = stream + self.attn1.forward(normed.clone(), normed);
-        let stream = stream.clone() + self.attn2.forward(self.norm2.forward(stream), context.clone());
-        stream.clone() + self.ff.forward(self.norm3.forward(stream))
+        let stream = self.attn1.forward(stream, normed, None);
+        let normed = self.norm2.forward(stream.clone());
+        let stream = self.attn2.forward(stream, normed, Some(context.clone()));
+        let normed = self.norm3.forward(stream.clone());
+        self.ff.forward(stream, normed)
     }
 }
 
@@ -152,11 +162,18 @@ impl<B: Backend> SpatialTransformer<B> {
         }
     }
 
+    /// Has the weights lie beside each other that look at the same.
+    pub fn lay_beside(&mut self, device: &B::Device) {
+        for TransformerBlock { attn1, attn2, .. } in &mut self.transformer_blocks {
+            Linear::lay_beside([&mut attn1.to_q, &mut attn1.to_k, &mut attn1.to_v], device);
+            Linear::lay_beside([&mut attn2.to_k, &mut attn2.to_v], device);
+        }
+    }
+
     /// `[batch, width, height, width in latents]` with the text `[batch, tokens, context]` → the same shape.
     pub fn forward(&self, input: Tensor<B, 4>, context: &Tensor<B, 3>) -> Tensor<B, 4> {
         let stream = self.proj_in.forward(picture::to_places(self.norm.forward(input.clone())));
         let stream = self.transformer_blocks.iter().fold(stream, |stream, block| block.forward(stream, context));
-        let output = picture::of_places(self.proj_out.forward(stream), &input);
-        picture::sum(input, output)
+        picture::plus_places(input, &self.proj_out, stream)
     }
 }

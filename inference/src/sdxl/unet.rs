@@ -103,6 +103,14 @@ impl<B: Backend> UNet<B> {
         }
     }
 
+    /// Has the weights of its attention lie beside each other that look at the same.
+    pub fn lay_beside(&mut self, device: &B::Device) {
+        let (down, up) = (self.down_blocks.iter_mut(), self.up_blocks.iter_mut());
+        let attentions = down.flat_map(|block| &mut block.attentions).chain(&mut self.mid_block.attentions);
+        let attentions = attentions.chain(up.flat_map(|block| &mut block.attentions));
+        attentions.for_each(|attention| attention.lay_beside(device));
+    }
+
     /// Latents `[batch, channels, height, width]` → the prediction of the same shape.
     pub fn forward(&self, latents: Tensor<B, 4>, conditions: Conditions<B>) -> Tensor<B, 4> {
         let time = silu(self.embed(&conditions));

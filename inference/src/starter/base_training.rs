@@ -1,4 +1,6 @@
-//! Trains the starter model's transformer and text encoder together, from drawn scenes and their captions.
+//! Trains the starter model's transformer and text encoder together, from drawn scenes and their captions. Where the backend
+//! computes in half precision, the weights and what the optimisers know are kept in full (Micikevicius et al., "Mixed Precision
+//! Training", 2018).
 
 use std::{
     collections::BTreeMap,
@@ -8,11 +10,11 @@ use std::{
 
 use burn::{
     backend::{Flex, flex::FlexDevice},
-    module::{AutodiffModule, Module},
+    module::{AutodiffModule, Module, ModuleMapper, Param},
     optim::{AdamW, AdamWConfig, GradientsParams, Muon, MuonConfig, Optimizer, adaptor::OptimizerAdaptor},
     record::{BinFileRecorder, FullPrecisionSettings, Recorder},
     tensor::{
-        ElementConversion, Tensor,
+        DType, Element, ElementConversion, Tensor,
         backend::{AutodiffBackend, Backend},
     },
 };
@@ -160,6 +162,18 @@ fn schedule(step: u64, share: f64) -> f64 {
     rise * fall
 }
 
+/// Weights in a precision, whatever the backend's own is.
+pub(super) struct In(pub DType);
+
+/// What learns.
+const FULL: In = In(DType::F32);
+
+impl<B: Backend> ModuleMapper<B> for In {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.map(|weight| if weight.dtype() == self.0 { weight } else { weight.cast(self.0) })
+    }
+}
+
 impl<B: AutodiffBackend> Progress<B> {
     fn begin(configs: &Configs, folder: &Path, checkpoint: &Path, device: &B::Device) -> Result<Self> {
         let mut learner = Learner::<B> {
@@ -183,13 +197,14 @@ impl<B: AutodiffBackend> Progress<B> {
             optimisers.rest = optimisers.rest.load_record(records.load(rest, device).map_err(unreadable)?);
             let averaged =
                 learner.valid().load_record(records.load(checkpoint.join("average"), device).map_err(unreadable)?);
-            average.resume(&averaged);
+            average.resume(&averaged.map(&mut { FULL }));
         } else if folder.join(TRANSFORMER).exists() && folder.join(TEXT_ENCODER).exists() {
             let keep = |name: &str| Some(name.to_owned());
             learner.transformer = load::<B, _>(learner.transformer, &[folder.join(TRANSFORMER)], keep)?;
             learner.text_encoder = load::<B, _>(learner.text_encoder, &[folder.join(TEXT_ENCODER)], keep)?;
-            average.resume(&learner.valid());
+            average.resume(&learner.valid().map(&mut { FULL }));
         }
+        let learner = Learner::from_inner(learner.valid().map(&mut { FULL }));
         Ok(Self { learner, optimisers, average, step })
     }
 
@@ -230,6 +245,7 @@ impl<B: AutodiffBackend> Progress<B> {
         let file = folder.join(TRANSFORMER);
         save::<B::InnerBackend, _>(&learnt.transformer, &file, Stored::F16, BTreeMap::new())?;
         save::<B::InnerBackend, _>(&learnt.text_encoder, &folder.join(TEXT_ENCODER), Stored::F16, BTreeMap::new())?;
+        let learnt = learnt.map(&mut In(<B::FloatElem as Element>::dtype()));
         let pipeline = Flux2Pipeline::<B::InnerBackend> {
             tokenizer: Tokenizer::load(&folder.join("tokenizer"))?,
             text_layers: configs.text_layers(),

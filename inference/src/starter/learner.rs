@@ -144,3 +144,86 @@ pub fn inner_matrices<B: Backend>(learner: &Learner<B>) -> Vec<ParamId> {
     learner.text_encoder.layers.visit(&mut matrices);
     matrices.0
 }
+
+#[cfg(all(test, feature = "cuda"))]
+mod tests {
+    use std::path::Path;
+
+    use burn::{
+        backend::{Autodiff, Cuda, Flex},
+        module::AutodiffModule,
+        tensor::DType,
+    };
+    use half::bf16;
+
+    use super::*;
+    use crate::{
+        device::DeviceName,
+        starter::{base_training::In, tokenizer::PROMPT_LENGTH},
+        text::tokenizer::Tokenizer,
+        weights::{folder::weight_files, module_file::load},
+    };
+
+    /// Puts every gradient behind the others, in the order of the parameters.
+    struct Collected<'a> {
+        gradients: &'a GradientsParams,
+        values: Vec<f32>,
+    }
+
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Collected<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            let gradient = self.gradients.get::<B::InnerBackend, D>(param.id).expect("everything is learnt");
+            assert_eq!(gradient.dtype(), DType::F32, "gradients are of the weights' precision");
+            self.values.extend(gradient.into_data().iter::<f32>());
+        }
+    }
+
+    /// Gradients of the starter model, whose weights are in full precision, at two drawn pictures.
+    fn learnt<B: AutodiffBackend>(device: &B::Device) -> Vec<f32> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("starter");
+        let configs = Configs::read(&folder).unwrap();
+        let as_it_is = |name: &str| Some(name.to_owned());
+        let files = |part: &str| weight_files(&folder.join(part)).unwrap();
+        let transformer = Flux2Transformer::<B::InnerBackend>::new(&configs.transformer, device);
+        let decoder = Decoder::<B::InnerBackend>::new(&configs.text_encoder.decoder(), device);
+        let learner = Learner {
+            transformer: load(transformer, &files("transformer"), as_it_is).unwrap(),
+            text_encoder: load(decoder, &files("text_encoder"), as_it_is).unwrap(),
+        };
+        let learner = Learner::<B>::from_inner(learner.map(&mut In(DType::F32)));
+        let tokenizer = Tokenizer::load(&folder.join("tokenizer")).unwrap();
+        let encoded = |text: &str| tokenizer.encode_chat(text, PROMPT_LENGTH).unwrap();
+        const GRID: usize = 4;
+        let scene = |seed: u64, text: &str| EncodedScene {
+            latents: super::noise(seed, [1, GRID * GRID, configs.transformer.in_channels]),
+            caption: encoded(text),
+        };
+        let scenes = [scene(1, "two red circles"), scene(2, "a striped blue square on white")];
+        let nothing = encoded("");
+        let lesson = Lesson { configs: &configs, nothing: &nothing, grid: GRID, seed: 3 };
+        let pools = parts::pools(1).unwrap();
+        let (_, gradients) =
+            super::gradients(&learner, &scenes.iter().collect::<Vec<_>>(), lesson, &pools, device).unwrap();
+        let mut collected = Collected { gradients: &gradients, values: Vec::new() };
+        Module::<B>::visit(&learner, &mut collected);
+        collected.values
+    }
+
+    #[test]
+    fn half_precision_learns_what_full_precision_learns() {
+        if let Err(error) = DeviceName::Cuda(0).check() {
+            eprintln!("Not compared: {error}");
+            return;
+        }
+        let found = learnt::<Autodiff<Cuda<bf16>>>(&burn::backend::cuda::CudaDevice::new(0));
+        let expected = learnt::<Autodiff<Flex>>(&Default::default());
+        assert_eq!(found.len(), expected.len());
+        let product = |one: &[f32], other: &[f32]| -> f64 {
+            one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum()
+        };
+        let (length, other) = (product(&found, &found).sqrt(), product(&expected, &expected).sqrt());
+        let cosine = product(&found, &expected) / length / other;
+        eprintln!("cosine {cosine:.5}, length {:.4} of the processor's", length / other);
+        assert!(cosine > 0.99 && (0.97..1.03).contains(&(length / other)), "{cosine}, {length} and not {other}");
+    }
+}

@@ -176,10 +176,11 @@ pub struct Mlp<B: Backend> {
 }
 
 impl<B: Backend> Mlp<B> {
-    fn forward(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
-        let wide = self.fc1.forward(input);
+    /// The stream plus what becomes of it, normalised.
+    fn forward(&self, stream: Tensor<B, 3>, normed: Tensor<B, 3>) -> Tensor<B, 3> {
+        let wide = self.fc1.forward(normed);
         let active = if self.is_quick { wide.clone() * sigmoid(wide.mul_scalar(1.702)) } else { gelu(wide) };
-        self.fc2.forward(active)
+        self.fc2.forward_onto(stream, active)
     }
 }
 
@@ -238,10 +239,11 @@ impl<B: Backend> EncoderLayer<B> {
     pub(crate) fn forward(&self, stream: Tensor<B, 3>, bias: Option<&Bias<B>>) -> Tensor<B, 3> {
         let attn = &self.self_attn;
         let normed = self.layer_norm1.forward(stream.clone());
-        let [query, key, value] = [&attn.q_proj, &attn.k_proj, &attn.v_proj].map(|layer| layer.forward(normed.clone()));
+        let [query, key, value] = Linear::forward_beside([&attn.q_proj, &attn.k_proj, &attn.v_proj], normed);
         let mixed = multi_head_attention(query, key, value, attn.heads, bias);
-        let stream = stream + attn.out_proj.forward(mixed);
-        stream.clone() + self.mlp.forward(self.layer_norm2.forward(stream))
+        let stream = attn.out_proj.forward_onto(stream, mixed);
+        let normed = self.layer_norm2.forward(stream.clone());
+        self.mlp.forward(stream, normed)
     }
 }
 

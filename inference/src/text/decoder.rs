@@ -135,21 +135,27 @@ pub struct SelfAttention<B: Backend> {
 }
 
 impl<B: Backend> SelfAttention<B> {
-    fn forward(&self, input: Tensor<B, 3>, rotation: &Rotation<B>, sight: &Sight<B>) -> Tensor<B, 3> {
+    /// The stream plus what it finds when `input`, which is normalised, looks at itself.
+    fn forward(
+        &self,
+        stream: Tensor<B, 3>,
+        input: Tensor<B, 3>,
+        rotation: &Rotation<B>,
+        sight: &Sight<B>,
+    ) -> Tensor<B, 3> {
         let normed = |norm: &Option<RmsNorm<B>>, heads| match norm {
             Some(norm) => norm.forward_by_head(heads),
             None => heads,
         };
-        let query = normed(&self.q_norm, self.q_proj.forward(input.clone()));
-        let key = normed(&self.k_norm, self.k_proj.forward(input.clone()));
-        let value = self.repeat(self.v_proj.forward(input));
-        let key = self.repeat(rotation.turn(key));
+        let [query, key, value] = Linear::forward_beside([&self.q_proj, &self.k_proj, &self.v_proj], input);
+        let (query, key) = (normed(&self.q_norm, query), normed(&self.k_norm, key));
+        let (key, value) = (self.repeat(rotation.turn(key)), self.repeat(value));
         let mixed = multi_head_attention(rotation.turn(query), key, value, self.heads, Some(&sight.bias));
         let mixed = match &sight.seeing {
             Some(seeing) => mixed * seeing.clone(),
             None => mixed,
         };
-        self.o_proj.forward(mixed)
+        self.o_proj.forward_onto(stream, mixed)
     }
 
     /// Repeats each head of keys or values for the heads of queries that it serves: `[batch, tokens, key heads · width]` →
@@ -214,11 +220,11 @@ impl<B: Backend> DecoderLayer<B> {
     }
 
     fn forward(&self, stream: Tensor<B, 3>, rotation: &Rotation<B>, sight: &Sight<B>) -> Tensor<B, 3> {
-        let attended = self.self_attn.forward(self.input_layernorm.forward(stream.clone()), rotation, sight);
-        let stream = stream + attended;
+        let normed = self.input_layernorm.forward(stream.clone());
+        let stream = self.self_attn.forward(stream, normed, rotation, sight);
         let normed = self.post_attention_layernorm.forward(stream.clone());
-        let gate = self.mlp.gate_proj.forward(normed.clone());
-        stream + self.mlp.down_proj.forward(silu_gated(gate, self.mlp.up_proj.forward(normed)))
+        let [gate, up] = Linear::forward_beside([&self.mlp.gate_proj, &self.mlp.up_proj], normed);
+        self.mlp.down_proj.forward_onto(stream, silu_gated(gate, up))
     }
 }
 
@@ -268,6 +274,14 @@ impl<B: Backend> Decoder<B> {
             key_value_heads: config.key_value_heads,
             head_width: config.head_width,
             theta: config.theta,
+        }
+    }
+
+    /// Has the weights lie beside each other that look at the same.
+    pub fn lay_beside(&mut self, device: &B::Device) {
+        for DecoderLayer { self_attn, mlp, .. } in &mut self.layers {
+            Linear::lay_beside([&mut self_attn.q_proj, &mut self_attn.k_proj, &mut self_attn.v_proj], device);
+            Linear::lay_beside([&mut mlp.gate_proj, &mut mlp.up_proj], device);
         }
     }
 

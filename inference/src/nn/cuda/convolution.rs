@@ -4,9 +4,12 @@ use std::{collections::HashMap, ffi::c_int, mem::MaybeUninit};
 
 use burn::tensor::{DType, Shape, Tensor, TensorMetadata, backend::Backend};
 use burn_cubecl::{kernel::slice, ops::reshape};
-use cudarc::cudnn::{
-    result::{self as dnn, CudnnError},
-    sys,
+use cudarc::{
+    cudnn::{
+        result::{self as dnn, CudnnError},
+        sys,
+    },
+    driver::sys::CUstream,
 };
 
 use super::{
@@ -133,8 +136,8 @@ pub(super) struct Convolutions {
 }
 
 impl Convolutions {
-    /// cuDNN on a lane's stream, `None` where it is not installed.
-    pub fn new(stream: cudarc::driver::sys::CUstream) -> Result<Option<Self>, CudnnError> {
+    /// cuDNN on a stream, `None` where it is not installed.
+    pub fn new(stream: CUstream) -> Result<Option<Self>, CudnnError> {
         // SAFETY: the library is asked for first; the stream is the lane's and stays.
         unsafe {
             if !sys::is_culib_present() {
@@ -152,6 +155,12 @@ impl Convolutions {
             sys::cudnnSetActivationDescriptor(identity, mode, numbers, 0.0).result()?;
             Ok(Some(Self { handle, identity, plans: HashMap::new() }))
         }
+    }
+
+    /// Convolutions are told to this stream from now on.
+    pub fn go_to(&self, stream: CUstream) -> Result<(), CudnnError> {
+        // SAFETY: the handle is this one's own, and streams stay for as long as the process.
+        unsafe { dnn::set_stream(self.handle, stream.cast()) }
     }
 
     fn plan(&mut self, kind: Kind) -> Result<Plan, Failure> {

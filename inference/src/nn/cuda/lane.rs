@@ -1,5 +1,6 @@
-//! A lane of the card beside burn's own: what is told to it is done after everything that burn told the card before, and before
-//! everything that burn tells it afterwards, without the processor waiting for either.
+//! Where our operations are told to a card: among burn's on [burn's own stream](super::stream), where it is known; otherwise on a
+//! stream beside it, after everything that burn told the card before, and before everything that burn tells it afterwards. The
+//! processor waits for neither.
 
 use std::{
     collections::HashMap,
@@ -80,15 +81,20 @@ impl From<NvrtcError> for Failure {
 /// The lane of one card.
 pub(super) struct Lane {
     context: cuda::CUcontext,
-    stream: cuda::CUstream,
+    /// Beside burn's.
+    own_stream: cuda::CUstream,
     before: cuda::CUevent,
     after: cuda::CUevent,
+    /// What is told to the lane now goes here.
+    stream: cuda::CUstream,
     /// Major and minor.
     pub compute_capability: (i32, i32),
     /// cuBLASLt, and what it computes in.
     pub blas: lt::cublasLtHandle_t,
-    /// Scratch memory of products: address and bytes.
+    /// Scratch memory of products on the stream of now: address and bytes.
     pub workspace: (u64, usize),
+    /// The same of the other streams, whose operations may be at work in it.
+    other_workspaces: HashMap<cuda::CUstream, (u64, usize)>,
     /// How products of each kind are computed.
     pub plans: Plans,
     /// cuDNN, where it is installed.
@@ -186,7 +192,9 @@ impl Lane {
             }
             let mut lane = Self {
                 context,
+                own_stream: stream,
                 stream,
+                other_workspaces: HashMap::new(),
                 convolutions,
                 before: event()?,
                 after: event()?,
@@ -203,21 +211,56 @@ impl Lane {
         }
     }
 
-    /// The lane waits for what the card was told before.
-    pub fn after_all_before(&mut self) -> Result<(), Failure> {
+    /// Tells the card something in burn's order: on burn's stream, or beside it where that is not known.
+    pub fn in_turn(
+        &mut self,
+        burns: Option<cuda::CUstream>,
+        work: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        // SAFETY: the context is this lane's.
+        unsafe { driver::ctx::set_current(self.context)? };
+        self.go_to(burns.unwrap_or(self.own_stream))?;
+        if burns.is_some() {
+            return work(self);
+        }
+        self.after_all_before()?;
+        work(self)?;
+        self.before_all_after()
+    }
+
+    /// From now on everything is told to a stream.
+    fn go_to(&mut self, stream: cuda::CUstream) -> Result<(), Failure> {
+        if self.stream == stream {
+            return Ok(());
+        }
+        let there = match self.other_workspaces.remove(&stream) {
+            Some(workspace) => workspace,
+            // SAFETY: the context is current; the memory stays for as long as the process.
+            None => unsafe { (driver::malloc_sync(WORKSPACE)?, WORKSPACE) },
+        };
+        self.other_workspaces.insert(self.stream, std::mem::replace(&mut self.workspace, there));
+        self.stream = stream;
+        if let Some(convolutions) = &self.convolutions {
+            convolutions.go_to(stream)?;
+        }
+        Ok(())
+    }
+
+    /// The own stream waits for what the card was told before.
+    fn after_all_before(&mut self) -> Result<(), Failure> {
         // SAFETY: context, event and stream are this lane's.
         unsafe {
-            driver::ctx::set_current(self.context)?;
             cuda::cuCtxRecordEvent(self.context, self.before).result()?;
-            Ok(driver::stream::wait_event(self.stream, self.before, cuda::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT)?)
+            let flags = cuda::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT;
+            Ok(driver::stream::wait_event(self.own_stream, self.before, flags)?)
         }
     }
 
-    /// What the card is told from now on waits for the lane.
-    pub fn before_all_after(&mut self) -> Result<(), Failure> {
+    /// What the card is told from now on waits for the own stream.
+    fn before_all_after(&mut self) -> Result<(), Failure> {
         // SAFETY: context, event and stream are this lane's.
         unsafe {
-            driver::event::record(self.after, self.stream)?;
+            driver::event::record(self.after, self.own_stream)?;
             Ok(cuda::cuCtxWaitEvent(self.context, self.after).result()?)
         }
     }
@@ -238,7 +281,7 @@ impl Lane {
         Ok(self.workspace.0)
     }
 
-    /// The stream, as cuBLASLt wants it.
+    /// The stream of now, as cuBLASLt wants it.
     pub fn stream(&self) -> lt::cudaStream_t {
         self.stream.cast()
     }

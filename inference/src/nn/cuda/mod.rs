@@ -15,11 +15,15 @@ mod operation;
 mod products;
 mod rows;
 mod rows_gradient;
+mod stream;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::{DType, Tensor, TensorPrimitive, backend::Backend};
-use cubecl::cuda::CudaRuntime;
+use burn::tensor::{DType, Shape, Tensor, TensorMetadata, TensorPrimitive, backend::Backend};
+use cubecl::{
+    cuda::CudaRuntime,
+    zspace::{metadata::Metadata, strides},
+};
 
 use super::processor::as_kind;
 
@@ -28,8 +32,8 @@ pub use self::{
     channels::{are_last, beside, laid_out, shifted, sum},
     convolution::convolve,
     gradients::project as project_with_gradient,
-    products::project,
-    rows::{gated, gated_sum, group_norm, layer_norm, rms_norm, turn},
+    products::{project, project_beside, project_onto},
+    rows::{gated, gated_sum, group_norm, layer_norm, rms_norm, rms_norm_by_head, turn},
 };
 
 /// Numbers on a card.
@@ -65,6 +69,15 @@ fn from_card<B: Backend, const D: usize>(tensor: OnCard) -> Option<Tensor<B, D>>
     as_kind::<_, B::FloatTensorPrimitive>(tensor)
         .ok()
         .map(|primitive| Tensor::from_primitive(TensorPrimitive::Float(primitive)))
+}
+
+/// Some columns of a matrix `[rows, columns]` that lies without gaps, where they lie.
+fn columns(matrix: &OnCard, first: usize, count: usize) -> OnCard {
+    let ([rows, all], number) = (matrix.shape().dims(), matrix.dtype.size());
+    let [before, after] = [first, all - first - count].map(|columns| (columns * number) as u64);
+    let handle = matrix.handle.clone().offset_start(before).offset_end(after);
+    let meta = Metadata::new(Shape::new([rows, count]), strides![all, 1]);
+    OnCard::new(matrix.client.clone(), handle, meta, matrix.device.clone(), matrix.dtype)
 }
 
 /// Why a card failed at something that it was told, if it did since somebody asked.

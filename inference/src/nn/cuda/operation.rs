@@ -1,4 +1,4 @@
-//! Operations that are computed on the card's own lane, in the order in which everything is told to the card.
+//! Operations that are computed on the card's [lane](super::lane), in the order in which everything is told to the card.
 //!
 //! burn's operations are told to a card by a thread of its own, which takes them one after the other. Ours are put among them: who
 //! asks for one goes on at once.
@@ -8,7 +8,7 @@ use burn::{
     prelude::DeviceOps,
     tensor::{DType, Shape, StreamId},
 };
-use burn_cubecl::{kernel::into_contiguous, ops::numeric::empty_device_contiguous_dtype};
+use burn_cubecl::kernel::into_contiguous;
 use cubecl::{
     Runtime,
     cuda::CudaRuntime,
@@ -19,10 +19,11 @@ use cubecl::{
 use super::{
     OnCard,
     lane::{self, Failure, Lane, with_lane},
+    stream,
 };
 
 /// What tells burn's operations to a card.
-type Server = <CudaRuntime as Runtime>::Server;
+pub(super) type Server = <CudaRuntime as Runtime>::Server;
 
 const HAS_AN_INPUT: &str = "invariant: a computation has an input";
 
@@ -76,29 +77,37 @@ pub(super) fn compute_in<C: Computation>(
     if let Some(failure) = lane::take_failure(card) {
         panic!("The card failed: {failure}.");
     }
-    let output = |(shape, precision)| {
-        empty_device_contiguous_dtype(first.client.clone(), first.device.clone(), shape, precision)
-    };
+    let whose = StreamId::current();
+    let output = |(shape, precision)| promised(first, shape, precision, whose);
     let outputs: Vec<OnCard> = outputs.into_iter().map(output).collect();
     let waiting = |tensors: &[OnCard]| tensors.iter().map(Waiting::of).collect::<Vec<_>>();
-    let (from, to, stream) = (waiting(&inputs), waiting(&outputs), StreamId::current());
+    let (from, to) = (waiting(&inputs), waiting(&outputs));
     server(card).submit(move |server| {
+        for one in &to {
+            server.initialize_memory(one.handle.memory.clone(), one.handle.size(), whose);
+        }
         let mut resolve = |waiting: Vec<Waiting>| -> Result<Vec<Numbers>, Failure> {
-            waiting.into_iter().map(|one| one.resolve(server, stream)).collect()
+            waiting.into_iter().map(|one| one.resolve(server, whose)).collect()
         };
-        let told = resolve(from).and_then(|from| {
-            let to = resolve(to)?;
-            with_lane(card, |lane| {
-                lane.after_all_before()?;
-                computation.begin(lane, &from, &to)?;
-                lane.before_all_after()
-            })
+        let numbers = resolve(from).and_then(|from| Ok((from, resolve(to)?)));
+        let told = numbers.and_then(|(from, to)| {
+            let burns = stream::of(server, card, whose);
+            with_lane(card, |lane| lane.in_turn(burns, |lane| computation.begin(lane, &from, &to)))
         });
         if let Err(failure) = told {
             lane::remember_failure(card, &failure);
         }
     });
     outputs
+}
+
+/// A tensor without gaps beside another one, whose memory is still to be found when its numbers are computed: so that one message
+/// does for both.
+fn promised(beside: &OnCard, shape: Shape, precision: DType, whose: StreamId) -> OnCard {
+    let bytes = (shape.num_elements() * precision.size()) as u64;
+    let all = bytes.next_multiple_of(beside.client.properties().memory.alignment);
+    let handle = Handle::new(whose, all).offset_end(all - bytes);
+    OnCard::new_contiguous(beside.client.clone(), beside.device.clone(), shape, handle, precision)
 }
 
 /// What tells operations to a card.

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Shape, Tensor, backend::Backend};
 use cudarc::cublaslt::{result as blas, sys as lt};
 
 use super::{
-    from_card, lane,
+    OnCard, columns, from_card, lane,
     lane::{Failure, Lane},
     on_card_alike, on_card_in,
     operation::{Computation, Numbers, compute},
@@ -21,7 +21,7 @@ pub(super) enum Place {
 }
 
 /// A matrix, or some rows and columns of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Part {
     pub place: Place,
     pub row: usize,
@@ -46,7 +46,17 @@ pub(super) enum Sides {
     RightTransposed,
 }
 
-/// `to = scale · left · right + bias`, or added to what is there.
+/// What a product is added to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Onto {
+    Nothing,
+    /// What lies where it is written.
+    Itself,
+    /// Another matrix of the same size.
+    Other(Part),
+}
+
+/// `to = scale · left · right + bias`, onto something.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Product {
     pub left: Part,
@@ -58,7 +68,7 @@ pub(super) struct Product {
     pub scale: f32,
     /// An input, from this number on.
     pub bias: Option<(usize, usize)>,
-    pub is_added: bool,
+    pub onto: Onto,
 }
 
 /// The products of a layer, in their order.
@@ -69,107 +79,179 @@ pub(super) struct Products(pub Vec<Product>);
 pub(super) const MULTIPLE: usize = 8;
 
 /// A linear layer of an input in pieces `[rows, width]`, whose widths make up its `in`, with outputs `[rows, width]`, whose widths
-/// make up its `out`: `cut(pieces · Wᵀ + b + Σ scale · (pieces · Aᵀ) · Bᵀ)`.
+/// make up its `out`: `cut(pieces · Wᵀ + b + Σ scale · (pieces · Aᵀ) · Bᵀ)`. The outputs lie beside each other.
 pub fn project<B: Backend>(layer: &Linear<B>, pieces: &[Tensor<B, 2>], widths: &[usize]) -> Option<Vec<Tensor<B, 2>>> {
-    let ranks: Vec<usize> = layer.adapters.iter().map(|pair| pair.a.dims()[0]).collect();
-    let sums: Vec<usize> = pieces.iter().map(|piece| piece.dims()[1]).collect();
-    if ![widths, &ranks, &sums].concat().iter().all(|width| width.is_multiple_of(MULTIPLE)) {
-        return None;
-    }
+    cut(&run(&[layer], pieces, None)?, widths)
+}
+
+/// Linear layers of one input, whose outputs `[rows, out]` lie beside each other. Where their weights do, too, it is one product.
+pub fn project_beside<B: Backend>(layers: &[&Linear<B>], input: &Tensor<B, 2>) -> Option<Vec<Tensor<B, 2>>> {
+    let widths: Vec<usize> = layers.iter().map(|layer| layer.features().1).collect();
+    cut(&run(layers, std::slice::from_ref(input), None)?, &widths)
+}
+
+/// A stream plus what a linear layer makes of an input.
+pub fn project_onto<B: Backend>(
+    layer: &Linear<B>,
+    input: &Tensor<B, 2>,
+    stream: &Tensor<B, 2>,
+) -> Option<Tensor<B, 2>> {
+    from_card(run(&[layer], std::slice::from_ref(input), Some(stream))?)
+}
+
+/// The columns of a matrix as matrices of so many columns each.
+fn cut<B: Backend>(matrix: &OnCard, widths: &[usize]) -> Option<Vec<Tensor<B, 2>>> {
+    let mut first = 0;
+    let parts = widths.iter().map(|width| {
+        first += width;
+        from_card(columns(matrix, first - width, *width))
+    });
+    widths.iter().all(|width| width.is_multiple_of(MULTIPLE)).then(|| parts.collect())?
+}
+
+fn run<B: Backend>(layers: &[&Linear<B>], pieces: &[Tensor<B, 2>], stream: Option<&Tensor<B, 2>>) -> Option<OnCard> {
     let mut inputs = on_card_alike(pieces)?;
     let first = inputs.first()?;
     let (card, precision) = (first.device.index, first.dtype);
-    let weight = inputs.len();
-    inputs.push(on_card_in(&layer.weight.val(), precision)?);
-    let mut bias = None;
-    if let Some(numbers) = &layer.bias {
-        bias = Some(inputs.len());
-        inputs.push(on_card_in(&numbers.val(), precision)?);
+    let add = |inputs: &mut Vec<OnCard>, tensor: OnCard| {
+        inputs.push(tensor);
+        inputs.len() - 1
+    };
+    let mut parts = Vec::with_capacity(layers.len());
+    for layer in layers {
+        let weight = add(&mut inputs, on_card_in(&layer.weight.val(), precision)?);
+        let bias = match &layer.bias {
+            Some(bias) => Some(add(&mut inputs, on_card_in(&bias.val(), precision)?)),
+            None => None,
+        };
+        let mut pairs = Vec::with_capacity(layer.adapters.len());
+        for pair in &layer.adapters {
+            let (rank, scale) = (pair.a.dims()[0], pair.scale as f32);
+            let a = add(&mut inputs, on_card_in(&pair.a.val(), precision)?);
+            let b = add(&mut inputs, on_card_in(&pair.b.val(), precision)?);
+            pairs.push(Pair { a, b, rank, scale });
+        }
+        parts.push(Layer { width: layer.features().1, weight, bias, pairs });
     }
-    let first_pair = inputs.len();
-    for pair in &layer.adapters {
-        inputs.push(on_card_in(&pair.a.val(), precision)?);
-        inputs.push(on_card_in(&pair.b.val(), precision)?);
-    }
-    if !lane::is_there(card) {
+    let onto = match stream {
+        Some(stream) => Some(add(&mut inputs, on_card_in(stream, precision)?)),
+        None => None,
+    };
+    let rows = pieces.first()?.dims()[0];
+    let layout = Layout { rows, sums: pieces.iter().map(|piece| piece.dims()[1]).collect(), layers: parts, onto };
+    if !layout.numbers().all(|number| number.is_multiple_of(MULTIPLE)) || !lane::is_there(card) {
         return None;
     }
-    let rows = pieces.first()?.dims()[0];
-    let scales = layer.adapters.iter().map(|pair| pair.scale as f32).collect();
-    let layout = Layout { rows, sums, widths: widths.to_vec(), ranks, scales, weight, bias, first_pair };
-    let outputs = layout.widths.iter().chain(&layout.ranks).map(|width| Shape::new([rows, *width]));
-    let mut computed = compute(Products(layout.products()), inputs, outputs);
-    computed.truncate(widths.len());
-    computed.into_iter().map(from_card).collect()
+    let outputs: Vec<Shape> = layout.outputs().map(|width| Shape::new([rows, width])).collect();
+    compute(Products(layout.products()), inputs, outputs).into_iter().next()
 }
 
-/// The sizes of a layer, and where its tensors lie among the inputs. Outputs are the parts, and then what each pair makes of the
-/// input.
+/// The sizes of layers, and where their tensors lie among the inputs. The first output is what the layers make of the input, beside
+/// each other, and the others what each pair makes of it.
 struct Layout {
     rows: usize,
-    /// Widths of the pieces.
+    /// Widths of the pieces of the input.
     sums: Vec<usize>,
-    /// Widths of the parts.
-    widths: Vec<usize>,
-    ranks: Vec<usize>,
-    scales: Vec<f32>,
+    layers: Vec<Layer>,
+    /// What the output is added to.
+    onto: Option<usize>,
+}
+
+struct Layer {
+    width: usize,
     weight: usize,
     bias: Option<usize>,
-    first_pair: usize,
+    pairs: Vec<Pair>,
+}
+
+struct Pair {
+    a: usize,
+    b: usize,
+    rank: usize,
+    scale: f32,
 }
 
 impl Layout {
+    fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        self.layers.iter().flat_map(|layer| &layer.pairs)
+    }
+
+    /// Widths of the outputs.
+    fn outputs(&self) -> impl Iterator<Item = usize> {
+        let beside = self.layers.iter().map(|layer| layer.width).sum();
+        [beside].into_iter().chain(self.pairs().map(|pair| pair.rank))
+    }
+
+    /// Everything that has to be a multiple of [`MULTIPLE`].
+    fn numbers(&self) -> impl Iterator<Item = usize> {
+        let widths = self.layers.iter().map(|layer| layer.width);
+        self.sums.iter().copied().chain(widths).chain(self.pairs().map(|pair| pair.rank))
+    }
+
+    /// The pairs' products come first, which are small numbers, and the weights' are added to them.
     fn products(&self) -> Vec<Product> {
-        let low = |pair: usize| Part::whole(Place::Output(self.widths.len() + pair));
         let mut products = Vec::new();
-        for (pair, rank) in self.ranks.iter().copied().enumerate() {
-            self.of_pieces(self.first_pair + 2 * pair, 0, (low(pair), rank), None, &mut products);
+        for (number, pair) in self.pairs().enumerate() {
+            let to = Part::whole(Place::Output(1 + number));
+            products.extend(one_onto_the_other(self.of_pieces(pair.a, (to, pair.rank)), Onto::Nothing));
         }
-        let mut start = 0;
-        for (part, width) in self.widths.iter().copied().enumerate() {
-            let to = Part::whole(Place::Output(part));
-            self.of_pieces(self.weight, start, (to, width), self.bias.map(|bias| (bias, start)), &mut products);
-            for (pair, rank) in self.ranks.iter().copied().enumerate() {
-                products.push(Product {
-                    left: low(pair),
-                    right: Part { place: Place::Input(self.first_pair + 2 * pair + 1), row: start, column: 0 },
-                    sides: Sides::RightTransposed,
-                    to,
-                    size: [self.rows, width, rank],
-                    scale: self.scales[pair],
-                    bias: None,
-                    is_added: true,
-                });
-            }
-            start += width;
+        let (mut of_pairs, mut of_weights) = (Vec::new(), Vec::new());
+        let (mut column, mut low) = (0, 1);
+        for layer in &self.layers {
+            let to = Part { place: Place::Output(0), row: 0, column };
+            let of_layer = layer.pairs.iter().enumerate().map(|(number, pair)| Product {
+                left: Part::whole(Place::Output(low + number)),
+                right: Part::whole(Place::Input(pair.b)),
+                sides: Sides::RightTransposed,
+                to,
+                size: [self.rows, layer.width, pair.rank],
+                scale: pair.scale,
+                bias: None,
+                onto: Onto::Nothing,
+            });
+            let mut of_layer: Vec<Product> = of_layer.collect();
+            let mut of_weight = self.of_pieces(layer.weight, (to, layer.width));
+            of_weight[0].bias = layer.bias.map(|bias| (bias, 0));
+            of_layer.append(&mut of_weight);
+            let stream = |stream| Onto::Other(Part { place: Place::Input(stream), row: 0, column });
+            let mut of_layer = one_onto_the_other(of_layer, self.onto.map_or(Onto::Nothing, stream));
+            of_weights.extend(of_layer.split_off(layer.pairs.len()));
+            of_pairs.append(&mut of_layer);
+            column += layer.width;
+            low += layer.pairs.len();
         }
+        products.append(&mut of_pairs);
+        products.append(&mut of_weights);
         products
     }
 
-    /// All pieces times rows of a matrix from `first` on.
-    fn of_pieces(
-        &self,
-        matrix: usize,
-        first: usize,
-        (to, width): (Part, usize),
-        bias: Option<(usize, usize)>,
-        products: &mut Vec<Product>,
-    ) {
+    /// All pieces times a matrix.
+    fn of_pieces(&self, matrix: usize, (to, width): (Part, usize)) -> Vec<Product> {
         let mut column = 0;
-        for (index, sum) in self.sums.iter().copied().enumerate() {
-            products.push(Product {
+        let of_piece = |(index, sum): (usize, usize)| {
+            let right = Part { place: Place::Input(matrix), row: 0, column };
+            column += sum;
+            Product {
                 left: Part::whole(Place::Input(index)),
-                right: Part { place: Place::Input(matrix), row: first, column },
+                right,
                 sides: Sides::RightTransposed,
                 to,
                 size: [self.rows, width, sum],
                 scale: 1.0,
-                bias: if index == 0 { bias } else { None },
-                is_added: index > 0,
-            });
-            column += sum;
-        }
+                bias: None,
+                onto: Onto::Nothing,
+            }
+        };
+        self.sums.iter().copied().enumerate().map(of_piece).collect()
     }
+}
+
+/// Products that are written to one place, as a sum: the first is added to something, and the others to those before.
+pub(super) fn one_onto_the_other(mut products: Vec<Product>, first: Onto) -> Vec<Product> {
+    for (number, product) in products.iter_mut().enumerate() {
+        product.onto = if number == 0 { first } else { Onto::Itself };
+    }
+    products
 }
 
 impl Computation for Products {
@@ -184,25 +266,70 @@ impl Computation for Products {
             let address = numbers.address + ((part.row * stride + part.column) * precision.size()) as u64;
             Matrix { address, stride }
         };
+        let mut waiting: Option<Told> = None;
         for product in &self.0 {
-            let bias = product.bias.map(|(input, from)| inputs[input].address + (from * precision.size()) as u64);
             let [left, right, to] = [product.left, product.right, product.to].map(matrix);
-            let multiplied = Multiplied {
-                size: product.size,
-                precision,
-                scale: product.scale,
-                is_added: product.is_added,
-                sides: product.sides,
-                batch: None,
+            let onto = match product.onto {
+                Onto::Nothing => None,
+                Onto::Itself => Some(to),
+                Onto::Other(part) => Some(matrix(part)),
             };
-            multiplied.begin(lane, (left, right, to), bias)?;
+            let bias = product.bias.map(|(input, from)| inputs[input].address + (from * precision.size()) as u64);
+            let (size, scale, sides) = (product.size, product.scale, product.sides);
+            let multiplied = Multiplied { size, precision, scale, onto, sides, batch: None };
+            let next = Told { multiplied, matrices: (left, right, to), bias };
+            waiting = match waiting.take() {
+                None => Some(next),
+                Some(before) => match before.with(&next) {
+                    Some(both) => Some(both),
+                    None => {
+                        before.begin(lane)?;
+                        Some(next)
+                    }
+                },
+            };
         }
-        Ok(())
+        waiting.map_or(Ok(()), |last| last.begin(lane))
+    }
+}
+
+/// A product and its matrices.
+#[derive(Clone, Copy)]
+struct Told {
+    multiplied: Multiplied,
+    /// Left, right, and the result.
+    matrices: (Matrix, Matrix, Matrix),
+    bias: Option<u64>,
+}
+
+impl Told {
+    fn begin(&self, lane: &mut Lane) -> Result<(), Failure> {
+        self.multiplied.begin(lane, self.matrices, self.bias)
+    }
+
+    /// Both as one product, if the other has the same left side, and what it multiplies that with and what comes of it follow in
+    /// memory: one wide product keeps a card busier than two.
+    fn with(&self, other: &Self) -> Option<Self> {
+        let (one, two) = (&self.multiplied, &other.multiplied);
+        let ((left, right, to), (other_left, other_right, other_to)) = (self.matrices, other.matrices);
+        let [rows, columns, sum] = one.size;
+        let after = |matrix: Matrix, numbers: usize| Matrix {
+            address: matrix.address + (numbers * one.precision.size()) as u64,
+            ..matrix
+        };
+        let of_rows = [rows, sum] == [two.size[0], two.size[2]] && one.scale == two.scale && left == other_left;
+        let follow = other_right == after(right, columns * right.stride) && other_to == after(to, columns);
+        let onto = one.onto.map(|onto| after(onto, columns)) == two.onto;
+        let are_plain = self.bias.is_none() && other.bias.is_none() && one.batch.is_none() && two.batch.is_none();
+        let sides = one.sides == Sides::RightTransposed && two.sides == Sides::RightTransposed;
+        let size = [rows, columns + two.size[1], sum];
+        let both = Self { multiplied: Multiplied { size, ..*one }, ..*self };
+        (of_rows && follow && onto && are_plain && sides).then_some(both)
     }
 }
 
 /// A matrix in memory, row by row.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct Matrix {
     /// Its address.
     pub address: u64,
@@ -238,7 +365,7 @@ impl BatchedProduct {
             size: self.size,
             precision: self.precision,
             scale: 1.0,
-            is_added: false,
+            onto: None,
             sides: self.sides,
             batch: Some((self.heads, [left.distance, right.distance, to.distance])),
         };
@@ -255,14 +382,23 @@ struct Kind {
     alignments: [u32; 3],
     is_half: bool,
     has_bias: bool,
-    is_added: bool,
+    /// Stride and alignment of what it is added to, and whether that is the result itself.
+    onto: Option<(usize, u32, bool)>,
     sides: Sides,
     batch: Option<(usize, [usize; 3])>,
 }
 
-/// The algorithms that were chosen.
+/// How a kind of product is computed.
+struct Plan {
+    description: Description,
+    /// Right, left, what the product is added to, and the result, as cuBLASLt counts them.
+    layouts: [MatrixLayout; 4],
+    algorithm: lt::cublasLtMatmulAlgo_t,
+}
+
+/// The kinds that are known by now.
 #[derive(Default)]
-pub(super) struct Plans(HashMap<Kind, lt::cublasLtMatmulAlgo_t>);
+pub(super) struct Plans(HashMap<Kind, Plan>);
 
 /// `CUBLAS_OP_N` and `CUBLAS_OP_T`.
 const AS_IT_IS: i32 = 0;
@@ -272,6 +408,7 @@ const TRANSPOSED: i32 = 1;
 const ALIGNMENT: u32 = 256;
 
 /// One product, or one of every head.
+#[derive(Clone, Copy)]
 pub(super) struct Multiplied {
     /// Rows and columns of the result, and the numbers of each sum.
     pub size: [usize; 3],
@@ -279,8 +416,8 @@ pub(super) struct Multiplied {
     pub precision: DType,
     /// What the sums are multiplied by.
     pub scale: f32,
-    /// Whether they are added to what is there.
-    pub is_added: bool,
+    /// What they are added to, which may be the result.
+    pub onto: Option<Matrix>,
     /// How the sides lie in memory.
     pub sides: Sides,
     /// How many, and the distances of left, right and result.
@@ -295,7 +432,6 @@ impl Multiplied {
         (left, right, to): (Matrix, Matrix, Matrix),
         bias: Option<u64>,
     ) -> Result<(), Failure> {
-        let [rows, columns, sum] = self.size;
         let alignment = |address: u64| 1u32 << address.trailing_zeros().min(ALIGNMENT.trailing_zeros());
         let kind = Kind {
             size: self.size,
@@ -303,47 +439,37 @@ impl Multiplied {
             alignments: [left, right, to].map(|matrix| alignment(matrix.address)),
             is_half: self.precision == DType::BF16,
             has_bias: bias.is_some(),
-            is_added: self.is_added,
+            onto: self.onto.map(|onto| (onto.stride, alignment(onto.address), onto == to)),
             sides: self.sides,
             batch: self.batch,
         };
-        let description = Description::new(self.sides, bias)?;
-        let right_size = if self.sides == Sides::RightTransposed { (sum, columns) } else { (columns, sum) };
-        let left_size = if self.sides == Sides::LeftTransposed { (rows, sum) } else { (sum, rows) };
-        let (batch, distances) = self.batch.unwrap_or((1, [0; 3]));
-        let layout =
-            |size, matrix: Matrix, distance| MatrixLayout::new(size, matrix.stride, self.precision, (batch, distance));
-        let layouts = [
-            layout(right_size, right, distances[1])?,
-            layout(left_size, left, distances[0])?,
-            layout((columns, rows), to, distances[2])?,
-        ];
-        let algorithm = match lane.plans.0.get(&kind) {
-            Some(algorithm) => *algorithm,
-            None => {
-                let algorithm = choose(lane, &description, &layouts, &kind)?;
-                lane.plans.0.insert(kind, algorithm);
-                algorithm
-            }
-        };
-        let (alpha, beta) = (self.scale, f32::from(u8::from(self.is_added)));
+        if !lane.plans.0.contains_key(&kind) {
+            let plan = self.plan(lane, &kind, bias)?;
+            lane.plans.0.insert(kind, plan);
+        }
+        let plan = &lane.plans.0[&kind];
+        if let Some(bias) = bias {
+            plan.description.set_bias(bias)?;
+        }
+        let (alpha, beta) = (self.scale, f32::from(u8::from(self.onto.is_some())));
+        let onto = self.onto.unwrap_or(to);
         let pointer = |address: u64| address as *const c_void;
         // SAFETY: the layouts describe the matrices, whose memory burn keeps until the card has done what it was told.
         unsafe {
             blas::matmul(
                 lane.blas,
-                description.0,
+                plan.description.0,
                 (&raw const alpha).cast(),
                 (&raw const beta).cast(),
                 pointer(right.address),
-                layouts[0].0,
+                plan.layouts[0].0,
                 pointer(left.address),
-                layouts[1].0,
-                pointer(to.address),
-                layouts[2].0,
+                plan.layouts[1].0,
+                pointer(onto.address),
+                plan.layouts[2].0,
                 to.address as *mut c_void,
-                layouts[2].0,
-                &raw const algorithm,
+                plan.layouts[3].0,
+                &raw const plan.algorithm,
                 lane.workspace.0 as *mut c_void,
                 lane.workspace.1,
                 lane.stream(),
@@ -351,23 +477,42 @@ impl Multiplied {
         }
         Ok(())
     }
+
+    fn plan(&self, lane: &Lane, kind: &Kind, bias: Option<u64>) -> Result<Plan, Failure> {
+        let [rows, columns, sum] = self.size;
+        let description = Description::new(self.sides, bias)?;
+        let right_size = if self.sides == Sides::RightTransposed { (sum, columns) } else { (columns, sum) };
+        let left_size = if self.sides == Sides::LeftTransposed { (rows, sum) } else { (sum, rows) };
+        let (batch, distances) = self.batch.unwrap_or((1, [0; 3]));
+        let [left, right, to] = kind.strides;
+        let layout = |size, stride, distance| MatrixLayout::new(size, stride, self.precision, (batch, distance));
+        let layouts = [
+            layout(right_size, right, distances[1])?,
+            layout(left_size, left, distances[0])?,
+            layout((columns, rows), kind.onto.map_or(to, |(stride, ..)| stride), distances[2])?,
+            layout((columns, rows), to, distances[2])?,
+        ];
+        let algorithm = choose(lane, &description, &layouts, kind)?;
+        Ok(Plan { description, layouts, algorithm })
+    }
 }
 
 /// Asks cuBLASLt how it would compute a product.
 fn choose(
     lane: &Lane,
     description: &Description,
-    layouts: &[MatrixLayout; 3],
+    layouts: &[MatrixLayout; 4],
     kind: &Kind,
 ) -> Result<lt::cublasLtMatmulAlgo_t, Failure> {
     use lt::cublasLtMatmulPreferenceAttributes_t as Attribute;
     let preference = blas::create_matmul_pref()?;
     let [left, right, to] = kind.alignments;
+    let onto = kind.onto.map_or(to, |(_, alignment, _)| alignment);
     let wishes: [(Attribute, u64); 5] = [
         (Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, lane.workspace.1 as u64),
         (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, right.into()),
         (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, left.into()),
-        (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, to.into()),
+        (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, onto.into()),
         (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, to.into()),
     ];
     // SAFETY: each attribute is read from a number of its own width; handles are this function's and its caller's.
@@ -379,8 +524,8 @@ fn choose(
                 if is_wide { ((&raw const value).cast(), 8) } else { ((&raw const narrow).cast(), 4) };
             blas::set_matmul_pref_attribute(preference, attribute, from, bytes)?;
         }
-        let [a, b, c] = layouts.each_ref().map(|layout| layout.0);
-        let found = blas::get_matmul_algo_heuristic(lane.blas, description.0, a, b, c, c, preference);
+        let [a, b, c, d] = layouts.each_ref().map(|layout| layout.0);
+        let found = blas::get_matmul_algo_heuristic(lane.blas, description.0, a, b, c, d, preference);
         blas::destroy_matmul_pref(preference)?;
         Ok(found?.algo)
     }
@@ -401,9 +546,14 @@ impl Description {
         this.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, &of(sides == Sides::LeftTransposed))?;
         if let Some(bias) = bias {
             this.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &lt::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS)?;
-            this.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias)?;
+            this.set_bias(bias)?;
         }
         Ok(this)
+    }
+
+    /// Where the bias lies from now on: products that were told before have read where it lay.
+    fn set_bias(&self, bias: u64) -> Result<(), Failure> {
+        self.set(lt::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias)
     }
 
     fn set<T>(&self, attribute: lt::cublasLtMatmulDescAttributes_t, value: &T) -> Result<(), Failure> {

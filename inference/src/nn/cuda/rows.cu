@@ -17,11 +17,13 @@ extern "C" __global__ void layer_norm(const bf16 *input, i64 batch, i64 row, con
     }
 }
 
-// A warp a row of `[rows, width]`, whose rows have this distance.
-extern "C" __global__ void rms_norm(const bf16 *input, i64 distance, const bf16 *weights, bf16 *output, int rows, int width, float epsilon) {
+// Every head of `[batch, tokens, heads · width]`, a warp each; the output lies without gaps.
+extern "C" __global__ void rms_norm(const bf16 *input, i64 batch, i64 distance, const bf16 *weights, bf16 *output, int tokens, int heads,
+                                    int rows, int width, float epsilon) {
     const int row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
     if (row >= rows) return;
-    const bf16 *from = input + row * distance;
+    const int token = row / heads;
+    const bf16 *from = row_of({input, batch, distance}, token / tokens, token % tokens) + row % heads * width;
     float squares = 0;
     for (int at = lane * 8; at < width; at += 256) {
         Eight numbers = load(from + at);

@@ -55,6 +55,11 @@ pub fn rms_norm<B: Backend>(input: &Tensor<B, 2>, weight: &Tensor<B, 1>, epsilon
     run(Rows::RmsNorm { epsilon: epsilon as f32 }, vec![on_card(input)?, on_card(weight)?], &[input.dims()[1]])
 }
 
+/// `[batch, tokens, heads · width]`, every head over its root mean square, times `[width]`. It has no gradient here.
+pub fn rms_norm_by_head<B: Backend>(input: &Tensor<B, 3>, weight: &Tensor<B, 1>, epsilon: f64) -> Option<Tensor<B, 3>> {
+    run(Rows::RmsNorm { epsilon: epsilon as f32 }, vec![on_card(input)?, on_card(weight)?], &weight.dims())
+}
+
 /// `[batch, tokens, heads · width]`, turned by cosines and sines `[1, tokens, 1, width]` of f32; the first half with the second,
 /// or neighbours.
 pub fn turn<B: Backend>(
@@ -144,9 +149,16 @@ impl Computation for Rows {
                 launch(lane, "layer_norm", by_tokens(), width, arguments)
             }
             (Self::RmsNorm { epsilon }, [weight]) => {
-                let (rows, warps) = (input.shape[0], THREADS / 32);
-                let arguments = arguments.address(input).wide(input.strides[0]).address(weight).address(output);
-                let arguments = arguments.narrow(rows).narrow(width).float(*epsilon);
+                let (batch, distances) = match (input.shape.as_slice(), input.strides.as_slice()) {
+                    ([batch, ..], [entry, token, _]) => (*batch, [*entry, *token]),
+                    (_, strides) => (1, [0, strides[0]]),
+                };
+                let (head, warps) = (weight.shape[0], THREADS / 32);
+                let tokens = input.shape[input.shape.len() - 2];
+                let rows = batch * tokens * (width / head);
+                let arguments = arguments.address(input).wide(distances[0]).wide(distances[1]).address(weight);
+                let arguments = arguments.address(output).narrow(tokens).narrow(width / head).narrow(rows);
+                let arguments = arguments.narrow(head).float(*epsilon);
                 launch(lane, "rms_norm", [rows.div_ceil(warps), 1, 1], THREADS * AT_ONCE, arguments)
             }
             (Self::Turn { width: head, halves }, [cosines, sines]) => {

@@ -111,7 +111,7 @@ impl Computation for SumsOfRows {
                 size: [1, width, rows],
                 precision: products.precision,
                 scale: 1.0,
-                is_added: false,
+                onto: None,
                 sides: Sides::AsTheyAre,
                 batch: None,
             };

@@ -92,8 +92,15 @@ fn attention_and_its_gradients_are_those_of_the_processor() {
     type Half = Autodiff<Cuda<bf16>>;
     let Some(device) = card::<Half>() else { return };
     // Neither fills its last tile; one has less than a tile.
-    for (heads, width, queries, keys) in [(3, 128, 300, 200), (2, 64, 77, 150), (5, 64, 129, 20), (24, 128, 1024, 1024)]
-    {
+    let shapes = [
+        (3, 128, 300, 200),
+        (2, 64, 77, 150),
+        (5, 64, 129, 20),
+        (6, 32, 290, 290),
+        (3, 32, 31, 70),
+        (24, 128, 1024, 1024),
+    ];
+    for (heads, width, queries, keys) in shapes {
         let features = heads * width;
         let inputs = [(1, queries), (2, keys), (3, keys)].map(|(seed, tokens)| draw(seed, &[2, tokens, features]));
         let weights = draw(4, &[2, queries, features]);

@@ -1,13 +1,15 @@
 // Tiles of bf16 numbers in a block's own memory, and products of them by the tensor cores. `D`, the width of a row, is defined by
-// whoever compiles this: 64 or 128. A block has 4 warps.
+// whoever compiles this: 32, 64 or 128. A block has 4 warps.
 
 constexpr int THREADS = 128;
 // Pieces of 16 bytes in a row of a tile.
 constexpr int PIECES = D / 8;
+// Pieces that neighbours in a column are spread over, and rows that lie in as much memory as there are banks: of eight pieces.
+constexpr int SPREAD = PIECES < 8 ? PIECES : 8, ROWS_OF_BANKS = 8 / SPREAD;
 
 // Where a piece of a row lies in a tile: neighbours in a column are spread over the banks.
 __device__ __forceinline__ u32 place(u32 tile, int row, int piece) {
-    return tile + (row * PIECES + (piece ^ (row & 7))) * 16;
+    return tile + (row * PIECES + (piece ^ (row / ROWS_OF_BANKS & (SPREAD - 1)))) * 16;
 }
 
 // Begins to fetch rows `from` to `from + COUNT` into a tile; rows that are not there become zeros.

@@ -6,7 +6,7 @@ use super::{
     super::{
         lane,
         operation::compute,
-        products::{MULTIPLE, Part, Place, Product, Products, Sides},
+        products::{MULTIPLE, Onto, Part, Place, Product, Products, Sides, one_onto_the_other},
     },
     BackwardPass, Card, OnCard, Operation, is_tracked, plain, run,
 };
@@ -74,19 +74,19 @@ impl<const N: usize> Operation<N> for Projection {
             size: [rows, outputs, sum],
             scale: 1.0,
             bias: None,
-            is_added: true,
+            onto: Onto::Nothing,
         };
-        let mut products = Vec::new();
-        for (piece, column, width) in self.columns(&inputs) {
-            let right = Part { place: Place::Input(self.pieces), row: 0, column };
-            let bias = (self.has_bias && piece == 0).then_some((self.pieces + 1, 0));
-            products.push(Product { bias, is_added: piece > 0, ..product(piece, right, width) });
-        }
-        if let Some(scale) = self.scale {
+        let of_pair = self.scale.map(|scale| {
             let low = self.low();
             let high = Part::whole(Place::Input(low + 1));
-            products.push(Product { scale, ..product(low, high, inputs[low].shape()[1]) });
-        }
+            Product { scale, ..product(low, high, inputs[low].shape()[1]) }
+        });
+        let of_pieces = self.columns(&inputs).into_iter().map(|(piece, column, width)| {
+            let right = Part { place: Place::Input(self.pieces), row: 0, column };
+            let bias = (self.has_bias && piece == 0).then_some((self.pieces + 1, 0));
+            Product { bias, ..product(piece, right, width) }
+        });
+        let products = one_onto_the_other(of_pair.into_iter().chain(of_pieces).collect(), Onto::Nothing);
         let output = compute(Products(products), inputs.into(), [Shape::new([rows, outputs])]);
         (only(output), Vec::new())
     }
@@ -143,7 +143,7 @@ fn of_side(gradient: &OnCard, matrix: &OnCard, (column, width): (usize, usize), 
         size: [rows, width, outputs],
         scale,
         bias: None,
-        is_added: false,
+        onto: Onto::Nothing,
     };
     let inputs = vec![gradient.clone(), matrix.clone()];
     only(compute(Products(vec![product]), inputs, [Shape::new([rows, width])]))
@@ -163,7 +163,7 @@ fn of_matrix(gradient: &OnCard, pieces: &[OnCard], scale: f32) -> OnCard {
             size: [outputs, width, rows],
             scale,
             bias: None,
-            is_added: false,
+            onto: Onto::Nothing,
         });
         column += width;
     }
