@@ -162,15 +162,24 @@ fn schedule(step: u64, share: f64) -> f64 {
     rise * fall
 }
 
-/// Weights in a precision, whatever the backend's own is.
-pub(super) struct In(pub DType);
+/// Casts weights to a precision, whatever the backend's own is.
+struct In(DType);
 
-/// What learns.
-const FULL: In = In(DType::F32);
+/// What weights are learnt in.
+const FULL: DType = DType::F32;
 
 impl<B: Backend> ModuleMapper<B> for In {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         param.map(|weight| if weight.dtype() == self.0 { weight } else { weight.cast(self.0) })
+    }
+}
+
+/// Casts weights to [`FULL`], and has them learnt.
+pub(super) struct Learnt;
+
+impl<B: AutodiffBackend> ModuleMapper<B> for Learnt {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.map(|weight| Tensor::from_inner(weight.inner().cast(FULL)).require_grad())
     }
 }
 
@@ -197,14 +206,14 @@ impl<B: AutodiffBackend> Progress<B> {
             optimisers.rest = optimisers.rest.load_record(records.load(rest, device).map_err(unreadable)?);
             let averaged =
                 learner.valid().load_record(records.load(checkpoint.join("average"), device).map_err(unreadable)?);
-            average.resume(&averaged.map(&mut { FULL }));
+            average.resume(&averaged.map(&mut In(FULL)));
         } else if folder.join(TRANSFORMER).exists() && folder.join(TEXT_ENCODER).exists() {
             let keep = |name: &str| Some(name.to_owned());
             learner.transformer = load::<B, _>(learner.transformer, &[folder.join(TRANSFORMER)], keep)?;
             learner.text_encoder = load::<B, _>(learner.text_encoder, &[folder.join(TEXT_ENCODER)], keep)?;
-            average.resume(&learner.valid().map(&mut { FULL }));
+            average.resume(&learner.valid().map(&mut In(FULL)));
         }
-        let learner = Learner::from_inner(learner.valid().map(&mut { FULL }));
+        let learner = learner.map(&mut Learnt);
         Ok(Self { learner, optimisers, average, step })
     }
 
