@@ -1,6 +1,6 @@
 //! Rotary position embedding (Su et al., "RoFormer", 2021), in f32, in the two layouts that are in use.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
@@ -22,20 +22,33 @@ pub struct Rotation<B: Backend> {
     quarter: Tensor<B, 2>,
 }
 
+/// How far a pair of numbers is turned.
+#[derive(Clone, Copy, Debug)]
+struct PairTurn {
+    cos: f32,
+    sin: f32,
+}
+
+impl PairTurn {
+    fn by(angle: f64) -> Self {
+        Self { cos: angle.cos() as f32, sin: angle.sin() as f32 }
+    }
+}
+
 impl<B: Backend> Rotation<B> {
-    /// From the angles of every position, one a pair.
-    fn new(angles: &[Vec<f64>], width: usize, pairs: Pairs, device: &B::Device) -> Self {
-        let every =
-            |of: fn(f64) -> f64| angles.iter().flatten().map(move |angle| of(*angle) as f32).collect::<Vec<_>>();
-        let turn = Turn { cos: Arc::new(every(f64::cos)), sin: Arc::new(every(f64::sin)), width, pairs };
+    /// From the turns of every position's pairs.
+    fn new(turns: impl Iterator<Item = PairTurn>, width: usize, pairs: Pairs, device: &B::Device) -> Self {
+        let (cos, sin): (Vec<f32>, Vec<f32>) = turns.map(|turn| (turn.cos, turn.sin)).unzip();
+        let turn = Turn { cos: Arc::new(cos), sin: Arc::new(sin), width, pairs };
         let half = width / 2;
+        let tokens = turn.cos.len() / half;
         let both = |values: &[f32]| {
             let spread = |row: &[f32]| match pairs {
                 Pairs::Neighbours => row.iter().flat_map(|value| [*value; 2]).collect::<Vec<_>>(),
                 Pairs::Halves => row.repeat(2),
             };
             let values: Vec<f32> = values.chunks_exact(half).flat_map(spread).collect();
-            Tensor::from_data(TensorData::new(values, [1, angles.len(), 1, width]), (device, DType::F32))
+            Tensor::from_data(TensorData::new(values, [1, tokens, 1, width]), (device, DType::F32))
         };
         let partner = |place: usize| match pairs {
             Pairs::Neighbours if place.is_multiple_of(2) => (place + 1, -1.0),
@@ -55,25 +68,32 @@ impl<B: Backend> Rotation<B> {
     /// Pairs of neighbours turn together: position `ids` (one number an axis) over axes of the given widths, as FLUX.2
     /// lays them out.
     pub fn interleaved(ids: &[[i64; 4]], axes: &[usize; 4], theta: f64, device: &B::Device) -> Self {
-        let angles_of = |id: &[i64; 4]| {
-            let axis = |(position, width): (&i64, &usize)| {
-                let (position, width) = (*position as f64, *width);
-                (0..width / 2).map(move |pair| position * theta.powf(-((2 * pair) as f64) / width as f64))
-            };
-            id.iter().zip(axes).flat_map(axis).collect()
-        };
-        let angles: Vec<Vec<f64>> = ids.iter().map(angles_of).collect();
-        Self::new(&angles, axes.iter().sum(), Pairs::Neighbours, device)
+        let frequencies = axes.map(|width| {
+            (0..width / 2).map(|pair| theta.powf(-((2 * pair) as f64) / width as f64)).collect::<Vec<_>>()
+        });
+        // A picture has many tokens, and few rows and columns.
+        let mut known: [HashMap<i64, Vec<PairTurn>>; 4] = Default::default();
+        let mut turns = Vec::with_capacity(ids.len() * axes.iter().sum::<usize>() / 2);
+        for id in ids {
+            for ((position, frequencies), known) in id.iter().zip(&frequencies).zip(&mut known) {
+                let of_position = known.entry(*position).or_insert_with(|| {
+                    frequencies.iter().map(|frequency| PairTurn::by(*position as f64 * frequency)).collect()
+                });
+                turns.extend_from_slice(of_position);
+            }
+        }
+        Self::new(turns.into_iter(), axes.iter().sum(), Pairs::Neighbours, device)
     }
 
     /// The first half turns with the second: positions 0, 1, 2, … as language models lay them out.
     pub fn halves(tokens: usize, width: usize, theta: f64, device: &B::Device) -> Self {
         // The reference computes these in f32.
         let frequency = |pair: usize| 1.0 / (theta as f32).powf((2 * pair) as f32 / width as f32);
-        let angles_of =
-            |position: usize| (0..width / 2).map(|pair| f64::from(position as f32 * frequency(pair))).collect();
-        let angles: Vec<Vec<f64>> = (0..tokens).map(angles_of).collect();
-        Self::new(&angles, width, Pairs::Halves, device)
+        let frequencies: Vec<f32> = (0..width / 2).map(frequency).collect();
+        let by = |position: usize| {
+            frequencies.iter().map(move |frequency| PairTurn::by(f64::from(position as f32 * frequency)))
+        };
+        Self::new((0..tokens).flat_map(by), width, Pairs::Halves, device)
     }
 
     /// Turns `[batch, tokens, heads · width]`, head by head.
