@@ -79,6 +79,10 @@ pub fn turn<B: Backend>(_: &Tensor<B, 3>, _: &Tensor<B, 4>, _: &Tensor<B, 4>, _:
     None
 }
 
+pub fn activated<B: Backend>(_: &Tensor<B, 3>, _: bool) -> Option<Tensor<B, 3>> {
+    None
+}
+
 pub fn gated<B: Backend>(_: &Tensor<B, 3>, _: &Tensor<B, 3>, _: bool) -> Option<Tensor<B, 3>> {
     None
 }

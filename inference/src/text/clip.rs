@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 
 use burn::{
     module::{Initializer, Module, Param},
-    tensor::{
-        Int, Tensor, TensorData,
-        activation::{gelu, sigmoid},
-        backend::Backend,
-    },
+    tensor::{Int, Tensor, TensorData, backend::Backend},
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +13,7 @@ use super::config::{check_keys, refuse};
 use crate::{
     error::Result,
     nn::{
+        activation::gelu,
         attention::{Bias, UNSEEN, multi_head_attention},
         linear::Linear,
         norm::{LayerNorm, in_native_precision},
@@ -179,8 +176,7 @@ impl<B: Backend> Mlp<B> {
     /// The stream plus what becomes of it, normalised.
     fn forward(&self, stream: Tensor<B, 3>, normed: Tensor<B, 3>) -> Tensor<B, 3> {
         let wide = self.fc1.forward(normed);
-        let active = if self.is_quick { wide.clone() * sigmoid(wide.mul_scalar(1.702)) } else { gelu(wide) };
-        self.fc2.forward_onto(stream, active)
+        self.fc2.forward_onto(stream, gelu(wide, self.is_quick))
     }
 }
 

@@ -33,7 +33,7 @@ pub use self::{
     convolution::convolve,
     gradients::project as project_with_gradient,
     products::{project, project_beside, project_onto},
-    rows::{gated, gated_sum, group_norm, layer_norm, rms_norm, rms_norm_by_head, turn},
+    rows::{activated, gated, gated_sum, group_norm, layer_norm, rms_norm, rms_norm_by_head, turn},
 };
 
 /// Numbers on a card.

@@ -68,6 +68,20 @@ extern "C" __global__ void turn(const bf16 *input, i64 batch, i64 row, const flo
     }
 }
 
+__device__ __forceinline__ float gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678f)); }
+
+// gelu(x), or x · sigmoid(1.702 x). Grid: tokens, entries of the batch.
+extern "C" __global__ void activated(const bf16 *input, i64 batch, i64 row, bf16 *output, int width, int is_quick) {
+    const bf16 *from = row_of({input, batch, row}, blockIdx.y, blockIdx.x);
+    bf16 *to = output + ((i64)blockIdx.y * gridDim.x + blockIdx.x) * width;
+    for (int at = threadIdx.x * 8; at < width; at += blockDim.x * 8) {
+        Eight numbers = load(from + at);
+#pragma unroll
+        for (float &x : numbers.of) x = is_quick ? silu(1.702f * x) / 1.702f : gelu(x);
+        store(to + at, numbers);
+    }
+}
+
 // silu(gate) · value, or gelu(gate) · value. Grid: tokens, entries of the batch.
 extern "C" __global__ void gated(const bf16 *gates, i64 gate_batch, i64 gate_row, const bf16 *values, i64 value_batch, i64 value_row,
                                  bf16 *output, int width, int is_gelu) {
@@ -79,7 +93,7 @@ extern "C" __global__ void gated(const bf16 *gates, i64 gate_batch, i64 gate_row
 #pragma unroll
         for (int index = 0; index < 8; index++) {
             const float x = gate.of[index];
-            value.of[index] *= is_gelu ? 0.5f * x * (1.0f + erff(x * 0.70710678f)) : silu(x);
+            value.of[index] *= is_gelu ? gelu(x) : silu(x);
         }
         store(to + at, value);
     }

@@ -28,6 +28,7 @@ pub(super) enum Rows {
     LayerNorm { epsilon: f32 },
     RmsNorm { epsilon: f32 },
     Turn { width: usize, halves: bool },
+    Activated { is_quick: bool },
     Gated { is_gelu: bool },
     GatedSum,
     GroupNorm { groups: usize, epsilon: f32, is_activated: bool },
@@ -74,6 +75,11 @@ pub fn turn<B: Backend>(
     let [.., width] = cosines.dims();
     let inputs = vec![on_card(input)?, on_card_in(cosines, DType::F32)?, on_card_in(sines, DType::F32)?];
     run(Rows::Turn { width, halves }, inputs, &[width / 2])
+}
+
+/// `gelu(input)`, or `input · sigmoid(1.702 input)`. It has no gradient here.
+pub fn activated<B: Backend>(input: &Tensor<B, 3>, is_quick: bool) -> Option<Tensor<B, 3>> {
+    run(Rows::Activated { is_quick }, vec![on_card(input)?], &[input.dims()[2]])
 }
 
 /// `silu(gate) · value`, or `gelu(gate) · value`.
@@ -165,6 +171,10 @@ impl Computation for Rows {
                 let arguments = arguments.stream(input).address(cosines).address(sines).wide(cosines.strides[1]);
                 let arguments = arguments.address(output).narrow(width).narrow(*head).narrow(usize::from(*halves));
                 launch(lane, "turn", by_tokens(), width, arguments)
+            }
+            (Self::Activated { is_quick }, []) => {
+                let arguments = arguments.stream(input).address(output).narrow(width).narrow(usize::from(*is_quick));
+                launch(lane, "activated", by_tokens(), width, arguments)
             }
             (Self::Gated { is_gelu }, [value]) => {
                 let arguments = arguments.stream(input).stream(value).address(output);
