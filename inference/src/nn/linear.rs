@@ -94,7 +94,7 @@ impl<B: Backend> Linear<B> {
     }
 
     /// Has the weights of layers lie beside each other, so that [`Self::forward_beside`] is one product of them where it gains by
-    /// it: on a card.
+    /// it: on a card, of layers without biases, until a weight is replaced.
     pub fn lay_beside<const N: usize>(layers: [&mut Self; N], device: &B::Device) {
         if is_processor::<B>(device) {
             return;

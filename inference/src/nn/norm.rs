@@ -27,7 +27,8 @@ impl<B: Backend> RmsNorm<B> {
 
     /// `[batch, tokens, heads · features]` → the same shape, every head for itself.
     pub fn forward_by_head(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
-        if let Some(normed) = cuda::rms_norm_by_head(&input, &self.weight.val(), self.epsilon) {
+        let weight = in_precision_of(self.weight.val(), &input);
+        if let Some(normed) = cuda::rms_norm_by_head(&input, &weight, self.epsilon) {
             return normed;
         }
         let dims = input.dims();

@@ -57,7 +57,8 @@ impl<B: Backend> Attention<B> {
             }
         };
         let mixed = multi_head_attention(query, key, value, self.heads, None);
-        self.to_out.iter().fold(stream, |stream, layer| layer.forward_onto(stream, mixed.clone()))
+        let [to_out] = self.to_out.as_slice() else { unreachable!("invariant: there is one output layer") };
+        to_out.forward_onto(stream, mixed)
     }
 }
 

@@ -195,6 +195,13 @@ impl<B: AutodiffBackend> Progress<B> {
         };
         let (mut step, mut average) = (0, WeightAverage::default());
         let step_file = checkpoint.join("step.json");
+        if step_file.exists() && <B::FloatElem as Element>::dtype() != FULL {
+            return Err(Error::Input(format!(
+                "`{}` holds a checkpoint, which is gone on from in f32 alone. Train in f32, or remove it to go on from the weights \
+                 in the folder, with optimisers that have seen nothing.",
+                checkpoint.display()
+            )));
+        }
         if step_file.exists() {
             step = folder::read_json(&step_file)?;
             let records = Records::new();

@@ -22,7 +22,9 @@ fi
 
 library() {
     local to="$EMULATED_CARD/lib/lib$1.so" from="$here/$2"
-    if [ "$to" -nt "$from" ] && [ "$to" -nt "$here/half.h" ]; then return; fi
+    local newest
+    newest=$(ls -t "$from" "$here"/*.h | head -n 1)
+    if [ "$to" -nt "$newest" ]; then return; fi
     g++ -std=c++17 -O3 -march=native -Wall -Wextra -shared -fPIC "-Wl,-soname,lib$1.so" "$from" -o "$to.new" -ldl
     mv "$to.new" "$to"
     # What was compiled for another emulation is compiled again.

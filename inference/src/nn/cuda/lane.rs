@@ -22,7 +22,7 @@ use cudarc::{
 use super::{convolution::Convolutions, products::Plans};
 
 /// Memory that operations may use while they are computed, in bytes, until one needs more.
-const WORKSPACE: usize = 64 << 20;
+pub(super) const WORKSPACE: usize = 64 << 20;
 
 /// Why the card did not do what it was told.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ pub(super) struct Lane {
     own_stream: cuda::CUstream,
     before: cuda::CUevent,
     after: cuda::CUevent,
-    /// What is told to the lane now goes here.
+    /// What is told to the lane now goes here; null at first.
     stream: cuda::CUstream,
     /// Major and minor.
     pub compute_capability: (i32, i32),
@@ -193,14 +193,14 @@ impl Lane {
             let mut lane = Self {
                 context,
                 own_stream: stream,
-                stream,
+                stream: std::ptr::null_mut(),
                 other_workspaces: HashMap::new(),
                 convolutions,
                 before: event()?,
                 after: event()?,
                 compute_capability: (major, minor),
                 blas: cudarc::cublaslt::result::create_handle()?,
-                workspace: (driver::malloc_sync(WORKSPACE)?, WORKSPACE),
+                workspace: (0, 0),
                 plans: Plans::default(),
                 kernels: HashMap::new(),
             };
@@ -233,16 +233,19 @@ impl Lane {
         if self.stream == stream {
             return Ok(());
         }
-        let there = match self.other_workspaces.remove(&stream) {
-            Some(workspace) => workspace,
-            // SAFETY: the context is current; the memory stays for as long as the process.
-            None => unsafe { (driver::malloc_sync(WORKSPACE)?, WORKSPACE) },
-        };
-        self.other_workspaces.insert(self.stream, std::mem::replace(&mut self.workspace, there));
-        self.stream = stream;
         if let Some(convolutions) = &self.convolutions {
             convolutions.go_to(stream)?;
         }
+        let there = match self.other_workspaces.remove(&stream) {
+            Some(workspace) => workspace,
+            // SAFETY: the context is current.
+            None => unsafe { (driver::malloc_sync(WORKSPACE)?, WORKSPACE) },
+        };
+        let before = std::mem::replace(&mut self.workspace, there);
+        if !self.stream.is_null() {
+            self.other_workspaces.insert(self.stream, before);
+        }
+        self.stream = stream;
         Ok(())
     }
 

@@ -80,6 +80,8 @@ pub(super) fn compute_in<C: Computation>(
     let whose = StreamId::current();
     let output = |(shape, precision)| promised(first, shape, precision, whose);
     let outputs: Vec<OnCard> = outputs.into_iter().map(output).collect();
+    // What came from another thread is waited for by events: burn may give its memory away on that thread's stream.
+    let is_of_one_thread = inputs.iter().all(|input| input.handle.stream == whose);
     let waiting = |tensors: &[OnCard]| tensors.iter().map(Waiting::of).collect::<Vec<_>>();
     let (from, to) = (waiting(&inputs), waiting(&outputs));
     server(card).submit(move |server| {
@@ -91,7 +93,7 @@ pub(super) fn compute_in<C: Computation>(
         };
         let numbers = resolve(from).and_then(|from| Ok((from, resolve(to)?)));
         let told = numbers.and_then(|(from, to)| {
-            let burns = stream::of(server, card, whose);
+            let burns = if is_of_one_thread { stream::of(server, card, whose) } else { None };
             with_lane(card, |lane| lane.in_turn(burns, |lane| computation.begin(lane, &from, &to)))
         });
         if let Err(failure) = told {

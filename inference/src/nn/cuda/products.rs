@@ -7,7 +7,7 @@ use cudarc::cublaslt::{result as blas, sys as lt};
 
 use super::{
     OnCard, columns, from_card, lane,
-    lane::{Failure, Lane},
+    lane::{Failure, Lane, WORKSPACE},
     on_card_alike, on_card_in,
     operation::{Computation, Numbers, compute},
 };
@@ -20,18 +20,17 @@ pub(super) enum Place {
     Output(usize),
 }
 
-/// A matrix, or some rows and columns of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A matrix, or its columns from one on.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     pub place: Place,
-    pub row: usize,
     pub column: usize,
 }
 
 impl Part {
     /// All of it.
     pub fn whole(place: Place) -> Self {
-        Self { place, row: 0, column: 0 }
+        Self { place, column: 0 }
     }
 }
 
@@ -47,7 +46,7 @@ pub(super) enum Sides {
 }
 
 /// What a product is added to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Onto {
     Nothing,
     /// What lies where it is written.
@@ -66,8 +65,8 @@ pub(super) struct Product {
     /// Rows and columns of `to`, and the numbers of each sum.
     pub size: [usize; 3],
     pub scale: f32,
-    /// An input, from this number on.
-    pub bias: Option<(usize, usize)>,
+    /// An input.
+    pub bias: Option<usize>,
     pub onto: Onto,
 }
 
@@ -84,7 +83,8 @@ pub fn project<B: Backend>(layer: &Linear<B>, pieces: &[Tensor<B, 2>], widths: &
     cut(&run(&[layer], pieces, None)?, widths)
 }
 
-/// Linear layers of one input, whose outputs `[rows, out]` lie beside each other. Where their weights do, too, it is one product.
+/// Linear layers of one input, whose outputs `[rows, out]` lie beside each other. Where their weights do, too, and have no biases, it is
+/// one product.
 pub fn project_beside<B: Backend>(layers: &[&Linear<B>], input: &Tensor<B, 2>) -> Option<Vec<Tensor<B, 2>>> {
     let widths: Vec<usize> = layers.iter().map(|layer| layer.features().1).collect();
     cut(&run(layers, std::slice::from_ref(input), None)?, &widths)
@@ -198,7 +198,7 @@ impl Layout {
         let (mut of_pairs, mut of_weights) = (Vec::new(), Vec::new());
         let (mut column, mut low) = (0, 1);
         for layer in &self.layers {
-            let to = Part { place: Place::Output(0), row: 0, column };
+            let to = Part { place: Place::Output(0), column };
             let of_layer = layer.pairs.iter().enumerate().map(|(number, pair)| Product {
                 left: Part::whole(Place::Output(low + number)),
                 right: Part::whole(Place::Input(pair.b)),
@@ -211,9 +211,9 @@ impl Layout {
             });
             let mut of_layer: Vec<Product> = of_layer.collect();
             let mut of_weight = self.of_pieces(layer.weight, (to, layer.width));
-            of_weight[0].bias = layer.bias.map(|bias| (bias, 0));
+            of_weight[0].bias = layer.bias;
             of_layer.append(&mut of_weight);
-            let stream = |stream| Onto::Other(Part { place: Place::Input(stream), row: 0, column });
+            let stream = |stream| Onto::Other(Part { place: Place::Input(stream), column });
             let mut of_layer = one_onto_the_other(of_layer, self.onto.map_or(Onto::Nothing, stream));
             of_weights.extend(of_layer.split_off(layer.pairs.len()));
             of_pairs.append(&mut of_layer);
@@ -229,7 +229,7 @@ impl Layout {
     fn of_pieces(&self, matrix: usize, (to, width): (Part, usize)) -> Vec<Product> {
         let mut column = 0;
         let of_piece = |(index, sum): (usize, usize)| {
-            let right = Part { place: Place::Input(matrix), row: 0, column };
+            let right = Part { place: Place::Input(matrix), column };
             column += sum;
             Product {
                 left: Part::whole(Place::Input(index)),
@@ -263,7 +263,7 @@ impl Computation for Products {
                 Place::Output(index) => &outputs[index],
             };
             let stride = numbers.strides[0];
-            let address = numbers.address + ((part.row * stride + part.column) * precision.size()) as u64;
+            let address = numbers.address + (part.column * precision.size()) as u64;
             Matrix { address, stride }
         };
         let mut waiting: Option<Told> = None;
@@ -274,7 +274,7 @@ impl Computation for Products {
                 Onto::Itself => Some(to),
                 Onto::Other(part) => Some(matrix(part)),
             };
-            let bias = product.bias.map(|(input, from)| inputs[input].address + (from * precision.size()) as u64);
+            let bias = product.bias.map(|input| inputs[input].address);
             let (size, scale, sides) = (product.size, product.scale, product.sides);
             let multiplied = Multiplied { size, precision, scale, onto, sides, batch: None };
             let next = Told { multiplied, matrices: (left, right, to), bias };
@@ -324,7 +324,9 @@ impl Told {
         let sides = one.sides == Sides::RightTransposed && two.sides == Sides::RightTransposed;
         let size = [rows, columns + two.size[1], sum];
         let both = Self { multiplied: Multiplied { size, ..*one }, ..*self };
-        (of_rows && follow && onto && are_plain && sides).then_some(both)
+        // The results of both lie in the same rows, and not one behind the other.
+        let fit = size[1] <= to.stride;
+        (of_rows && follow && fit && onto && are_plain && sides).then_some(both)
     }
 }
 
@@ -509,7 +511,7 @@ fn choose(
     let [left, right, to] = kind.alignments;
     let onto = kind.onto.map_or(to, |(_, alignment, _)| alignment);
     let wishes: [(Attribute, u64); 5] = [
-        (Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, lane.workspace.1 as u64),
+        (Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, WORKSPACE as u64),
         (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, right.into()),
         (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, left.into()),
         (Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, onto.into()),

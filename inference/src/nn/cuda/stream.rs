@@ -41,7 +41,7 @@ fn handle(server: &str, thread: u64) -> Option<usize> {
         let text = line.trim();
         if line.len() - line.trim_start().len() == depth + INDENTATION && matches!(text, "None," | "Some(") {
             streams.push(None);
-        } else if let (Some(handle), Some(stream)) = (text.strip_prefix("sys: 0x"), streams.last_mut()) {
+        } else if let (Some(handle), Some(stream @ None)) = (text.strip_prefix("sys: 0x"), streams.last_mut()) {
             *stream = usize::from_str_radix(handle.trim_end_matches(','), 16).ok();
         }
     }

@@ -82,8 +82,8 @@ impl<const N: usize> Operation<N> for Projection {
             Product { scale, ..product(low, high, inputs[low].shape()[1]) }
         });
         let of_pieces = self.columns(&inputs).into_iter().map(|(piece, column, width)| {
-            let right = Part { place: Place::Input(self.pieces), row: 0, column };
-            let bias = (self.has_bias && piece == 0).then_some((self.pieces + 1, 0));
+            let right = Part { place: Place::Input(self.pieces), column };
+            let bias = (self.has_bias && piece == 0).then_some(self.pieces + 1);
             Product { bias, ..product(piece, right, width) }
         });
         let products = one_onto_the_other(of_pair.into_iter().chain(of_pieces).collect(), Onto::Nothing);
@@ -137,7 +137,7 @@ fn of_side(gradient: &OnCard, matrix: &OnCard, (column, width): (usize, usize), 
     let (rows, outputs) = (gradient.shape()[0], gradient.shape()[1]);
     let product = Product {
         left: Part::whole(Place::Input(0)),
-        right: Part { place: Place::Input(1), row: 0, column },
+        right: Part { place: Place::Input(1), column },
         sides: Sides::AsTheyAre,
         to: Part::whole(Place::Output(0)),
         size: [rows, width, outputs],
@@ -159,7 +159,7 @@ fn of_matrix(gradient: &OnCard, pieces: &[OnCard], scale: f32) -> OnCard {
             left: Part::whole(Place::Input(0)),
             right: Part::whole(Place::Input(number + 1)),
             sides: Sides::LeftTransposed,
-            to: Part { place: Place::Output(0), row: 0, column },
+            to: Part { place: Place::Output(0), column },
             size: [outputs, width, rows],
             scale,
             bias: None,
