@@ -36,7 +36,7 @@ pub(super) async fn page(
     sort: LoraSort,
     request: &PageRequest,
 ) -> Result<Page<lora::Model>, ReadError> {
-    let mut select = without(filtered(ctx, actor, words, filter), (ctx, blocked));
+    let mut select = without(ctx, filtered(ctx, actor, words, filter), blocked);
     let order = Order::of(sort, is_published(filter));
     if let Some(cursor) = &request.after {
         select = select.filter(order.after(cursor).ok_or_else(bad_cursor)?);
@@ -191,7 +191,7 @@ fn cases(word: &str) -> Vec<String> {
 }
 
 /// Leaves out what somebody does not want to see.
-pub(crate) fn without(mut select: Select<lora::Entity>, (ctx, blocked): (&Context, &Blocked)) -> Select<lora::Entity> {
+pub(crate) fn without(ctx: &Context, mut select: Select<lora::Entity>, blocked: &Blocked) -> Select<lora::Entity> {
     for tag in &blocked.tags {
         select = select.filter(has_tag(ctx, tag).not());
     }

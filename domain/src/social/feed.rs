@@ -51,7 +51,7 @@ pub async fn read(ctx: &Context, actor: &Actor, request: &PageRequest) -> Result
         .column(lora::Column::Id)
         .filter(lora::Column::CreatedBy.in_subquery(followed.into_query()))
         .filter(shown_to_all());
-    let shown = loras::without(shown, (ctx, &block::of(ctx, actor).await?));
+    let shown = loras::without(ctx, shown, &block::of(ctx, actor).await?);
     let mut select = version::Entity::find()
         .filter(version::Column::LoraId.in_subquery(shown.into_query()))
         .filter(version::Column::PublishedAt.is_not_null());

@@ -195,14 +195,15 @@ impl<B: AutodiffBackend> Progress<B> {
         };
         let (mut step, mut average) = (0, WeightAverage::default());
         let step_file = checkpoint.join("step.json");
-        if step_file.exists() && <B::FloatElem as Element>::dtype() != FULL {
-            return Err(Error::Input(format!(
-                "`{}` holds a checkpoint, which is gone on from in f32 alone. Train in f32, or remove it to go on from the weights \
-                 in the folder, with optimisers that have seen nothing.",
-                checkpoint.display()
-            )));
-        }
         if step_file.exists() {
+            // Records are read in the backend's own precision.
+            if <B::FloatElem as Element>::dtype() != FULL {
+                return Err(Error::Input(format!(
+                    "`{}` holds a checkpoint, which is gone on from in f32 alone. Train in f32, or remove it to go on from the \
+                     weights in the folder, with optimisers that have seen nothing.",
+                    checkpoint.display()
+                )));
+            }
             step = folder::read_json(&step_file)?;
             let records = Records::new();
             let unreadable =
@@ -213,7 +214,7 @@ impl<B: AutodiffBackend> Progress<B> {
             optimisers.rest = optimisers.rest.load_record(records.load(rest, device).map_err(unreadable)?);
             let averaged =
                 learner.valid().load_record(records.load(checkpoint.join("average"), device).map_err(unreadable)?);
-            average.resume(&averaged.map(&mut In(FULL)));
+            average.resume(&averaged);
         } else if folder.join(TRANSFORMER).exists() && folder.join(TEXT_ENCODER).exists() {
             let keep = |name: &str| Some(name.to_owned());
             learner.transformer = load::<B, _>(learner.transformer, &[folder.join(TRANSFORMER)], keep)?;

@@ -32,8 +32,9 @@ const HOPPER: i32 = 9;
 const HOPPER_TILE: usize = 128;
 const HOPPER_THREADS: u32 = 256;
 
-/// Widths of a head that there is a kernel for; the other kernel's are from the second on.
+/// Widths of a head that there is a kernel for, and that there is the other kernel for.
 const WIDTHS: [usize; 3] = [32, 64, 128];
+const HOPPER_WIDTHS: [usize; 2] = [64, 128];
 
 /// What the kernels are compiled from: what they share, tiles, and what is done with them.
 const FORWARD: &str = concat!(include_str!("scores.cu"), include_str!("tiles.cu"), include_str!("attention.cu"));
@@ -229,7 +230,7 @@ impl Computation for Attention {
         let arguments = Arguments::default().stream(query).stream(key).stream(value).stream(output);
         let arguments = arguments.at(sums.first().map_or(0, |sums| sums.address)).narrow(queries).narrow(keys);
         let arguments = arguments.float(std::f32::consts::LOG2_E * scale(width));
-        let kernel = if lane.compute_capability.0 == HOPPER && WIDTHS[1..].contains(&width) {
+        let kernel = if lane.compute_capability.0 == HOPPER && HOPPER_WIDTHS.contains(&width) {
             on_hopper(width)
         } else {
             kernel(FORWARD, "attention", width, QUERIES + 2 * KEYS)

@@ -11,6 +11,7 @@ mod channels;
 mod convolution;
 mod gradients;
 mod lane;
+mod layers;
 mod operation;
 mod products;
 mod rows;
@@ -32,7 +33,7 @@ pub use self::{
     channels::{are_last, beside, laid_out, shifted, sum},
     convolution::convolve,
     gradients::project as project_with_gradient,
-    products::{project, project_beside, project_onto},
+    layers::{project, project_beside, project_onto},
     rows::{activated, gated, gated_sum, group_norm, layer_norm, rms_norm, rms_norm_by_head, turn},
 };
 
