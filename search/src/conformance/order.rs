@@ -14,6 +14,7 @@ pub(super) async fn run(index: &dyn LoraIndex) {
     pages(index).await;
     pages_while_changing(index).await;
     a_slow_reader(index).await;
+    behind_the_end(index).await;
 }
 
 async fn sorts(index: &dyn LoraIndex) {
@@ -150,6 +151,20 @@ async fn a_slow_reader(index: &dyn LoraIndex) {
     }
     let once: BTreeSet<_> = seen.iter().collect();
     assert_eq!(once.len(), seen.len(), "something came twice");
+}
+
+/// Who asks again behind the last page, to see whether something has come, is not told that the list is too old.
+async fn behind_the_end(index: &dyn LoraIndex) {
+    for sort in SORTS {
+        fill(index, many(5)).await;
+        let mut query = LoraQuery { sort, ..asking("fox") };
+        let page = ask(index, &query).await;
+        assert!(!page.has_next && page.hits.len() == 5, "{sort:?}");
+        query.after = page.last;
+        index.upsert(vec![lora(6, "Fox")]).await.expect("it takes documents");
+        let behind = ask(index, &query).await;
+        assert!(!behind.has_next && behind.hits.iter().all(|hit| hit.id == id(6)), "{sort:?}: {:?}", behind.hits);
+    }
 }
 
 /// Who may see what is decided when a page is asked for, not when its list began.

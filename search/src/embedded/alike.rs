@@ -61,7 +61,7 @@ impl Engine {
         let mut behind = near.keys.iter().copied().filter(|key| last_one.is_none_or(|last_one| *key < last_one));
         let page: Vec<Key> = behind.by_ref().take(query.first.min(MOST_ALIKE)).collect();
         let has_next = behind.next().is_some();
-        if has_next && !page.is_empty() {
+        if !page.is_empty() {
             self.states.near.keep(near.name, near.keys.clone());
         }
         let place = |Key { score, id }| {

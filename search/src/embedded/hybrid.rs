@@ -87,7 +87,7 @@ impl Engine {
         let has_next = page.len() > query.first.min(MOST_HITS);
         page.truncate(query.first.min(MOST_HITS));
         let state = states::name(&found.searcher);
-        if has_next && !page.is_empty() {
+        if !page.is_empty() {
             self.states.searchers.keep(state, found.searcher.clone());
             self.states.near.keep(near.name, near.keys.clone());
         }

@@ -84,7 +84,7 @@ impl Engine {
         let has_next = found.ranked.top.len() > first;
         let top = &found.ranked.top[..first.min(found.ranked.top.len())];
         let state = states::name(&found.searcher);
-        if has_next && !top.is_empty() && sort == LoraSort::Relevance {
+        if !top.is_empty() && sort == LoraSort::Relevance {
             self.states.searchers.keep(state, found.searcher.clone());
         }
         let current = self.reader.searcher();
