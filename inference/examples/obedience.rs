@@ -20,6 +20,7 @@ use std::{
 };
 
 use atelier_inference::{
+    Precision,
     flux2::pipeline::Flux2Pipeline,
     quality::{Row, contact_sheet},
     starter::obedience::{
@@ -75,7 +76,7 @@ fn wishes(mut arguments: impl Iterator<Item = String>) -> Result<Wishes, Box<dyn
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wishes = wishes(std::env::args().skip(1))?;
     let device = Default::default();
-    let pipeline = Flux2Pipeline::<Flex>::load(&wishes.folder, &device)?;
+    let pipeline = Flux2Pipeline::<Flex>::load(&wishes.folder, Precision::F32, &device)?;
     let questions = questions(wishes.seed, wishes.count, &wishes.trained);
     let started = Instant::now();
     let pictures = if wishes.drawn {

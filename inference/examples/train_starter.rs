@@ -113,6 +113,7 @@ fn main() -> Result<(), Failure> {
             match wishes.precision {
                 Precision::F32 => train::<Autodiff<burn::backend::Cuda>>(&wishes, &device),
                 Precision::Bf16 => train::<Autodiff<burn::backend::Cuda<half::bf16>>>(&wishes, &device),
+                Precision::Fp8 => Err("Weights of eight bits are not trained. Use `--dtype bf16`.".into()),
             }
         }
         #[cfg(not(feature = "cuda"))]

@@ -45,7 +45,12 @@ pub fn available() -> Option<u64> {
 pub fn of_model(folder: &Path, device: &DeviceName, precision: Precision) -> Result<u64> {
     let number = match (device, precision) {
         (DeviceName::Cpu, _) | (_, Precision::F32) => 4,
-        (DeviceName::Cuda(_), Precision::Bf16) => 2,
+        (DeviceName::Cuda(_), Precision::Bf16 | Precision::Fp8) => 2,
+    };
+    let takes_a_byte = |name: &str, shape: &[usize]| {
+        matches!((device, precision), (DeviceName::Cuda(_), Precision::Fp8))
+            && shape.len() == 2
+            && name.contains("transformer_blocks.")
     };
     let mut bytes = 0;
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
@@ -55,9 +60,16 @@ pub fn of_model(folder: &Path, device: &DeviceName, precision: Precision) -> Res
         let halves = Halves::of(&files);
         for file in files {
             let file = MappedFile::open(&file)?;
-            bytes += file.header().tensors.values().fold(0, |sum, entry| {
+            bytes += file.header().tensors.iter().fold(0, |sum, (name, entry)| {
                 let is_kept = *device == DeviceName::Cpu && halves.keeps(entry.dtype, &entry.shape);
-                sum + entry.shape.iter().product::<usize>() as u64 * if is_kept { 2 } else { number }
+                let number = if is_kept {
+                    2
+                } else if takes_a_byte(name, &entry.shape) {
+                    1
+                } else {
+                    number
+                };
+                sum + entry.shape.iter().product::<usize>() as u64 * number
             });
         }
     }
@@ -84,6 +96,8 @@ mod tests {
         assert_eq!(here, 2 * there);
         // The starter's card counts 5.2 million numbers.
         assert!((18_000_000..24_000_000).contains(&here), "{here}");
+        let in_eight_bits = of_model(&starter, &DeviceName::Cuda(0), Precision::Fp8).unwrap();
+        assert!(in_eight_bits < there && in_eight_bits > there / 2, "{in_eight_bits} of {there}");
         assert!(of_model(Path::new("missing"), &DeviceName::Cpu, Precision::F32).is_err());
     }
 }

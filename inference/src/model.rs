@@ -165,8 +165,9 @@ pub struct Model {
     runner: Runner,
     facts: ModelFacts,
     device: DeviceName,
-    /// Bytes of the weights on it.
-    weights: u64,
+    /// Bytes of the weights on it while a LoRA is trained: those of eight bits are kept widened as well, from the layers' forward passes
+    /// to their backward ones.
+    weights_in_training: u64,
 }
 
 /// A pipeline of one of the families.
@@ -178,25 +179,26 @@ pub(crate) enum Pipeline<B: Backend> {
 }
 
 impl<B: Backend> Pipeline<B> {
-    /// The model of a folder with drawn weights.
+    /// The model of a folder with drawn weights. `precision` says whether the denoiser's are in eight bits; the rest is in the
+    /// backend's own.
     ///
     /// # Errors
     /// When a configuration or a tokenizer is missing or not understood.
-    pub(crate) fn drawn(folder: &Path, device: &B::Device) -> Result<Self> {
+    pub(crate) fn drawn(folder: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
         Ok(match Family::of(folder)? {
-            Family::Flux2 => Self::Flux2(Box::new(Flux2Pipeline::drawn(folder, device)?)),
-            Family::Sdxl => Self::Sdxl(Box::new(SdxlPipeline::drawn(folder, device)?)),
+            Family::Flux2 => Self::Flux2(Box::new(Flux2Pipeline::drawn(folder, precision, device)?)),
+            Family::Sdxl => Self::Sdxl(Box::new(SdxlPipeline::drawn(folder, precision, device)?)),
         })
     }
 
-    /// The model of a folder.
+    /// The model of a folder. For `precision` see [`Self::drawn`].
     ///
     /// # Errors
     /// When a file is missing, damaged or not understood.
-    pub(crate) fn load(folder: &Path, device: &B::Device) -> Result<Self> {
+    pub(crate) fn load(folder: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
         Ok(match Family::of(folder)? {
-            Family::Flux2 => Self::Flux2(Box::new(Flux2Pipeline::load(folder, device)?)),
-            Family::Sdxl => Self::Sdxl(Box::new(SdxlPipeline::load(folder, device)?)),
+            Family::Flux2 => Self::Flux2(Box::new(Flux2Pipeline::load(folder, precision, device)?)),
+            Family::Sdxl => Self::Sdxl(Box::new(SdxlPipeline::load(folder, precision, device)?)),
         })
     }
 }
@@ -219,20 +221,22 @@ impl Model {
         device.check()?;
         let facts = facts(folder)?;
         let runner = match device {
-            DeviceName::Cpu => Runner::Cpu(Pipeline::load(folder, &Default::default())?),
+            DeviceName::Cpu => Runner::Cpu(Pipeline::load(folder, precision, &Default::default())?),
             #[cfg(feature = "cuda")]
             DeviceName::Cuda(number) => {
                 let device = burn::backend::cuda::CudaDevice::new(*number);
                 match precision {
-                    Precision::F32 => Runner::CudaF32(Pipeline::load(folder, &device)?),
-                    Precision::Bf16 => Runner::CudaBf16(Pipeline::load(folder, &device)?),
+                    Precision::F32 => Runner::CudaF32(Pipeline::load(folder, precision, &device)?),
+                    Precision::Bf16 | Precision::Fp8 => Runner::CudaBf16(Pipeline::load(folder, precision, &device)?),
                 }
             }
             #[cfg(not(feature = "cuda"))]
             DeviceName::Cuda(_) => return Err(DeviceName::without_cuda()),
         };
-        let weights = memory::of_model(folder, device, precision)?;
-        Ok(Self { runner, facts, device: device.clone(), weights })
+        let of = |precision| memory::of_model(folder, device, precision);
+        let widened = if precision == Precision::Fp8 { of(Precision::Bf16)? } else { 0 };
+        let weights_in_training = of(precision)? + widened;
+        Ok(Self { runner, facts, device: device.clone(), weights_in_training })
     }
 
     /// What the model is.
@@ -240,11 +244,11 @@ impl Model {
         &self.facts
     }
 
-    /// What the device has left beside the weights, in bytes; none where nobody says.
+    /// What the device has left beside the weights for a training, in bytes; none where nobody says.
     pub(crate) fn memory_left(&self) -> Option<u64> {
         match &self.device {
             DeviceName::Cpu => memory::available(),
-            card @ DeviceName::Cuda(_) => Some(memory::of_device(card)?.saturating_sub(self.weights)),
+            card @ DeviceName::Cuda(_) => Some(memory::of_device(card)?.saturating_sub(self.weights_in_training)),
         }
     }
 
@@ -322,7 +326,7 @@ pub(crate) fn on<W: Work>(device: &DeviceName, precision: Precision, work: W) ->
             let device = burn::backend::cuda::CudaDevice::new(*number);
             match precision {
                 Precision::F32 => work.run::<Autodiff<burn::backend::Cuda<f32>>>(&device),
-                Precision::Bf16 => work.run::<Autodiff<burn::backend::Cuda<half::bf16>>>(&device),
+                Precision::Bf16 | Precision::Fp8 => work.run::<Autodiff<burn::backend::Cuda<half::bf16>>>(&device),
             }
         }
         #[cfg(not(feature = "cuda"))]

@@ -4,6 +4,7 @@
 use std::{path::Path, time::Instant};
 
 use atelier_inference::{
+    Precision,
     flux2::pipeline::Flux2Pipeline,
     starter::obedience::{Answer, Asking, TRAINED, Tally, ask, questions},
 };
@@ -18,7 +19,7 @@ const REQUIRED: f64 = 0.9;
 #[test]
 fn the_starter_model_obeys_its_captions() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("starter");
-    let pipeline = Flux2Pipeline::<Flex>::load(&folder, &Default::default()).unwrap();
+    let pipeline = Flux2Pipeline::<Flex>::load(&folder, Precision::F32, &Default::default()).unwrap();
     let questions = questions(1, ASKED, TRAINED);
     assert_eq!(questions.len(), ASKED);
     let started = Instant::now();

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use atelier_inference::{DeviceName, ParityReport, Precision, parity};
+use atelier_inference::{DeviceName, ParityReport, Precision, parity, single_file::unpack};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -80,6 +80,29 @@ fn scale_and_shift_the_wrong_way_round_are_noticed() {
         let report = repeat(case.path());
         assert!(!report.ok && report.max_abs["latents.3"] > 1e-2, "{tensor}: {report:#?}");
         assert!(report.max_abs["prompt_embeds"] < 1e-4, "the text encoder was not touched");
+    }
+}
+
+/// `tests/reference/fp8_case.py` wrote the file, and had diffusers draw with what PyTorch makes of it.
+#[test]
+fn weights_of_eight_bits_are_read_as_the_reference_reads_them() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fp8");
+    let case = copy_of("klein");
+    let (model, made) = (case.path().join("model"), case.path().join("made"));
+    unpack(&fixtures.join("klein.safetensors"), &model, &made).unwrap();
+    fs::remove_dir_all(&model).unwrap();
+    fs::rename(made, model).unwrap();
+    let of_full_weights = repeat(case.path());
+    assert!(!of_full_weights.ok && of_full_weights.max_abs["latents.3"] > 1e-3, "{of_full_weights:#?}");
+    fs::copy(fixtures.join("expected.safetensors"), case.path().join("expected.safetensors")).unwrap();
+    let report = repeat(case.path());
+    assert!(report.ok, "{report:#?}");
+    let weights = case.path().join("model/transformer/diffusion_pytorch_model.safetensors");
+    for factor in ["single_transformer_blocks.0.attn.to_out", "norm_out.linear"] {
+        swap_parts(&weights, &format!("{factor}.weight_scale"), 2);
+        let report = repeat(case.path());
+        assert!(!report.ok, "{factor}: {report:#?}");
+        swap_parts(&weights, &format!("{factor}.weight_scale"), 2);
     }
 }
 

@@ -113,7 +113,8 @@ pub struct DeviceSettings {
     #[arg(long, env = "ATELIER_DEVICE", value_name = "DEVICE", default_value = "cpu")]
     pub device: DeviceName,
 
-    /// Numbers that the models compute in: `f32` or `bf16` [default: f32 on the CPU, bf16 on CUDA]
+    /// Numbers that the models compute in: `f32`; `bf16`; or `fp8`, which is bf16 with the denoiser's weights in eight bits
+    /// [default: f32 on the CPU, which knows no other, bf16 on CUDA]
     #[arg(long = "dtype", env = "ATELIER_DTYPE", value_name = "DTYPE")]
     pub precision: Option<Precision>,
 
@@ -130,10 +131,7 @@ impl DeviceSettings {
 
     /// Its name, as it is written.
     pub fn precision_name(&self) -> &'static str {
-        match self.precision() {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        }
+        self.precision().name()
     }
 
     /// Numbers that the models compute in.

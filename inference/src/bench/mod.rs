@@ -149,12 +149,12 @@ impl Work for Measuring<'_> {
     fn run<B: AutodiffBackend>(self, device: &B::Device) -> Result<BenchReport> {
         let spec = self.spec;
         let pipeline: Pipeline<B::InnerBackend> = match &spec.folder {
-            Some(folder) => Pipeline::load(folder, device)?,
+            Some(folder) => Pipeline::load(folder, spec.precision, device)?,
             None => {
                 let frame = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
                 published::write(spec.architecture, frame.path())?;
                 <B::InnerBackend as Backend>::seed(device, 0);
-                Pipeline::drawn(frame.path(), device)?
+                Pipeline::drawn(frame.path(), spec.precision, device)?
             }
         };
         match pipeline {
@@ -339,7 +339,7 @@ fn once<B: Backend, S: Subject<B>>(
 fn calibration<B: Backend>(device: &B::Device) -> f64 {
     let edge = if is_processor::<B>(device) { CALIBRATION } else { CARD_CALIBRATION };
     let matrix = || Tensor::<B, 2>::random([edge; 2], Distribution::Default, device);
-    let other = Linear { weight: Param::from_tensor(matrix()), bias: None, adapters: Vec::new() };
+    let other = Linear { weight: Param::from_tensor(matrix()), bias: None, adapters: Vec::new(), fp8: None };
     let one = matrix();
     let mut best = f64::INFINITY;
     // The first time chooses and compiles kernels.

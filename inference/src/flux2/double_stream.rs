@@ -88,12 +88,6 @@ impl<B: Backend> JointAttention<B> {
         }
     }
 
-    /// Has the weights lie beside each other that look at the same.
-    pub fn lay_beside(&mut self, device: &B::Device) {
-        Linear::lay_beside([&mut self.to_q, &mut self.to_k, &mut self.to_v], device);
-        Linear::lay_beside([&mut self.add_q_proj, &mut self.add_k_proj, &mut self.add_v_proj], device);
-    }
-
     /// Picture `[batch, picture tokens, hidden]` and text `[batch, text tokens, hidden]` → the same shapes. Text stands
     /// before the picture in the joint sequence.
     fn forward(
@@ -140,6 +134,21 @@ impl<B: Backend> DoubleStreamBlock<B> {
             ff_context: FeedForward::new(config.hidden(), config.mlp_hidden(), device),
             epsilon: config.eps,
         }
+    }
+
+    /// Its linear layers, those that look at the same input together.
+    pub fn layers_by_input(&mut self) -> Vec<Vec<&mut Linear<B>>> {
+        let attn = &mut self.attn;
+        let mut layers = vec![
+            vec![&mut attn.to_q, &mut attn.to_k, &mut attn.to_v],
+            vec![&mut attn.add_q_proj, &mut attn.add_k_proj, &mut attn.add_v_proj],
+            vec![&mut attn.to_add_out],
+        ];
+        layers.extend(attn.to_out.iter_mut().map(|layer| vec![layer]));
+        let feed_forwards = [&mut self.ff, &mut self.ff_context];
+        layers
+            .extend(feed_forwards.into_iter().flat_map(|part| [vec![&mut part.linear_in], vec![&mut part.linear_out]]));
+        layers
     }
 
     /// Picture and text streams, each with two modulations (attention, feed-forward) → the streams after the block.

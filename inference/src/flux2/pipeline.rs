@@ -16,9 +16,10 @@ use super::{
 pub use crate::render::{LoraUse, RenderRequest, Rendered};
 use crate::{
     device,
+    dtype::Precision,
     error::{Error, Result},
     lora::{inject, shelf::Shelf},
-    nn::rope::Rotation,
+    nn::{linear::Blocks as _, rope::Rotation},
     progress::{Control, Progress, Sink},
     schedulers::flow_match_euler::FlowMatchEulerConfig,
     starter::pictures::from_tensor,
@@ -99,12 +100,13 @@ type Part<B> = (Flux2Transformer<B>, Tensor<B, 3>, Tensor<B, 3>, Times<B>, Rotat
 pub type AfterStep<'a, B> = dyn FnMut(u32, &Tensor<B, 3>, &Tensor<B, 3>) -> Control + 'a;
 
 impl<B: Backend> Flux2Pipeline<B> {
-    /// Loads a folder.
+    /// Loads a folder. `precision` says whether the weights of the transformer's blocks are in eight bits; the rest is in the backend's
+    /// own.
     ///
     /// # Errors
     /// When a file is missing, damaged or does not fit its configuration.
-    pub fn load(folder: &Path, device: &B::Device) -> Result<Self> {
-        Self::load_with_text_layers(folder, None, device)
+    pub fn load(folder: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
+        Self::load_with_text_layers(folder, None, precision, device)
     }
 
     /// Loads a folder; `text_layers` are the hidden states of the text encoder that make the context, the published ones
@@ -112,25 +114,35 @@ impl<B: Backend> Flux2Pipeline<B> {
     ///
     /// # Errors
     /// When a file is missing, damaged or does not fit its configuration, or a hidden state does not exist.
-    pub fn load_with_text_layers(folder: &Path, text_layers: Option<&[usize]>, device: &B::Device) -> Result<Self> {
-        Self::assemble(folder, text_layers, Weights::OfFolder, device)
+    pub fn load_with_text_layers(
+        folder: &Path,
+        text_layers: Option<&[usize]>,
+        precision: Precision,
+        device: &B::Device,
+    ) -> Result<Self> {
+        Self::assemble(folder, text_layers, (Weights::OfFolder, precision), device)
     }
 
     /// The model of a folder with drawn weights: it is as fast as the real one.
     ///
     /// # Errors
     /// When a configuration or the tokenizer is missing or not understood.
-    pub(crate) fn drawn(folder: &Path, device: &B::Device) -> Result<Self> {
-        Self::assemble(folder, None, Weights::Drawn, device)
+    pub(crate) fn drawn(folder: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
+        Self::assemble(folder, None, (Weights::Drawn, precision), device)
     }
 
-    fn assemble(folder: &Path, text_layers: Option<&[usize]>, weights: Weights, device: &B::Device) -> Result<Self> {
+    fn assemble(
+        folder: &Path,
+        text_layers: Option<&[usize]>,
+        (weights, precision): (Weights, Precision),
+        device: &B::Device,
+    ) -> Result<Self> {
         let configs = Configs::read(folder)?;
         let text_layers = text_layers.map_or_else(|| configs.text_layers(), <[usize]>::to_vec);
         let as_it_is = |name: &str| Some(name.to_owned());
         let drawn = Flux2Transformer::new(&configs.transformer, device);
-        let mut transformer = weights.fill::<B, _>(drawn, &folder.join("transformer"), as_it_is)?;
-        transformer.lay_beside(device);
+        let files = folder.join("transformer");
+        let transformer = weights.fill_denoiser::<B, _>(drawn, (&files, precision), as_it_is, device)?;
         let autoencoder = weights.fill::<B, _>(
             Autoencoder::new(&configs.autoencoder, device),
             &folder.join("vae"),

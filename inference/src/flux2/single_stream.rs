@@ -50,6 +50,11 @@ impl<B: Backend> SingleStreamBlock<B> {
         Self { attn, epsilon: config.eps }
     }
 
+    /// Its linear layers, those that look at the same input together.
+    pub fn layers_by_input(&mut self) -> Vec<Vec<&mut Linear<B>>> {
+        vec![vec![&mut self.attn.to_qkv_mlp_proj], vec![&mut self.attn.to_out]]
+    }
+
     /// `[batch, tokens, hidden]` → the same shape.
     pub fn forward(&self, stream: Tensor<B, 3>, modulation: &Modulated<B>, rotation: &Rotation<B>) -> Tensor<B, 3> {
         let hidden = stream.dims()[2];

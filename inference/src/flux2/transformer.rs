@@ -10,7 +10,7 @@ use super::{
     single_stream::SingleStreamBlock,
 };
 use crate::nn::{
-    linear::Linear,
+    linear::{Blocks, Linear},
     rope::Rotation,
     timestep_embedding::{TimestepEmbedding, sinusoidal},
 };
@@ -103,11 +103,6 @@ impl<B: Backend> Flux2Transformer<B> {
         }
     }
 
-    /// Has the weights of its attention lie beside each other that look at the same.
-    pub fn lay_beside(&mut self, device: &B::Device) {
-        self.transformer_blocks.iter_mut().for_each(|block| block.attn.lay_beside(device));
-    }
-
     /// The rotation of a joint sequence: text positions, then picture positions. It depends on nothing else, so one
     /// serves all steps.
     pub fn rotation(&self, text: &[[i64; 4]], picture: &[[i64; 4]], device: &B::Device) -> Rotation<B> {
@@ -146,5 +141,12 @@ impl<B: Backend> Flux2Transformer<B> {
         }
         let picture = stream.narrow(1, text_tokens, picture_tokens);
         self.proj_out.forward(self.norm_out.forward(picture, embedded))
+    }
+}
+
+impl<B: Backend> Blocks<B> for Flux2Transformer<B> {
+    fn layers_by_input(&mut self) -> Vec<Vec<&mut Linear<B>>> {
+        let double = self.transformer_blocks.iter_mut().flat_map(DoubleStreamBlock::layers_by_input);
+        double.chain(self.single_transformer_blocks.iter_mut().flat_map(SingleStreamBlock::layers_by_input)).collect()
     }
 }

@@ -4,6 +4,23 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::linear::{Linear, Projected};
 
+/// There is no weight of eight bits.
+#[derive(Clone, Debug)]
+pub enum Fp8Weight {}
+
+pub fn narrowed<B: Backend>(_: &[Tensor<B, 2>]) -> Option<Vec<Fp8Weight>> {
+    None
+}
+
+/// Weights from numbers of eight bits, which there are none of here.
+pub fn fp8_as_stored<B: Backend>(_: &[(&[u8], Vec<f32>)], _: &B::Device) -> Option<Vec<Fp8Weight>> {
+    None
+}
+
+pub fn widened<B: Backend>(weight: &Fp8Weight) -> Option<Tensor<B, 2>> {
+    match *weight {}
+}
+
 pub fn project<B: Backend>(_: &Linear<B>, _: &[Tensor<B, 2>], _: &[usize]) -> Option<Vec<Tensor<B, 2>>> {
     None
 }

@@ -29,7 +29,8 @@ impl Parity<'_> {
     pub(super) fn flux2<B: AutodiffBackend>(&self, device: &B::Device) -> Result<Differences> {
         let text_layers = self.case.text_encoder_out_layers.as_deref();
         let model = self.folder.join("model");
-        let mut pipeline = Flux2Pipeline::<B::InnerBackend>::load_with_text_layers(&model, text_layers, device)?;
+        let mut pipeline =
+            Flux2Pipeline::<B::InnerBackend>::load_with_text_layers(&model, text_layers, self.precision, device)?;
         if let Some(length) = self.case.max_sequence_length {
             pipeline.prompt_length = length;
         }

@@ -33,6 +33,9 @@ const GRADIENT_TOLERANCE: f64 = 1e-3;
 /// How alike pictures in half precision must be at least: the cosine of the angle between them.
 const COSINE: f64 = 0.999;
 
+/// The same with weights of eight bits.
+const FP8_COSINE: f64 = 0.99;
+
 /// alpha / rank of the adapters in a training case.
 const TRAINING_SCALE: f32 = 0.5;
 
@@ -95,7 +98,7 @@ struct CaseLora {
 /// no error: the report says so.
 pub fn parity(case: &Path, device: &DeviceName, precision: Precision) -> Result<ParityReport> {
     let parsed: Case = folder::read_json(&case.join("case.json"))?;
-    let parity = Parity { folder: case, case: parsed };
+    let parity = Parity { folder: case, case: parsed, precision };
     let differences = model::on(device, precision, parity)?;
     let ok = differences.ok(precision);
     Ok(ParityReport {
@@ -127,6 +130,7 @@ impl Differences {
         match precision {
             Precision::F32 => self.max_abs.iter().all(within),
             Precision::Bf16 => pictures.peek().is_some() && pictures.all(|(_, cosine)| *cosine >= COSINE),
+            Precision::Fp8 => pictures.peek().is_some() && pictures.all(|(_, cosine)| *cosine >= FP8_COSINE),
         }
     }
 
@@ -180,6 +184,7 @@ fn both<B: Backend, const D: usize>(
 struct Parity<'a> {
     folder: &'a Path,
     case: Case,
+    precision: Precision,
 }
 
 impl Work for Parity<'_> {

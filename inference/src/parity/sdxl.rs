@@ -15,6 +15,7 @@ use crate::{
     progress::Control,
     sdxl::{
         pipeline::{Denoising, SdxlPipeline},
+        text_context::TextContext,
         unet::{Conditions, UNet},
     },
     training::loss::noise_prediction,
@@ -23,7 +24,8 @@ use crate::{
 impl Parity<'_> {
     /// Repeats a case of SDXL.
     pub(super) fn sdxl<B: AutodiffBackend>(&self, device: &B::Device) -> Result<Differences> {
-        let mut pipeline = SdxlPipeline::<B::InnerBackend>::load(&self.folder.join("model"), device)?;
+        let model = self.folder.join("model");
+        let mut pipeline = SdxlPipeline::<B::InnerBackend>::load(&model, self.precision, device)?;
         let mut differences = Differences::default();
         if self.has_training() {
             self.train_sdxl::<B>(&pipeline, &mut differences, device)?;
@@ -84,7 +86,7 @@ impl Parity<'_> {
         let kept = inputs.data("timestep")?.iter::<f32>().map(left).collect::<Result<Vec<_>>>()?;
         let conditions = Conditions {
             times: inputs.tensor("timestep", device)?,
-            context: inputs.tensor("prompt_embeds", device)?,
+            text: TextContext::of_one_look(inputs.tensor("prompt_embeds", device)?),
             pooled: inputs.tensor("pooled_prompt_embeds", device)?,
             sizes: inputs.tensor("time_ids", device)?,
         };

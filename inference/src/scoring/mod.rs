@@ -74,7 +74,7 @@ impl Scorer {
                 let device = burn::backend::cuda::CudaDevice::new(*number);
                 match precision {
                     Precision::F32 => Runner::CudaF32(Box::new(Judge::load(folder, &device)?)),
-                    Precision::Bf16 => Runner::CudaBf16(Box::new(Judge::load(folder, &device)?)),
+                    Precision::Bf16 | Precision::Fp8 => Runner::CudaBf16(Box::new(Judge::load(folder, &device)?)),
                 }
             }
             #[cfg(not(feature = "cuda"))]

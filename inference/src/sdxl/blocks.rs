@@ -14,6 +14,7 @@ use burn::{
 use super::{
     config::UNetConfig,
     spatial_transformer::{SpatialTransformer, TransformerSize},
+    text_context::TextContext,
 };
 use crate::nn::{
     autoencoder::Resampler,
@@ -98,11 +99,11 @@ impl<B: Backend> DownBlock<B> {
         layer: usize,
         stream: Tensor<B, 4>,
         time: &Tensor<B, 2>,
-        context: &Tensor<B, 3>,
+        text: &TextContext<B>,
     ) -> Tensor<B, 4> {
         let stream = self.resnets[layer].forward(stream, time);
         match self.attentions.get(layer) {
-            Some(attention) => attention.forward(stream, context),
+            Some(attention) => attention.forward(stream, text),
             None => stream,
         }
     }
@@ -112,11 +113,11 @@ impl<B: Backend> DownBlock<B> {
         &self,
         mut stream: Tensor<B, 4>,
         time: &Tensor<B, 2>,
-        context: &Tensor<B, 3>,
+        text: &TextContext<B>,
         skips: &mut Vec<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
         for layer in 0..self.resnets.len() {
-            stream = self.layer(layer, stream, time, context);
+            stream = self.layer(layer, stream, time, text);
             skips.push(stream.clone());
         }
         for down in &self.downsamplers {
@@ -148,9 +149,9 @@ impl<B: Backend> MidBlock<B> {
     }
 
     /// Runs it.
-    pub fn forward(&self, stream: Tensor<B, 4>, time: &Tensor<B, 2>, context: &Tensor<B, 3>) -> Tensor<B, 4> {
+    pub fn forward(&self, stream: Tensor<B, 4>, time: &Tensor<B, 2>, text: &TextContext<B>) -> Tensor<B, 4> {
         let stream = self.resnets[0].forward(stream, time);
-        let stream = self.attentions.iter().fold(stream, |stream, attention| attention.forward(stream, context));
+        let stream = self.attentions.iter().fold(stream, |stream, attention| attention.forward(stream, text));
         self.resnets[1].forward(stream, time)
     }
 }
@@ -197,11 +198,11 @@ impl<B: Backend> UpBlock<B> {
         &self,
         mut stream: Tensor<B, 4>,
         time: &Tensor<B, 2>,
-        context: &Tensor<B, 3>,
+        text: &TextContext<B>,
         skips: &mut Vec<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
         for layer in 0..self.resnets.len() {
-            stream = self.layer(layer, stream, skips.pop(), time, context);
+            stream = self.layer(layer, stream, skips.pop(), time, text);
         }
         self.widen(stream, skips.last())
     }
@@ -213,7 +214,7 @@ impl<B: Backend> UpBlock<B> {
         stream: Tensor<B, 4>,
         skip: Option<Tensor<B, 4>>,
         time: &Tensor<B, 2>,
-        context: &Tensor<B, 3>,
+        text: &TextContext<B>,
     ) -> Tensor<B, 4> {
         let beside = match skip {
             Some(skip) => picture::beside(stream, skip),
@@ -221,7 +222,7 @@ impl<B: Backend> UpBlock<B> {
         };
         let stream = self.resnets[layer].forward(beside, time);
         match self.attentions.get(layer) {
-            Some(attention) => attention.forward(stream, context),
+            Some(attention) => attention.forward(stream, text),
             None => stream,
         }
     }

@@ -2,7 +2,10 @@
 
 use burn::tensor::{Tensor, activation::silu, backend::Backend};
 
-use super::unet::{Conditions, UNet};
+use super::{
+    text_context::TextContext,
+    unet::{Conditions, UNet},
+};
 use crate::nn::chain::{Chain, Passed};
 
 /// A link of the UNet.
@@ -24,14 +27,14 @@ enum Link {
 pub struct ChainConstants<B: Backend> {
     /// Time, pooled text and sizes, activated: `[batch, time width]`.
     time: Tensor<B, 2>,
-    /// The text, `[batch, tokens, context]`.
-    context: Tensor<B, 3>,
+    /// The text.
+    text: TextContext<B>,
 }
 
 impl<B: Backend> UNet<B> {
     /// What every link sees of the conditions. Nothing is learnt through it.
     pub fn chain_constants(&self, conditions: &Conditions<B>) -> ChainConstants<B> {
-        ChainConstants { time: silu(self.embed(conditions)), context: conditions.context.clone() }
+        ChainConstants { time: silu(self.embed(conditions)), text: conditions.text.clone() }
     }
 
     /// What the first link is passed: the stream, and what the way down leaves for the way up.
@@ -69,12 +72,12 @@ impl<B: Backend> Chain<B> for UNet<B> {
     }
 
     fn link(&self, link: usize, mut passed: Vec<Passed<B>>, constants: &ChainConstants<B>) -> Vec<Passed<B>> {
-        let ChainConstants { time, context } = constants;
+        let ChainConstants { time, text } = constants;
         let stream: Tensor<B, 4> = passed.remove(0).tensor();
         let mut skips = passed;
         let stream = match self.all_links()[link] {
             Link::Down(level, layer) => {
-                let stream = self.down_blocks[level].layer(layer, stream, time, context);
+                let stream = self.down_blocks[level].layer(layer, stream, time, text);
                 skips.push(stream.clone().into());
                 stream
             }
@@ -83,10 +86,10 @@ impl<B: Backend> Chain<B> for UNet<B> {
                 skips.push(halved.clone().into());
                 halved
             }
-            Link::Middle => self.mid_block.forward(stream, time, context),
+            Link::Middle => self.mid_block.forward(stream, time, text),
             Link::Up(level, layer) => {
                 let skip = skips.pop().map(|skip| skip.tensor());
-                self.up_blocks[level].layer(layer, stream, skip, time, context)
+                self.up_blocks[level].layer(layer, stream, skip, time, text)
             }
             Link::Double(level) => {
                 let next = skips.last().map(Passed::tensor);

@@ -15,4 +15,5 @@ pub mod spatial_transformer;
 pub mod start;
 #[cfg(test)]
 mod start_tests;
+pub mod text_context;
 pub mod unet;

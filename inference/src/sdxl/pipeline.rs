@@ -14,10 +14,12 @@ use super::{
     conditioning::{TextConditioning, sizes, whole},
     keys,
     start::{Ground, Start},
+    text_context::TextContext,
     unet::{Conditions, UNet},
 };
 use crate::{
     device,
+    dtype::Precision,
     error::{Error, Result},
     lora::shelf::Shelf,
     progress::{Control, Progress, Sink},
@@ -83,27 +85,28 @@ pub type StepNoise<'a, B> = dyn FnMut(usize) -> Result<Tensor<B, 4>> + 'a;
 pub type AfterStep<'a, B> = dyn FnMut(u32, &Tensor<B, 4>, &Tensor<B, 4>) -> Control + 'a;
 
 impl<B: Backend> SdxlPipeline<B> {
-    /// Loads an SDXL folder.
+    /// Loads an SDXL folder. `precision` says whether the weights of the UNet's transformers are in eight bits; the rest is in the
+    /// backend's own.
     ///
     /// # Errors
     /// When a file is missing, damaged or does not fit its configuration.
-    pub fn load(folder: &Path, device: &B::Device) -> Result<Self> {
-        Self::assemble(folder, Weights::OfFolder, device)
+    pub fn load(folder: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
+        Self::assemble(folder, (Weights::OfFolder, precision), device)
     }
 
     /// The model of a folder with drawn weights: it is as fast as the real one.
     ///
     /// # Errors
     /// When a configuration or a tokenizer is missing or not understood.
-    pub(crate) fn drawn(folder: &Path, device: &B::Device) -> Result<Self> {
-        Self::assemble(folder, Weights::Drawn, device)
+    pub(crate) fn drawn(folder: &Path, precision: Precision, device: &B::Device) -> Result<Self> {
+        Self::assemble(folder, (Weights::Drawn, precision), device)
     }
 
-    fn assemble(folder: &Path, weights: Weights, device: &B::Device) -> Result<Self> {
+    fn assemble(folder: &Path, (weights, precision): (Weights, Precision), device: &B::Device) -> Result<Self> {
         let configs = Configs::read(folder)?;
         let drawn = UNet::new(&configs.unet, device);
-        let mut unet = weights.fill::<B, _>(drawn, &folder.join("unet"), |name| Some(keys::unet(name)))?;
-        unet.lay_beside(device);
+        let (files, rename) = (folder.join("unet"), |name: &str| Some(keys::unet(name)));
+        let unet = weights.fill_denoiser::<B, _>(drawn, (&files, precision), rename, device)?;
         let drawn = Autoencoder::new(&configs.autoencoder, device);
         let autoencoder = weights.fill::<B, _>(drawn, &folder.join("vae"), |name| Some(keys::autoencoder(name)))?;
         let encoder = |part: &str, config: &ClipConfig, has_projection: bool| {
@@ -195,6 +198,7 @@ impl<B: Backend> SdxlPipeline<B> {
             None => wanted,
         };
         let rows = texts.context.dims()[0];
+        let text = TextContext::of_many_looks(texts.context);
         let sizes = sizes(&vec![whole(size.0, size.1); rows], &self.device);
         let first = start.as_ref().map_or(0, |start| start.first_step(steps));
         let mut latents = match &start {
@@ -206,7 +210,7 @@ impl<B: Backend> SdxlPipeline<B> {
             let input = if is_guided { input.repeat_dim(0, 2) } else { input };
             let conditions = Conditions {
                 times: Tensor::full([rows], time, (&self.device, DType::F32)),
-                context: texts.context.clone(),
+                text: text.clone(),
                 pooled: texts.pooled.clone(),
                 sizes: sizes.clone(),
             };
@@ -242,7 +246,7 @@ impl<B: Backend> SdxlPipeline<B> {
         let one = |row: usize| {
             let conditions = Conditions {
                 times: conditions.times.clone().narrow(0, row, 1),
-                context: conditions.context.clone().narrow(0, row, 1),
+                text: conditions.text.entry(row),
                 pooled: conditions.pooled.clone().narrow(0, row, 1),
                 sizes: conditions.sizes.clone().narrow(0, row, 1),
             };

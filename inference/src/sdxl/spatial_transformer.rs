@@ -6,6 +6,7 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
+use super::text_context::TextContext;
 use crate::nn::{
     activation::gelu_gated, attention::multi_head_attention, convolution::GroupNorm, linear::Linear, norm::LayerNorm,
     picture,
@@ -47,12 +48,13 @@ impl<B: Backend> Attention<B> {
     }
 
     /// The stream `[batch, tokens, width]`, plus what it finds when it, normalised, looks at itself, or at
-    /// `[batch, keys, context]`.
-    fn forward(&self, stream: Tensor<B, 3>, normed: Tensor<B, 3>, context: Option<Tensor<B, 3>>) -> Tensor<B, 3> {
-        let [query, key, value] = match context {
+    /// a text.
+    fn forward(&self, stream: Tensor<B, 3>, normed: Tensor<B, 3>, text: Option<&TextContext<B>>) -> Tensor<B, 3> {
+        let [query, key, value] = match text {
             None => Linear::forward_beside([&self.to_q, &self.to_k, &self.to_v], normed),
-            Some(context) => {
-                let [key, value] = Linear::forward_beside([&self.to_k, &self.to_v], context);
+            Some(text) => {
+                let make = |states| Linear::forward_beside([&self.to_k, &self.to_v], states);
+                let [key, value] = text.keys_and_values(self.to_k.weight.id, make);
                 [self.to_q.forward(normed), key, value]
             }
         };
@@ -113,11 +115,24 @@ impl<B: Backend> TransformerBlock<B> {
         }
     }
 
-    fn forward(&self, stream: Tensor<B, 3>, context: &Tensor<B, 3>) -> Tensor<B, 3> {
+    fn layers_by_input(&mut self) -> Vec<Vec<&mut Linear<B>>> {
+        let Self { attn1, attn2, ff, .. } = self;
+        let mut layers = vec![
+            vec![&mut attn1.to_q, &mut attn1.to_k, &mut attn1.to_v],
+            vec![&mut attn2.to_k, &mut attn2.to_v],
+            vec![&mut attn2.to_q],
+            vec![&mut ff.proj],
+            vec![&mut ff.out],
+        ];
+        layers.extend(attn1.to_out.iter_mut().chain(&mut attn2.to_out).map(|layer| vec![layer]));
+        layers
+    }
+
+    fn forward(&self, stream: Tensor<B, 3>, text: &TextContext<B>) -> Tensor<B, 3> {
         let normed = self.norm1.forward(stream.clone());
         let stream = self.attn1.forward(stream, normed, None);
         let normed = self.norm2.forward(stream.clone());
-        let stream = self.attn2.forward(stream, normed, Some(context.clone()));
+        let stream = self.attn2.forward(stream, normed, Some(text));
         let normed = self.norm3.forward(stream.clone());
         self.ff.forward(stream, normed)
     }
@@ -163,18 +178,15 @@ impl<B: Backend> SpatialTransformer<B> {
         }
     }
 
-    /// Has the weights lie beside each other that look at the same.
-    pub fn lay_beside(&mut self, device: &B::Device) {
-        for TransformerBlock { attn1, attn2, .. } in &mut self.transformer_blocks {
-            Linear::lay_beside([&mut attn1.to_q, &mut attn1.to_k, &mut attn1.to_v], device);
-            Linear::lay_beside([&mut attn2.to_k, &mut attn2.to_v], device);
-        }
+    /// The linear layers of its blocks, those that look at the same input together.
+    pub fn layers_by_input(&mut self) -> Vec<Vec<&mut Linear<B>>> {
+        self.transformer_blocks.iter_mut().flat_map(TransformerBlock::layers_by_input).collect()
     }
 
-    /// `[batch, width, height, width in latents]` with the text `[batch, tokens, context]` → the same shape.
-    pub fn forward(&self, input: Tensor<B, 4>, context: &Tensor<B, 3>) -> Tensor<B, 4> {
+    /// `[batch, width, height, width in latents]` with the text → the same shape.
+    pub fn forward(&self, input: Tensor<B, 4>, text: &TextContext<B>) -> Tensor<B, 4> {
         let stream = self.proj_in.forward(picture::to_places(self.norm.forward(input.clone())));
-        let stream = self.transformer_blocks.iter().fold(stream, |stream, block| block.forward(stream, context));
+        let stream = self.transformer_blocks.iter().fold(stream, |stream, block| block.forward(stream, text));
         picture::plus_places(input, &self.proj_out, stream)
     }
 }

@@ -7,6 +7,7 @@ use burn::{backend::Flex, tensor::Tensor};
 
 use super::pipeline::{Denoising, SdxlPipeline};
 use crate::{
+    dtype::Precision,
     image::{Part, Picture},
     progress::{Control, Quiet},
     render::{RenderRequest, StartPicture},
@@ -21,7 +22,7 @@ fn cases() -> PathBuf {
 
 fn pipeline() -> SdxlPipeline<Flex> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/parity/sdxl/model");
-    SdxlPipeline::load(&folder, &Default::default()).unwrap()
+    SdxlPipeline::load(&folder, Precision::F32, &Default::default()).unwrap()
 }
 
 fn picture(name: &str) -> Picture {

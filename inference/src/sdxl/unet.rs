@@ -12,9 +12,12 @@ use burn::{
 use super::{
     blocks::{DownBlock, MidBlock, UpBlock},
     config::UNetConfig,
+    spatial_transformer::SpatialTransformer,
+    text_context::TextContext,
 };
 use crate::nn::{
     convolution::{Conv2d, GroupNorm},
+    linear::{Blocks, Linear},
     norm::in_precision_of,
     timestep_embedding::{TimestepEmbedding, sinusoidal},
 };
@@ -49,8 +52,8 @@ pub struct UNet<B: Backend> {
 pub struct Conditions<B: Backend> {
     /// Times, `[batch]`, as numbers of the training's schedule.
     pub times: Tensor<B, 1>,
-    /// The text, `[batch, tokens, context]`.
-    pub context: Tensor<B, 3>,
+    /// The text.
+    pub text: TextContext<B>,
     /// The text as a whole, `[batch, projection]`.
     pub pooled: Tensor<B, 2>,
     /// Sizes in pixels, `[batch, 6]`: see [`super::conditioning::sizes`].
@@ -62,7 +65,7 @@ impl<B: AutodiffBackend> Conditions<B> {
     pub fn without_gradients(&self) -> Conditions<B::InnerBackend> {
         Conditions {
             times: self.times.clone().inner(),
-            context: self.context.clone().inner(),
+            text: self.text.without_gradients(),
             pooled: self.pooled.clone().inner(),
             sizes: self.sizes.clone().inner(),
         }
@@ -103,26 +106,18 @@ impl<B: Backend> UNet<B> {
         }
     }
 
-    /// Has the weights of its attention lie beside each other that look at the same.
-    pub fn lay_beside(&mut self, device: &B::Device) {
-        let (down, up) = (self.down_blocks.iter_mut(), self.up_blocks.iter_mut());
-        let attentions = down.flat_map(|block| &mut block.attentions).chain(&mut self.mid_block.attentions);
-        let attentions = attentions.chain(up.flat_map(|block| &mut block.attentions));
-        attentions.for_each(|attention| attention.lay_beside(device));
-    }
-
     /// Latents `[batch, channels, height, width]` → the prediction of the same shape.
     pub fn forward(&self, latents: Tensor<B, 4>, conditions: Conditions<B>) -> Tensor<B, 4> {
         let time = silu(self.embed(&conditions));
-        let context = &conditions.context;
+        let text = &conditions.text;
         let mut stream = self.conv_in.forward(latents);
         let mut skips = vec![stream.clone()];
         for block in &self.down_blocks {
-            stream = block.forward(stream, &time, context, &mut skips);
+            stream = block.forward(stream, &time, text, &mut skips);
         }
-        stream = self.mid_block.forward(stream, &time, context);
+        stream = self.mid_block.forward(stream, &time, text);
         for block in &self.up_blocks {
-            stream = block.forward(stream, &time, context, &mut skips);
+            stream = block.forward(stream, &time, text, &mut skips);
         }
         self.conv_out.forward(self.conv_norm_out.forward_silu(stream))
     }
@@ -134,5 +129,14 @@ impl<B: Backend> UNet<B> {
         let numbers = sinusoidal(conditions.sizes.clone().reshape([batch * sizes]), self.size_channels);
         let numbers = in_precision_of(numbers.reshape([batch, sizes * self.size_channels]), &conditions.pooled);
         time + self.add_embedding.forward(Tensor::cat(vec![conditions.pooled.clone(), numbers], 1))
+    }
+}
+
+impl<B: Backend> Blocks<B> for UNet<B> {
+    fn layers_by_input(&mut self) -> Vec<Vec<&mut Linear<B>>> {
+        let (down, up) = (self.down_blocks.iter_mut(), self.up_blocks.iter_mut());
+        let attentions = down.flat_map(|block| &mut block.attentions).chain(&mut self.mid_block.attentions);
+        let attentions = attentions.chain(up.flat_map(|block| &mut block.attentions));
+        attentions.flat_map(SpatialTransformer::layers_by_input).collect()
     }
 }

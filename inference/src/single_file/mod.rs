@@ -17,6 +17,7 @@ use crate::{
     model::{self, Family},
     weights::{
         folder,
+        fp8::{self, Companion},
         safetensors::{Dtype, MappedFile, StoredTensor, TensorEntry, in_file_order, read_header, write},
     },
 };
@@ -114,13 +115,25 @@ fn sorted<'a>(
 ) -> Result<Components<'a>> {
     let mut components = Components::new();
     let mut strange = Vec::new();
+    fp8::check_metadata(&source.header().metadata)?;
     for (name, entry) in &source.header().tensors {
-        match known(name, shape) {
+        let bytes = source.bytes(entry);
+        fp8::check_mark(name, bytes)?;
+        let companion = Companion::of(name);
+        let weight = match &companion {
+            Some(Companion::NotNeeded) => continue,
+            Some(Companion::FactorOf(weight)) => weight,
+            None => name,
+        };
+        match known(weight, shape) {
             None => strange.push(name.as_str()),
             Some(Known::NotNeeded) => {}
             Some(Known::Places(places)) => {
                 for place in places {
-                    let tensor = changed(name, entry, source.bytes(entry), &place)?;
+                    let tensor = match companion {
+                        None => changed(name, entry, bytes, &place)?,
+                        Some(_) => factor(name, entry, bytes, &place)?,
+                    };
                     components.entry(place.component).or_default().push(tensor);
                 }
             }
@@ -138,11 +151,27 @@ fn sorted<'a>(
     Ok(components)
 }
 
+/// The factor of a weight in eight bits, beside the weight's place. One for each row goes where its row goes.
+fn factor<'a>(name: &str, entry: &TensorEntry, bytes: &'a [u8], place: &Place) -> Result<StoredTensor<'a>> {
+    let is_one = entry.shape.iter().product::<usize>() == 1;
+    let change = match place.change {
+        _ if is_one => Change::Nothing,
+        Change::Turned => {
+            let why = "and one factor is read for a weight whose rows become columns";
+            return Err(Error::Weights(format!("The tensor `{name}` has the shape {:?}, {why}.", entry.shape)));
+        }
+        Change::Flattened => Change::Nothing,
+        change => change,
+    };
+    let beside = Place { name: fp8::factor_of(&place.name), change, ..place.clone() };
+    changed(name, entry, bytes, &beside)
+}
+
 /// A tensor as it stands in its place.
 fn changed<'a>(name: &str, entry: &TensorEntry, bytes: &'a [u8], place: &Place) -> Result<StoredTensor<'a>> {
-    if !matches!(entry.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+    if !matches!(entry.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) && !fp8::is_fp8(entry.dtype) {
         return Err(Error::Weights(format!(
-            "The tensor `{name}` is stored as {}; F32, F16 and BF16 are read. Choose a checkpoint in one of them.",
+            "The tensor `{name}` is stored as {}; F32, F16, BF16, F8_E4M3 and F8_E5M2 are read. Choose a checkpoint in one of them.",
             entry.dtype
         )));
     }

@@ -12,7 +12,7 @@ use crate::{
     nn::{
         activation::silu_gated,
         attention::{Bias, UNSEEN, multi_head_attention},
-        linear::Linear,
+        linear::{Blocks, Linear},
         norm::{RmsNorm, in_native_precision},
         rope::Rotation,
     },
@@ -277,14 +277,6 @@ impl<B: Backend> Decoder<B> {
         }
     }
 
-    /// Has the weights lie beside each other that look at the same.
-    pub fn lay_beside(&mut self, device: &B::Device) {
-        for DecoderLayer { self_attn, mlp, .. } in &mut self.layers {
-            Linear::lay_beside([&mut self_attn.q_proj, &mut self_attn.k_proj, &mut self_attn.v_proj], device);
-            Linear::lay_beside([&mut mlp.gate_proj, &mut mlp.up_proj], device);
-        }
-    }
-
     /// Encodes token ids `[batch, tokens]` with their mask (1 a token, 0 padding on either side) to the hidden states after
     /// the named layers (0 is the embedding), side by side: `[batch, tokens, layers · hidden]`. Positions count from the
     /// first entry, padding or not.
@@ -309,6 +301,19 @@ impl<B: Backend> Decoder<B> {
             states[deepest] = self.norm.forward(stream);
         }
         Tensor::cat(layers.iter().map(|layer| states[*layer].clone()).collect(), 2)
+    }
+}
+
+impl<B: Backend> Blocks<B> for Decoder<B> {
+    fn layers_by_input(&mut self) -> Vec<Vec<&mut Linear<B>>> {
+        let mut layers = Vec::new();
+        for DecoderLayer { self_attn, mlp, .. } in &mut self.layers {
+            layers.push(vec![&mut self_attn.q_proj, &mut self_attn.k_proj, &mut self_attn.v_proj]);
+            layers.push(vec![&mut self_attn.o_proj]);
+            layers.push(vec![&mut mlp.gate_proj, &mut mlp.up_proj]);
+            layers.push(vec![&mut mlp.down_proj]);
+        }
+        layers
     }
 }
 

@@ -32,6 +32,7 @@ use crate::{
         conditioning::{SIZES, TextConditioning, sizes},
         config::UNetConfig,
         pipeline::SdxlPipeline,
+        text_context::TextContext,
         unet::{Conditions, UNet},
     },
     starter::pictures::to_tensor,
@@ -197,7 +198,11 @@ impl<P: Backend> SdxlPipeline<P> {
         let frames: Vec<_> = frames.iter().map(size_conditioning).collect();
         let conditions = Conditions {
             times: Tensor::from_data(TensorData::new(times, [count]), (&device, DType::F32)),
-            context: texts.clone().narrow(1, 0, context).reshape([count, context / width, width]),
+            text: TextContext::of_one_look(texts.clone().narrow(1, 0, context).reshape([
+                count,
+                context / width,
+                width,
+            ])),
             pooled: texts.narrow(1, context, pooled),
             sizes: sizes(&frames, &device),
         };

@@ -33,6 +33,7 @@ use crate::{
     sdxl::{
         conditioning::{sizes, whole},
         pipeline::SdxlPipeline,
+        text_context::TextContext,
         unet::Conditions,
     },
 };
@@ -307,7 +308,7 @@ fn what_a_model_predicts_decides_its_loss() {
         copy_folder(&folder("sdxl"), &model);
         let changed = text.replace("\"epsilon\"", &format!("\"{predicts}\""));
         std::fs::write(model.join("scheduler/scheduler_config.json"), changed).unwrap();
-        let pipeline = SdxlPipeline::<Flex>::load(&model, &Default::default()).unwrap();
+        let pipeline = SdxlPipeline::<Flex>::load(&model, Precision::F32, &Default::default()).unwrap();
         let expected = if of == "noise" { Prediction::Noise } else { Prediction::Velocity };
         assert_eq!(pipeline.configs.scheduler.prediction(), expected);
         check_loss(&pipeline, expected);
@@ -328,7 +329,7 @@ fn check_loss(pipeline: &SdxlPipeline<Flex>, predicts: Prediction) {
     let text = pipeline.encode_prompt("stripes").unwrap().for_batch(2);
     let conditions = Conditions {
         times: Tensor::from_floats([200.0, 500.0], &device),
-        context: text.context,
+        text: TextContext::of_one_look(text.context),
         pooled: text.pooled,
         sizes: sizes(&[whole(64, 64); 2], &device),
     };

@@ -1,6 +1,8 @@
 //! Weights and model folders on disk.
 
+mod blocks;
 pub mod folder;
+pub mod fp8;
 pub mod module_file;
 pub mod safetensors;
 pub mod tensor_file;
@@ -14,7 +16,13 @@ use burn::{
 };
 
 use self::module_file::Halves;
-use crate::{error::Result, nn::convolution};
+use crate::{
+    device::is_processor,
+    dtype::Precision,
+    error::Result,
+    lora::inject::Adaptable,
+    nn::{convolution, linear::Blocks},
+};
 
 /// Where the parameters of a model come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +56,37 @@ impl Weights {
             }
         };
         Ok(convolution::laid_out(filled))
+    }
+
+    /// The same of a denoiser, in a precision: the weights of its blocks lie beside each other where layers look at the same, and are
+    /// in eight bits if that is the precision and the device has such.
+    ///
+    /// # Errors
+    /// As [`Self::fill`].
+    pub(crate) fn fill_denoiser<B: Backend, M: ModuleSnapshot<B> + Adaptable<B> + Blocks<B>>(
+        self,
+        denoiser: M,
+        (folder, precision): (&Path, Precision),
+        rename: impl Fn(&str) -> Option<String>,
+        device: &B::Device,
+    ) -> Result<M> {
+        let in_fp8 = precision == Precision::Fp8 && !is_processor::<B>(device);
+        match self {
+            Self::OfFolder if in_fp8 => {
+                let files = folder::weight_files(folder)?;
+                let filled = blocks::load_in_fp8::<B, M>(denoiser, &files, rename, device)?;
+                Ok(convolution::laid_out(filled))
+            }
+            _ => {
+                let mut filled = self.fill(denoiser, folder, rename)?;
+                if in_fp8 {
+                    blocks::keep_in_fp8(&mut filled);
+                } else {
+                    filled.lay_beside(device);
+                }
+                Ok(filled)
+            }
+        }
     }
 }
 

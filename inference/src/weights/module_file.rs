@@ -2,7 +2,7 @@
 //! dicts, so that files of the reference implementation load as they are.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::File,
     path::{Path, PathBuf},
     rc::Rc,
@@ -17,6 +17,7 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
+use super::fp8::{self, Companion, Factor, is_fp8};
 use crate::{
     error::{Error, Result},
     nn::processor,
@@ -96,24 +97,38 @@ pub fn load<B: Backend, M: ModuleSnapshot<B>>(
 /// # Errors
 /// As [`load`].
 pub fn load_keeping<B: Backend, M: ModuleSnapshot<B>>(
-    mut module: M,
+    module: M,
     files: &[PathBuf],
     halves: Halves,
     rename: impl Fn(&str) -> Option<String>,
 ) -> Result<M> {
-    let mut snapshots = Vec::new();
+    fill::<B, M>(module, open(files, rename)?, &|_| false, halves, files)
+}
+
+/// Fills a module with tensors of these files. Parameters whose names are `elsewhere` are not looked for.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn fill<B: Backend, M: ModuleSnapshot<B>>(
+    mut module: M,
+    tensors: Vec<TensorInFile>,
+    elsewhere: &dyn Fn(&str) -> bool,
+    halves: Halves,
+    files: &[PathBuf],
+) -> Result<M> {
     let native = <B::FloatElem as Element>::dtype();
-    for file in files {
-        read(file, &rename, |stored, shape| halves.precision::<B>(native, stored, shape), &mut snapshots)?;
-    }
-    let result = module.apply(snapshots, None, None, false);
+    let snapshots = tensors.into_iter().map(|tensor| {
+        let precision = halves.precision::<B>(native, tensor.dtype, &tensor.shape);
+        tensor.snapshot(precision)
+    });
+    let result = module.apply(snapshots.collect(), None, None, false);
     let named = || files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
     if let Some(error) = result.errors.first() {
         return Err(Error::Weights(format!("The weights in {} do not fit the configuration: {error}.", named())));
     }
-    if !result.missing.is_empty() {
-        let names: Vec<&String> = result.missing.iter().map(|(name, _)| name).collect();
-        return Err(Error::Weights(format!("The weights in {} lack {}.", named(), listed(&names))));
+    let missing: Vec<&String> = result.missing.iter().map(|(name, _)| name).filter(|name| !elsewhere(name)).collect();
+    if !missing.is_empty() {
+        return Err(Error::Weights(format!("The weights in {} lack {}.", named(), listed(&missing))));
     }
     if !result.unused.is_empty() {
         let names: Vec<&String> = result.unused.iter().collect();
@@ -139,7 +154,8 @@ pub enum Halves {
     /// They are widened when they are read, and take twice the memory.
     Widened,
     /// Those of matrices stay as they are stored, in the mapped file, and are widened when they are used, which the layers
-    /// that have matrices do on the processor. What is small is widened when it is read.
+    /// that have matrices do on the processor. What is small is widened when it is read. Numbers of eight bits become bf16,
+    /// which holds each of them exactly, but for their factors.
     Kept,
 }
 
@@ -151,9 +167,9 @@ impl Halves {
         if bytes < LARGE { Self::Widened } else { Self::Kept }
     }
 
-    /// Whether a tensor of a shape stays as it is stored, where the processor computes.
+    /// Whether a tensor of a shape stays in half precision, where the processor computes.
     pub fn keeps(self, stored: Dtype, shape: &[usize]) -> bool {
-        self == Self::Kept && matches!(stored, Dtype::F16 | Dtype::BF16) && shape.len() == 2
+        self == Self::Kept && (matches!(stored, Dtype::F16 | Dtype::BF16) || is_fp8(stored)) && shape.len() == 2
     }
 
     fn precision<B: Backend>(self, native: DType, stored: Dtype, shape: &[usize]) -> DType {
@@ -168,61 +184,117 @@ impl Halves {
 /// Bytes of a component from which on its halves are kept.
 const LARGE: u64 = 128 << 20;
 
-/// Tensors of a file, each read when it is put in its place, in the precision that `precision` says for what is stored.
-fn read(
-    file: &Path,
-    rename: &impl Fn(&str) -> Option<String>,
-    precision: impl Fn(Dtype, &[usize]) -> DType,
-    snapshots: &mut Vec<TensorSnapshot>,
-) -> Result<()> {
-    let map = bytes::Bytes::from_owner(map(file)?);
-    let damaged =
-        |error| Error::Weights(format!("`{}` is no intact safetensors file: {error}. Fetch it again.", file.display()));
-    let tensors = SafeTensors::deserialize(&map).map_err(damaged)?;
-    let base = map.as_ptr() as usize;
-    for (name, view) in tensors.iter() {
-        let Some(name) = rename(name) else { continue };
-        let dtype = view.dtype();
-        if !matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            return Err(Error::Weights(format!(
-                "`{name}` in `{}` is stored as {dtype:?}; F32, F16 and BF16 are read.",
-                file.display()
-            )));
+/// What weights of eight bits are multiplied by, by the weights' names: it may lie in another file than they.
+fn factors(files: &[PathBuf]) -> Result<BTreeMap<String, Factor>> {
+    let (mut factors, mut weights) = (BTreeMap::new(), HashSet::new());
+    for file in files {
+        let map = map(file)?;
+        for (name, view) in tensors_of(&map, file)?.iter() {
+            fp8::check_mark(name, view.data())?;
+            match Companion::of(name) {
+                Some(Companion::FactorOf(weight)) => {
+                    factors.insert(weight, Factor::read(name, view.dtype(), view.shape(), view.data())?);
+                }
+                Some(Companion::NotNeeded) => {}
+                None if is_fp8(view.dtype()) => {
+                    weights.insert(name.to_owned());
+                }
+                None => {}
+            }
         }
-        let precision = precision(dtype, view.shape());
-        let start = view.data().as_ptr() as usize - base;
-        let range = start..start + view.data().len();
-        let shape = view.shape().to_vec();
-        let source = map.slice(range);
-        let data_shape = shape.clone();
-        let data = move || Ok(data_of(&source, dtype, data_shape.clone(), precision));
-        let path = name.split('.').map(str::to_owned).collect();
-        let snapshot = TensorSnapshot::from_closure(
-            Rc::new(data),
-            precision,
-            Shape::from(shape),
-            path,
-            Vec::new(),
-            ParamId::new(),
-        );
-        snapshots.push(snapshot);
     }
-    Ok(())
+    match factors.keys().find(|weight| !weights.contains(*weight)) {
+        None => Ok(factors),
+        Some(weight) => Err(Error::Weights(format!(
+            "There are factors for `{weight}`, and no such weight in FP8. Choose a checkpoint in FP8 or BF16."
+        ))),
+    }
 }
 
-/// The numbers of a tensor. Those that are stored in the precision that is wanted stay where they are in the mapped file:
-/// nothing is read before it is used, and nothing is in memory twice.
-fn data_of(stored: &bytes::Bytes, dtype: Dtype, shape: Vec<usize>, precision: DType) -> TensorData {
-    let same = match dtype {
-        Dtype::F32 => precision == DType::F32,
-        Dtype::F16 => precision == DType::F16,
-        _ => precision == DType::BF16,
-    };
-    if same && cfg!(target_endian = "little") && stored.as_ptr().addr().is_multiple_of(precision.size()) {
-        let mapped = Bytes::from_shared(stored.clone(), AllocationProperty::File);
-        return TensorData::from_bytes(mapped, shape, precision);
+/// The tensors of a file that is mapped.
+fn tensors_of<'a>(map: &'a [u8], file: &Path) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(map).map_err(|error| {
+        Error::Weights(format!("`{}` is no intact safetensors file: {error}. Fetch it again.", file.display()))
+    })
+}
+
+/// A tensor where it lies in a file: nothing of it is read before it is used.
+#[derive(Clone, Debug)]
+pub(super) struct TensorInFile {
+    /// Its name in the module.
+    pub name: String,
+    /// How it is stored.
+    pub dtype: Dtype,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its numbers in the mapped file.
+    pub bytes: bytes::Bytes,
+    /// What they are multiplied by.
+    pub factor: Option<Factor>,
+}
+
+/// Tensors of files under the names that `rename` gives them; those that it gives none are not needed.
+///
+/// # Errors
+/// When a file is missing or damaged, or numbers are stored in a way that is not read.
+pub(super) fn open(files: &[PathBuf], rename: impl Fn(&str) -> Option<String>) -> Result<Vec<TensorInFile>> {
+    let factors = factors(files)?;
+    let mut opened = Vec::new();
+    for file in files {
+        let map = bytes::Bytes::from_owner(map(file)?);
+        let tensors = tensors_of(&map, file)?;
+        for (stored_name, view) in tensors.iter() {
+            if Companion::of(stored_name).is_some() {
+                continue;
+            }
+            let Some(name) = rename(stored_name) else { continue };
+            let dtype = view.dtype();
+            if !matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) && !is_fp8(dtype) {
+                return Err(Error::Weights(format!(
+                    "`{name}` in `{}` is stored as {dtype:?}; F32, F16, BF16, F8_E4M3 and F8_E5M2 are read.",
+                    file.display()
+                )));
+            }
+            let factor = factors.get(stored_name).cloned();
+            if let Some(factor) = &factor {
+                factor.check(stored_name, view.shape())?;
+            }
+            let bytes = map.slice_ref(view.data());
+            opened.push(TensorInFile { name, dtype, shape: view.shape().to_vec(), bytes, factor });
+        }
     }
-    TensorData::new(floats(stored, dtype), shape).convert_dtype(precision)
+    Ok(opened)
+}
+
+impl TensorInFile {
+    /// Its numbers. Those that are stored in the precision that is wanted stay where they are in the mapped file: nothing is in
+    /// memory twice.
+    pub fn data(&self, precision: DType) -> TensorData {
+        let same = match self.dtype {
+            Dtype::F32 => precision == DType::F32,
+            Dtype::F16 => precision == DType::F16,
+            Dtype::BF16 => precision == DType::BF16,
+            _ => false,
+        };
+        let shape = self.shape.clone();
+        if same && cfg!(target_endian = "little") && self.bytes.as_ptr().addr().is_multiple_of(precision.size()) {
+            let mapped = Bytes::from_shared(self.bytes.clone(), AllocationProperty::File);
+            return TensorData::from_bytes(mapped, shape, precision);
+        }
+        let mut numbers = floats(&self.bytes, self.dtype);
+        if let Some(factor) = &self.factor {
+            factor.apply(&shape, &mut numbers);
+        }
+        TensorData::new(numbers, shape).convert_dtype(precision)
+    }
+
+    /// What a module takes, read when it is put in its place.
+    fn snapshot(self, precision: DType) -> TensorSnapshot {
+        let path = self.name.split('.').map(str::to_owned).collect();
+        let shape = Shape::from(self.shape.clone());
+        let data = Rc::new(move || Ok(self.data(precision)));
+        TensorSnapshot::from_closure(data, precision, shape, path, Vec::new(), ParamId::new())
+    }
 }
 
 /// Maps a file into memory.
@@ -242,6 +314,7 @@ pub(super) fn floats(bytes: &[u8], dtype: Dtype) -> Vec<f32> {
     match dtype {
         Dtype::F16 => bytes.chunks_exact(2).map(|two| f16::from_le_bytes([two[0], two[1]]).to_f32()).collect(),
         Dtype::BF16 => bytes.chunks_exact(2).map(|two| bf16::from_le_bytes([two[0], two[1]]).to_f32()).collect(),
+        Dtype::F8_E4M3 | Dtype::F8_E5M2 => fp8::floats(bytes, dtype),
         _ => bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect(),
     }
 }

@@ -190,7 +190,8 @@ int cuDeviceGetName(char *name, int length, int) { return snprintf(name, length,
 int cuDeviceTotalMem_v2(size_t *bytes, int) { return *bytes = 64ull << 30, 0; }
 int cuMemGetInfo_v2(size_t *available, size_t *total) { return *available = *total = 64ull << 30, 0; }
 
-// By CUdevice_attribute. Compute capability 8.0: kernels that are written for one later card alone are not compiled.
+// By CUdevice_attribute. Compute capability 8.9: it multiplies numbers of eight bits, and kernels that are written for one later card
+// alone are not compiled. EMULATED_CARD_MINOR=0 makes it 8.0.
 int cuDeviceGetAttribute(int *value, int attribute, int) {
     switch (attribute) {
         case 1: case 2: case 3: return *value = 1024, 0;     // threads of a block, and along its first axes
@@ -202,7 +203,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int) {
         case 14: return *value = 512, 0;                     // alignment of textures
         case 16: return *value = 108, 0;                     // multiprocessors
         case 75: return *value = 8, 0;
-        case 76: return *value = 0, 0;
+        case 76: return *value = getenv("EMULATED_CARD_MINOR") ? atoi(getenv("EMULATED_CARD_MINOR")) : 9, 0;
         case 97: return *value = 163 << 10, 0;               // shared memory of a block that asks for it
         default: return *value = 1, 0;
     }

@@ -43,6 +43,7 @@ extern "C" char *shared_memory;
 static inline float __uint_as_float(unsigned bits) { float value; memcpy(&value, &bits, 4); return value; }
 static inline float __int_as_float(int bits) { return __uint_as_float((unsigned)bits); }
 static inline unsigned __float_as_uint(float value) { unsigned bits; memcpy(&bits, &value, 4); return bits; }
+static inline int __float2int_rn(float value) { return (int)nearbyintf(value); }
 static inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)((unsigned long long)a * b >> 32); }
 
 static inline void card_warp_meet() {

@@ -1,4 +1,5 @@
 // libcublasLt: products of matrices whose columns lie together, as its documentation has them, and what it refuses.
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -8,11 +9,14 @@
 
 namespace {
 
-constexpr int HALF = 14, WITH_BIAS = 4, REFUSED = 7;
+constexpr int HALF = 14, EIGHT_BITS = 28, WITH_BIAS = 4, ONE_A_ROW = 3, REFUSED = 7, NOT_SUPPORTED = 15;
 
 struct Description {
     int left_is_transposed = 0, right_is_transposed = 0, epilogue = 1;
     const void *bias = nullptr;
+    // Factors of the left side's rows and of the right side's columns, and how many there are.
+    const float *factors[2] = {nullptr, nullptr};
+    int modes[2] = {0, 0};
 };
 
 struct Layout {
@@ -25,7 +29,16 @@ struct Layout {
     size_t at(int matrix, size_t row, size_t column) const { return matrix * between + column * distance + row; }
 };
 
+// A sign, four bits of exponent and three of mantissa.
+float of_eight_bits(unsigned char number) {
+    const int exponent = number >> 3 & 15, mantissa = number & 7;
+    if (exponent == 15 && mantissa == 7) return NAN;
+    const float size = exponent == 0 ? ldexpf(mantissa, -9) : ldexpf(8 + mantissa, exponent - 10);
+    return number & 0x80 ? -size : size;
+}
+
 float get(int type, const void *numbers, size_t at) {
+    if (type == EIGHT_BITS) return of_eight_bits(((const unsigned char *)numbers)[at]);
     return type == HALF ? widened(((const unsigned short *)numbers)[at]) : ((const float *)numbers)[at];
 }
 
@@ -63,6 +76,11 @@ int cublasLtMatmulDescSetAttribute(Description *description, int attribute, cons
         case 4: return description->right_is_transposed = *(const int *)value, 0;
         case 7: return description->epilogue = *(const int *)value, 0;
         case 8: return description->bias = *(void *const *)value, 0;
+        case 17: return description->factors[0] = *(const float *const *)value, 0;
+        case 18: return description->factors[1] = *(const float *const *)value, 0;
+        case 25: return 0;
+        case 31: return description->modes[0] = *(const int *)value, 0;
+        case 32: return description->modes[1] = *(const int *)value, 0;
         default: return refuse("an attribute that is not emulated");
     }
 }
@@ -90,8 +108,15 @@ struct Found {
     float waves;
     int reserved[4];
 };
-int cublasLtMatmulAlgoGetHeuristic(void *, void *, void *, void *, void *, void *, void *, int, Found *found, int *count) {
-    return *found = {}, *count = 1, 0;
+int cublasLtMatmulAlgoGetHeuristic(void *, const Description *description, const Layout *left, const Layout *right, const Layout *,
+                                   const Layout *to, void *, int, Found *found, int *count) {
+    *found = {}, *count = 1;
+    if (left->type != EIGHT_BITS && right->type != EIGHT_BITS) return 0;
+    // Documented: both sides, which lie along their sums, with sixteen numbers or a multiple of them along every axis.
+    const bool is_known = left->type == right->type && description->left_is_transposed && !description->right_is_transposed &&
+                          description->modes[0] == ONE_A_ROW && description->modes[1] == ONE_A_ROW && to->type == HALF &&
+                          left->rows % 16 == 0 && left->columns % 16 == 0 && left->distance % 16 == 0 && right->distance % 16 == 0;
+    return is_known ? 0 : (*count = 0, NOT_SUPPORTED);
 }
 
 int cublasLtMatmul(void *, const Description *description, const float *alpha, const void *left, const Layout *left_layout,
@@ -117,6 +142,7 @@ int cublasLtMatmul(void *, const Description *description, const float *alpha, c
                 const float *one = &of_left[row * sums], *other = &of_right[column * sums];
                 float sum = 0;
                 for (size_t k = 0; k < sums; k++) sum += one[k] * other[k];
+                if (left_layout->type == EIGHT_BITS) sum *= description->factors[0][row] * description->factors[1][column];
                 sum *= *alpha;
                 if (*beta != 0) sum += *beta * get(onto_layout->type, onto, onto_layout->at(matrix, row, column));
                 if (has_bias) sum += get(layout->type, description->bias, row);

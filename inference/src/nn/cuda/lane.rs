@@ -93,8 +93,10 @@ pub(super) struct Lane {
     pub blas: lt::cublasLtHandle_t,
     /// Scratch memory of products on the stream of now: address and bytes.
     pub workspace: (u64, usize),
-    /// The same of the other streams, whose operations may be at work in it.
-    other_workspaces: HashMap<cuda::CUstream, (u64, usize)>,
+    /// What is narrowed or widened for products on the stream of now: address and bytes.
+    converted: (u64, usize),
+    /// Both of the other streams, whose operations may be at work in them.
+    of_other_streams: HashMap<cuda::CUstream, [(u64, usize); 2]>,
     /// How products of each kind are computed.
     pub plans: Plans,
     /// cuDNN, where it is installed.
@@ -194,13 +196,14 @@ impl Lane {
                 context,
                 own_stream: stream,
                 stream: std::ptr::null_mut(),
-                other_workspaces: HashMap::new(),
+                of_other_streams: HashMap::new(),
                 convolutions,
                 before: event()?,
                 after: event()?,
                 compute_capability: (major, minor),
                 blas: cudarc::cublaslt::result::create_handle()?,
                 workspace: (0, 0),
+                converted: (0, 0),
                 plans: Plans::default(),
                 kernels: HashMap::new(),
             };
@@ -236,16 +239,15 @@ impl Lane {
         if let Some(convolutions) = &self.convolutions {
             convolutions.go_to(stream)?;
         }
-        let there = match self.other_workspaces.remove(&stream) {
-            Some(workspace) => workspace,
+        let [workspace, converted] = match self.of_other_streams.remove(&stream) {
+            Some(there) => there,
             // SAFETY: the context is current.
-            None => unsafe { (driver::malloc_sync(WORKSPACE)?, WORKSPACE) },
+            None => unsafe { [(driver::malloc_sync(WORKSPACE)?, WORKSPACE), (0, 0)] },
         };
-        let before = std::mem::replace(&mut self.workspace, there);
         if !self.stream.is_null() {
-            self.other_workspaces.insert(self.stream, before);
+            self.of_other_streams.insert(self.stream, [self.workspace, self.converted]);
         }
-        self.stream = stream;
+        (self.workspace, self.converted, self.stream) = (workspace, converted, stream);
         Ok(())
     }
 
@@ -273,15 +275,15 @@ impl Lane {
     /// # Errors
     /// When the card has not as much.
     pub fn workspace_of(&mut self, bytes: usize) -> Result<u64, Failure> {
-        if bytes > self.workspace.1 {
-            // SAFETY: the old memory is this lane's; the driver frees it when nothing uses it any more.
-            unsafe {
-                driver::free_sync(self.workspace.0)?;
-                self.workspace = (0, 0);
-                self.workspace = (driver::malloc_sync(bytes)?, bytes);
-            }
-        }
-        Ok(self.workspace.0)
+        grow(&mut self.workspace, bytes)
+    }
+
+    /// The same beside the workspace, for what products read.
+    ///
+    /// # Errors
+    /// When the card has not as much.
+    pub fn converted_of(&mut self, bytes: usize) -> Result<u64, Failure> {
+        grow(&mut self.converted, bytes)
     }
 
     /// The stream of now, as cuBLASLt wants it.
@@ -353,6 +355,21 @@ impl Lane {
         self.kernels.insert(known, function);
         Ok(function)
     }
+}
+
+/// The address of memory that has at least so many bytes.
+fn grow(memory: &mut (u64, usize), bytes: usize) -> Result<u64, Failure> {
+    if bytes > memory.1 {
+        // SAFETY: the old memory is a lane's, whose context is current; the driver frees it when nothing uses it any more.
+        unsafe {
+            let (before, _) = std::mem::take(memory);
+            if before != 0 {
+                driver::free_sync(before)?;
+            }
+            *memory = (driver::malloc_sync(bytes)?, bytes);
+        }
+    }
+    Ok(memory.0)
 }
 
 /// A kernel as it is written.

@@ -3,7 +3,7 @@
 use burn::tensor::{Shape, Tensor, backend::Backend};
 
 use super::{
-    OnCard, columns, from_card, lane, on_card_alike, on_card_in,
+    Fp8Weight, OnCard, columns, from_card, lane, on_card_alike, on_card_in,
     operation::compute,
     products::{MULTIPLE, Onto, Part, Place, Product, Products, Sides, one_onto_the_other},
 };
@@ -54,7 +54,12 @@ fn run<B: Backend>(layers: &[&Linear<B>], pieces: &[Tensor<B, 2>], stream: Optio
     };
     let mut parts = Vec::with_capacity(layers.len());
     for layer in layers {
-        let weight = add(&mut inputs, on_card_in(&layer.weight.val(), precision)?);
+        let (weight, factors) = match &layer.fp8 {
+            Some(Fp8Weight { numbers, factors }) => {
+                (add(&mut inputs, numbers.clone()), Some(add(&mut inputs, factors.clone())))
+            }
+            None => (add(&mut inputs, on_card_in(&layer.weight.val(), precision)?), None),
+        };
         let bias = match &layer.bias {
             Some(bias) => Some(add(&mut inputs, on_card_in(&bias.val(), precision)?)),
             None => None,
@@ -66,7 +71,7 @@ fn run<B: Backend>(layers: &[&Linear<B>], pieces: &[Tensor<B, 2>], stream: Optio
             let b = add(&mut inputs, on_card_in(&pair.b.val(), precision)?);
             pairs.push(Pair { a, b, rank, scale });
         }
-        parts.push(Layer { width: layer.features().1, weight, bias, pairs });
+        parts.push(Layer { width: layer.features().1, weight, factors, bias, pairs });
     }
     let onto = match stream {
         Some(stream) => Some(add(&mut inputs, on_card_in(stream, precision)?)),
@@ -95,6 +100,8 @@ struct Layout {
 struct Layer {
     width: usize,
     weight: usize,
+    /// Of the weight's rows, where it is of eight bits.
+    factors: Option<usize>,
     bias: Option<usize>,
     pairs: Vec<Pair>,
 }
@@ -142,11 +149,13 @@ impl Layout {
                 size: [self.rows, layer.width, pair.rank],
                 scale: pair.scale,
                 bias: None,
+                factors: None,
                 onto: Onto::Nothing,
             });
             let mut of_layer: Vec<Product> = of_layer.collect();
             let mut of_weight = self.of_pieces(layer.weight, (to, layer.width));
             of_weight[0].bias = layer.bias;
+            of_weight.iter_mut().for_each(|product| product.factors = layer.factors);
             of_layer.append(&mut of_weight);
             let stream = |stream| Onto::Other(Part { place: Place::Input(stream), column });
             let mut of_layer = one_onto_the_other(of_layer, self.onto.map_or(Onto::Nothing, stream));
@@ -174,6 +183,7 @@ impl Layout {
                 size: [self.rows, width, sum],
                 scale: 1.0,
                 bias: None,
+                factors: None,
                 onto: Onto::Nothing,
             }
         };

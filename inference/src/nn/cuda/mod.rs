@@ -9,6 +9,7 @@ mod arguments;
 mod attention;
 mod channels;
 mod convolution;
+mod fp8;
 mod gradients;
 mod lane;
 mod layers;
@@ -32,6 +33,7 @@ pub use self::{
     attention::{attention, computes_scores_again},
     channels::{are_last, beside, laid_out, shifted, sum},
     convolution::convolve,
+    fp8::{Fp8Weight, fp8_as_stored, narrowed, widened},
     gradients::project as project_with_gradient,
     layers::{project, project_beside, project_onto},
     rows::{activated, gated, gated_sum, group_norm, layer_norm, rms_norm, rms_norm_by_head, turn},
@@ -70,6 +72,21 @@ fn from_card<B: Backend, const D: usize>(tensor: OnCard) -> Option<Tensor<B, D>>
     as_kind::<_, B::FloatTensorPrimitive>(tensor)
         .ok()
         .map(|primitive| Tensor::from_primitive(TensorPrimitive::Float(primitive)))
+}
+
+/// The card's tensor as one of a backend that may be one with gradients, which it does not take part in.
+fn constant<B: Backend, const D: usize>(tensor: OnCard) -> Option<Tensor<B, D>> {
+    from_card(tensor.clone()).or_else(|| gradients::constant(tensor))
+}
+
+/// Some rows of a tensor that lies without gaps, where they lie.
+fn some_rows(tensor: &OnCard, first: usize, count: usize) -> OnCard {
+    let mut dims: Vec<usize> = tensor.shape().iter().copied().collect();
+    let row = dims[1..].iter().product::<usize>() * tensor.dtype.size();
+    let [before, after] = [first, dims[0] - first - count].map(|rows| (rows * row) as u64);
+    dims[0] = count;
+    let handle = tensor.handle.clone().offset_start(before).offset_end(after);
+    OnCard::new_contiguous(tensor.client.clone(), tensor.device.clone(), Shape::from(dims), handle, tensor.dtype)
 }
 
 /// Some columns of a matrix `[rows, columns]` that lies without gaps, where they lie.

@@ -6,6 +6,7 @@ use burn::tensor::DType;
 use cudarc::cublaslt::{result as blas, sys as lt};
 
 use super::{
+    fp8::Narrowed,
     lane::{Failure, Lane, WORKSPACE},
     operation::{Computation, Numbers},
 };
@@ -64,6 +65,8 @@ pub(super) struct Product {
     pub scale: f32,
     /// An input.
     pub bias: Option<usize>,
+    /// Where the right side is of [eight bits](super::fp8), the input with the factors of its rows.
+    pub factors: Option<usize>,
     pub onto: Onto,
 }
 
@@ -91,10 +94,10 @@ impl Computation for Products {
                 Place::Output(index) => &outputs[index],
             };
             let stride = numbers.strides[0];
-            let address = numbers.address + (part.column * precision.size()) as u64;
+            let address = numbers.address + (part.column * numbers.precision.size()) as u64;
             Matrix { address, stride }
         };
-        let mut waiting: Option<Told> = None;
+        let mut told: Vec<Told> = Vec::with_capacity(self.0.len());
         for product in &self.0 {
             let [left, right, to] = [product.left, product.right, product.to].map(matrix);
             let onto = match product.onto {
@@ -102,22 +105,26 @@ impl Computation for Products {
                 Onto::Itself => Some(to),
                 Onto::Other(part) => Some(matrix(part)),
             };
-            let bias = product.bias.map(|input| inputs[input].address);
+            let [bias, factors] = [product.bias, product.factors].map(|input| input.map(|input| inputs[input].address));
             let (size, scale, sides) = (product.size, product.scale, product.sides);
             let multiplied = Multiplied { size, precision, scale, onto, sides, batch: None };
-            let next = Told { multiplied, matrices: (left, right, to), bias };
-            waiting = match waiting.take() {
-                None => Some(next),
-                Some(before) => match before.with(&next) {
-                    Some(both) => Some(both),
-                    None => {
-                        before.begin(lane)?;
-                        Some(next)
-                    }
-                },
-            };
+            let next = Told { multiplied, matrices: (left, right, to), bias, factors };
+            match told.last_mut().and_then(|last| Some((last.with(&next)?, last))) {
+                Some((both, last)) => *last = both,
+                None => told.push(next),
+            }
         }
-        waiting.map_or(Ok(()), |last| last.begin(lane))
+        let (mut narrow, mut wide) = (0, 0);
+        for told in &told {
+            let [rows, columns, sum] = told.multiplied.size;
+            match told.in_fp8(lane)? {
+                None => {}
+                Some(true) => narrow += Narrowed::bytes([rows, sum]),
+                Some(false) => wide = wide.max(columns * sum * precision.size()),
+            }
+        }
+        let mut narrowed = Narrowed::new(lane, narrow, wide)?;
+        told.iter().try_for_each(|told| told.begin(lane, &mut narrowed))
     }
 }
 
@@ -128,11 +135,35 @@ struct Told {
     /// Left, right, and the result.
     matrices: (Matrix, Matrix, Matrix),
     bias: Option<u64>,
+    /// Of the right side's rows, which is of eight bits then.
+    factors: Option<u64>,
 }
 
 impl Told {
-    fn begin(&self, lane: &mut Lane) -> Result<(), Failure> {
-        self.multiplied.begin(lane, self.matrices, self.bias)
+    /// Whether a right side of eight bits is multiplied as it is, if it is of eight bits. Cards that have no such product have it
+    /// widened.
+    fn in_fp8(&self, lane: &mut Lane) -> Result<Option<bool>, Failure> {
+        if self.factors.is_none() {
+            return Ok(None);
+        }
+        let (_, right, to) = self.matrices;
+        let narrowed = Matrix { address: u64::from(ALIGNMENT), stride: self.multiplied.size[2] };
+        Ok(Some(self.multiplied.has_fp8(lane, (narrowed, right, to), self.bias)))
+    }
+
+    fn begin(&self, lane: &mut Lane, narrowed: &mut Narrowed) -> Result<(), Failure> {
+        let ((left, right, to), [rows, columns, sum]) = (self.matrices, self.multiplied.size);
+        match (self.factors, self.in_fp8(lane)?) {
+            (Some(factors), Some(true)) => {
+                let (left, of_rows) = narrowed.left(lane, left, [rows, sum])?;
+                self.multiplied.begin_in_fp8(lane, (left, right, to), [of_rows, factors], self.bias)
+            }
+            (Some(factors), _) => {
+                let wide = narrowed.widened(lane, (right, factors), [columns, sum])?;
+                self.multiplied.begin(lane, (left, wide, to), self.bias)
+            }
+            (None, _) => self.multiplied.begin(lane, self.matrices, self.bias),
+        }
     }
 
     /// Both as one product, if the other has the same left side, and what it multiplies that with and what comes of it follow in
@@ -141,12 +172,13 @@ impl Told {
         let (one, two) = (&self.multiplied, &other.multiplied);
         let ((left, right, to), (other_left, other_right, other_to)) = (self.matrices, other.matrices);
         let [rows, columns, sum] = one.size;
-        let after = |matrix: Matrix, numbers: usize| Matrix {
-            address: matrix.address + (numbers * one.precision.size()) as u64,
-            ..matrix
-        };
+        let behind = |matrix: Matrix, bytes: usize| Matrix { address: matrix.address + bytes as u64, ..matrix };
+        let after = |matrix: Matrix, numbers: usize| behind(matrix, numbers * one.precision.size());
         let of_rows = [rows, sum] == [two.size[0], two.size[2]] && one.scale == two.scale && left == other_left;
-        let follow = other_right == after(right, columns * right.stride) && other_to == after(to, columns);
+        let right_bytes = columns * right.stride * if self.factors.is_some() { 1 } else { one.precision.size() };
+        let follow = other_right == behind(right, right_bytes)
+            && other_to == after(to, columns)
+            && other.factors == self.factors.map(|factors| factors + (columns * size_of::<f32>()) as u64);
         let onto = one.onto.map(|onto| after(onto, columns)) == two.onto;
         let are_plain = self.bias.is_none() && other.bias.is_none() && one.batch.is_none() && two.batch.is_none();
         let sides = one.sides == Sides::RightTransposed && two.sides == Sides::RightTransposed;
@@ -216,6 +248,8 @@ struct Kind {
     onto: Option<(usize, u32, bool)>,
     sides: Sides,
     batch: Option<(usize, [usize; 3])>,
+    /// Whether both sides are of eight bits, with factors of their rows.
+    is_fp8: bool,
 }
 
 /// How a kind of product is computed.
@@ -226,16 +260,19 @@ struct Plan {
     algorithm: lt::cublasLtMatmulAlgo_t,
 }
 
-/// The kinds that are known by now.
+/// The kinds that are known by now; none for those that this card has no product for.
 #[derive(Default)]
-pub(super) struct Plans(HashMap<Kind, Plan>);
+pub(super) struct Plans(HashMap<Kind, Option<Plan>>);
 
 /// `CUBLAS_OP_N` and `CUBLAS_OP_T`.
 const AS_IT_IS: i32 = 0;
 const TRANSPOSED: i32 = 1;
 
 /// More than this is not asked of an address.
-const ALIGNMENT: u32 = 256;
+pub(super) const ALIGNMENT: u32 = 256;
+
+/// The first compute capability that multiplies numbers of eight bits; whether with a factor for every row, cuBLASLt says.
+const WITH_FP8: (i32, i32) = (8, 9);
 
 /// One product, or one of every head.
 #[derive(Clone, Copy)]
@@ -255,31 +292,74 @@ pub(super) struct Multiplied {
 }
 
 impl Multiplied {
-    /// Begins it. cuBLASLt counts columns first: to it the matrices are transposed, and `toᵀ = rightᵀ · leftᵀ`.
-    pub fn begin(
+    /// Begins it.
+    pub fn begin(&self, lane: &mut Lane, matrices: (Matrix, Matrix, Matrix), bias: Option<u64>) -> Result<(), Failure> {
+        let kind = self.kind(matrices, bias.is_some(), false);
+        if !lane.plans.0.contains_key(&kind) {
+            let plan = self.plan(lane, &kind, bias)?;
+            lane.plans.0.insert(kind, Some(plan));
+        }
+        self.begin_as(&kind, lane, matrices, bias, None)
+    }
+
+    /// Whether this card has it with both sides of eight bits.
+    fn has_fp8(&self, lane: &mut Lane, matrices: (Matrix, Matrix, Matrix), bias: Option<u64>) -> bool {
+        if lane.compute_capability < WITH_FP8 {
+            return false;
+        }
+        let kind = self.kind(matrices, bias.is_some(), true);
+        if !lane.plans.0.contains_key(&kind) {
+            let plan = self.plan(lane, &kind, bias);
+            if let Err(failure) = &plan {
+                tracing::info!("A product of eight bits, {:?}, is computed of 16, because {failure}.", self.size);
+            }
+            lane.plans.0.insert(kind, plan.ok());
+        }
+        lane.plans.0[&kind].is_some()
+    }
+
+    /// Begins it with both sides of eight bits, whose rows have factors, left and right. The card [has](Self::has_fp8) it.
+    fn begin_in_fp8(
         &self,
         lane: &mut Lane,
-        (left, right, to): (Matrix, Matrix, Matrix),
+        matrices: (Matrix, Matrix, Matrix),
+        factors: [u64; 2],
         bias: Option<u64>,
     ) -> Result<(), Failure> {
+        let kind = self.kind(matrices, bias.is_some(), true);
+        self.begin_as(&kind, lane, matrices, bias, Some(factors))
+    }
+
+    fn kind(&self, (left, right, to): (Matrix, Matrix, Matrix), has_bias: bool, is_fp8: bool) -> Kind {
         let alignment = |address: u64| 1u32 << address.trailing_zeros().min(ALIGNMENT.trailing_zeros());
-        let kind = Kind {
+        Kind {
             size: self.size,
             strides: [left, right, to].map(|matrix| matrix.stride),
             alignments: [left, right, to].map(|matrix| alignment(matrix.address)),
             is_half: self.precision == DType::BF16,
-            has_bias: bias.is_some(),
+            has_bias,
             onto: self.onto.map(|onto| (onto.stride, alignment(onto.address), onto == to)),
             sides: self.sides,
             batch: self.batch,
-        };
-        if !lane.plans.0.contains_key(&kind) {
-            let plan = self.plan(lane, &kind, bias)?;
-            lane.plans.0.insert(kind, plan);
+            is_fp8,
         }
-        let plan = &lane.plans.0[&kind];
+    }
+
+    /// Begins it as a known kind. cuBLASLt counts columns first: to it the matrices are transposed, and `toᵀ = rightᵀ · leftᵀ`.
+    fn begin_as(
+        &self,
+        kind: &Kind,
+        lane: &mut Lane,
+        (left, right, to): (Matrix, Matrix, Matrix),
+        bias: Option<u64>,
+        factors: Option<[u64; 2]>,
+    ) -> Result<(), Failure> {
+        let Some(Some(plan)) = lane.plans.0.get(kind) else { unreachable!("invariant: the kind has a plan") };
         if let Some(bias) = bias {
             plan.description.set_bias(bias)?;
+        }
+        if let Some(factors) = factors {
+            plan.description.set_factors(factors)?;
         }
         let (alpha, beta) = (self.scale, f32::from(u8::from(self.onto.is_some())));
         let onto = self.onto.unwrap_or(to);
@@ -310,17 +390,19 @@ impl Multiplied {
 
     fn plan(&self, lane: &Lane, kind: &Kind, bias: Option<u64>) -> Result<Plan, Failure> {
         let [rows, columns, sum] = self.size;
-        let description = Description::new(self.sides, bias)?;
+        let description = Description::new(self.sides, bias, kind.is_fp8)?;
         let right_size = if self.sides == Sides::RightTransposed { (sum, columns) } else { (columns, sum) };
         let left_size = if self.sides == Sides::LeftTransposed { (rows, sum) } else { (sum, rows) };
         let (batch, distances) = self.batch.unwrap_or((1, [0; 3]));
         let [left, right, to] = kind.strides;
-        let layout = |size, stride, distance| MatrixLayout::new(size, stride, self.precision, (batch, distance));
+        let wide = number_of(self.precision);
+        let number = if kind.is_fp8 { lt::cudaDataType_t::CUDA_R_8F_E4M3 } else { wide };
+        let layout = |number, size, stride, distance| MatrixLayout::new(number, size, stride, (batch, distance));
         let layouts = [
-            layout(right_size, right, distances[1])?,
-            layout(left_size, left, distances[0])?,
-            layout((columns, rows), kind.onto.map_or(to, |(stride, ..)| stride), distances[2])?,
-            layout((columns, rows), to, distances[2])?,
+            layout(number, right_size, right, distances[1])?,
+            layout(number, left_size, left, distances[0])?,
+            layout(wide, (columns, rows), kind.onto.map_or(to, |(stride, ..)| stride), distances[2])?,
+            layout(wide, (columns, rows), to, distances[2])?,
         ];
         let algorithm = choose(lane, &description, &layouts, kind)?;
         Ok(Plan { description, layouts, algorithm })
@@ -365,7 +447,7 @@ fn choose(
 struct Description(lt::cublasLtMatmulDesc_t);
 
 impl Description {
-    fn new(sides: Sides, bias: Option<u64>) -> Result<Self, Failure> {
+    fn new(sides: Sides, bias: Option<u64>, is_fp8: bool) -> Result<Self, Failure> {
         use lt::cublasLtMatmulDescAttributes_t as Attribute;
         let this = Self(blas::create_matmul_desc(
             lt::cublasComputeType_t::CUBLAS_COMPUTE_32F,
@@ -378,7 +460,21 @@ impl Description {
             this.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &lt::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS)?;
             this.set_bias(bias)?;
         }
+        if is_fp8 {
+            let of_rows = lt::cublasLtMatmulMatrixScale_t::CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+            this.set(Attribute::CUBLASLT_MATMUL_DESC_A_SCALE_MODE, &of_rows)?;
+            this.set(Attribute::CUBLASLT_MATMUL_DESC_B_SCALE_MODE, &of_rows)?;
+            // Sums of tensor cores are kept to the end, instead of being added to others in between.
+            this.set(Attribute::CUBLASLT_MATMUL_DESC_FAST_ACCUM, &1i8)?;
+        }
         Ok(this)
+    }
+
+    /// Where the factors of the left and the right side's rows lie from now on.
+    fn set_factors(&self, [left, right]: [u64; 2]) -> Result<(), Failure> {
+        use lt::cublasLtMatmulDescAttributes_t as Attribute;
+        self.set(Attribute::CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &right)?;
+        self.set(Attribute::CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &left)
     }
 
     /// Where the bias lies from now on: products that were told before have read where it lay.
@@ -399,20 +495,23 @@ impl Drop for Description {
     }
 }
 
+/// What cuBLASLt calls numbers of 16 and 32 bits.
+fn number_of(precision: DType) -> lt::cudaDataType_t {
+    if precision == DType::BF16 { lt::cudaDataType_t::CUDA_R_16BF } else { lt::cudaDataType_t::CUDA_R_32F }
+}
+
 /// Rows and columns of a matrix, as cuBLASLt counts them, and of those that follow it.
 struct MatrixLayout(lt::cublasLtMatrixLayout_t);
 
 impl MatrixLayout {
     fn new(
+        number: lt::cudaDataType_t,
         (rows, columns): (usize, usize),
         stride: usize,
-        precision: DType,
         (count, distance): (usize, usize),
     ) -> Result<Self, Failure> {
         use lt::cublasLtMatrixLayoutAttribute_t as Attribute;
-        let kind =
-            if precision == DType::BF16 { lt::cudaDataType_t::CUDA_R_16BF } else { lt::cudaDataType_t::CUDA_R_32F };
-        let this = Self(blas::create_matrix_layout(kind, rows as u64, columns as u64, stride as i64)?);
+        let this = Self(blas::create_matrix_layout(number, rows as u64, columns as u64, stride as i64)?);
         if count > 1 {
             let (count, distance) = (count as i32, distance as i64);
             // SAFETY: each attribute is read from a number of its own width, here and now.

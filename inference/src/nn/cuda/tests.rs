@@ -1,6 +1,8 @@
 //! What the card computes is what the processor computes, and so are its gradients. Without a card there is nothing to compare, and the
 //! tests say so.
 
+use std::path::Path;
+
 use burn::{
     backend::{Autodiff, Cuda, Flex},
     module::Param,
@@ -15,6 +17,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     device::DeviceName,
+    dtype::Precision,
+    flux2::pipeline::Flux2Pipeline,
+    lora::inject::Adaptable as _,
     nn::{
         activation::{gated_sum, gelu_gated, silu_gated},
         attention::multi_head_attention,
@@ -24,6 +29,7 @@ use crate::{
         picture,
         rope::Rotation,
     },
+    single_file::unpack,
 };
 
 /// Numbers of a shape.
@@ -251,6 +257,7 @@ fn linear<B: AutodiffBackend>(device: &B::Device) -> Vec<(&'static str, Vec<f32>
         weight: matrix(1, [OUTPUTS, inputs]),
         bias: Some(Param::from_tensor(tensor::<B, 1>(&draw(2, &[OUTPUTS]), device))),
         adapters: vec![LowRank { a: matrix(3, [RANK, inputs]), b: matrix(4, [OUTPUTS, RANK]), scale: 0.5 }],
+        fp8: None,
     };
     let joined = layer.forward_joined(pieces.to_vec());
     let [left, right] = layer.forward_in_parts(Tensor::cat(pieces.to_vec(), 1), [32, OUTPUTS - 32]);
@@ -287,4 +294,120 @@ fn linear_layers_and_their_gradients_are_those_of_the_processor() {
             assert_close(&format!("{name} in {precision}"), found, expected, tolerance);
         }
     }
+}
+
+/// Rows, the widths of an input's pieces, and layers' outputs.
+const FP8_ROWS: usize = 150;
+const FP8_PIECES: [usize; 2] = [64, 48];
+const FP8_OUTPUTS: [usize; 3] = [96, 64, 80];
+
+/// Three layers of one input, the second with a pair.
+fn three_layers<B: Backend>(device: &B::Device) -> [Linear<B>; 3] {
+    let inputs: usize = FP8_PIECES.iter().sum();
+    let matrix = |seed, shape: [usize; 2]| Param::from_tensor(tensor::<B, 2>(&draw(seed, &shape), device));
+    let layer = |index: usize| Linear {
+        weight: matrix(1 + index as u64, [FP8_OUTPUTS[index], inputs]),
+        bias: (index == 2).then(|| Param::from_tensor(tensor::<B, 1>(&draw(9, &[FP8_OUTPUTS[2]]), device))),
+        adapters: Vec::new(),
+        fp8: None,
+    };
+    let mut layers = [0, 1, 2].map(layer);
+    let [outputs, rank] = [FP8_OUTPUTS[1], RANK];
+    layers[1].adapters.push(LowRank { a: matrix(10, [rank, inputs]), b: matrix(11, [outputs, rank]), scale: 0.5 });
+    layers
+}
+
+/// What three layers make of an input, and gradients of what is learnt beside the second one.
+fn of_three_layers<B: AutodiffBackend>(keeps_fp8: bool, device: &B::Device) -> Vec<(&'static str, Vec<f32>)> {
+    let pieces = |seed: u64| FP8_PIECES.map(|width| draw(seed + width as u64, &[FP8_ROWS, width]));
+    let mut layers = three_layers::<B::InnerBackend>(device);
+    let mut learning = three_layers::<B>(device);
+    if keeps_fp8 {
+        let [one, two, three] = &mut layers;
+        Linear::keep_in_fp8(vec![one, two, three], None);
+        learning[1].fp8 = layers[1].fp8.clone();
+        learning[1].weight = Param::from_tensor(Tensor::zeros_like(&learning[1].weight.val()));
+    }
+    let plain = pieces(20).each_ref().map(|piece| tensor::<B::InnerBackend, 2>(piece, device));
+    let whole = Tensor::cat(plain.to_vec(), 1);
+    let [one, two, three] = Linear::forward_beside(layers.each_ref(), whole.clone());
+    let stream = tensor::<B::InnerBackend, 2>(&draw(30, &[FP8_ROWS, FP8_OUTPUTS[1]]), device);
+    let onto = layers[1].forward_onto(stream, whole.clone());
+    let [left, right] = layers[0].forward_in_parts(whole.clone(), [32, 64]);
+    let joined = layers[2].forward_joined(plain.to_vec());
+    let leaf = tensor::<B, 2>(&values_of(&whole), device).require_grad();
+    let learnt = learning[1].forward(leaf.clone());
+    let gradients = weighed(learnt.clone(), &draw(31, &[FP8_ROWS, FP8_OUTPUTS[1]])).backward();
+    let pair = &learning[1].adapters[0];
+    let of = |matrix: &Param<Tensor<B, 2>>| values(matrix.val().grad(&gradients).expect("it is learnt"));
+    let (a, b) = (of(&pair.a), of(&pair.b));
+    layers[1].merge_adapters();
+    vec![
+        ("first", values(one)),
+        ("second", values(two)),
+        ("third", values(three)),
+        ("onto a stream", values(onto)),
+        ("left part", values(left)),
+        ("right part", values(right)),
+        ("of pieces", values(joined)),
+        ("with gradients", values(learnt.inner())),
+        ("gradient of the input", values(leaf.grad(&gradients).expect("it is a leaf"))),
+        ("a", a),
+        ("b", b),
+        ("merged", values(layers[1].forward(whole))),
+    ]
+}
+
+fn values_of<B: Backend>(tensor: &Tensor<B, 2>) -> Numbers {
+    (values(tensor.clone()), tensor.dims().to_vec())
+}
+
+/// A number of three bits of mantissa is a sixteenth away at most, and 2.6 % as a rule; a product has two of them.
+#[test]
+fn layers_in_eight_bits_are_near_those_of_the_processor() {
+    let Some(device) = card::<Autodiff<Cuda<bf16>>>() else { return };
+    let expected = of_three_layers::<Autodiff<Flex>>(false, &Default::default());
+    let found = of_three_layers::<Autodiff<Cuda<bf16>>>(true, &device);
+    for ((name, found), (_, expected)) in found.iter().zip(&expected) {
+        assert_close(&format!("{name} in eight bits"), found, expected, 0.06);
+    }
+    let mut layers = three_layers::<Cuda<bf16>>(&device);
+    let before = layers.each_ref().map(|layer| values(layer.weight.val()));
+    let [one, two, three] = &mut layers;
+    Linear::keep_in_fp8(vec![one, two, three], None);
+    for (layer, before) in layers.iter().zip(before) {
+        let width = layer.features().0;
+        for (row, kept) in before.chunks(width).zip(values(layer.whole_weight()).chunks(width)) {
+            let largest = row.iter().fold(0f32, |largest, number| largest.max(number.abs()));
+            for (number, kept) in row.iter().zip(kept) {
+                let allowed = (number.abs() * 0.067).max(largest / 448.0 / 1000.0);
+                assert!((number - kept).abs() <= allowed, "{number} became {kept} in a row up to {largest}");
+            }
+        }
+    }
+}
+
+/// What a file has in eight bits, with one factor or one a row, is not rounded once more.
+#[test]
+fn weights_stored_in_eight_bits_stay_as_they_are() {
+    let Some(device) = card::<Cuda<bf16>>() else { return };
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fp8");
+    let like = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/parity/klein/model");
+    let place = tempfile::tempdir().expect("a folder");
+    let folder = place.path().join("made");
+    unpack(&fixtures.join("klein.safetensors"), &like, &folder).expect("it is a checkpoint");
+    let expected = Flux2Pipeline::<Flex>::load(&folder, Precision::F32, &Default::default()).expect("a model");
+    let found = Flux2Pipeline::<Cuda<bf16>>::load(&folder, Precision::Fp8, &device).expect("a model");
+    let (mut expected, mut found) = (expected.transformer, found.transformer);
+    let expected = expected.linear_layers();
+    let mut kept = 0;
+    for (path, layer) in found.linear_layers() {
+        // Text's feed-forward parts are stored in E5M2.
+        if layer.fp8.is_some() && !path.contains("ff_context") {
+            let stored = values(expected[&path].weight.val()).into_iter().map(|value| bf16::from_f32(value).to_f32());
+            assert_eq!(values(layer.whole_weight()), stored.collect::<Vec<_>>(), "{path}");
+            kept += 1;
+        }
+    }
+    assert!(kept >= 12, "{kept} layers are in eight bits");
 }

@@ -7,7 +7,10 @@ use memmap2::Mmap;
 use safetensors::Dtype;
 
 use super::header::{Header, TensorEntry, check_header};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    weights::fp8,
+};
 
 /// A file whose header was checked and whose tensors are read where they lie: opening it costs the header, whatever
 /// its size.
@@ -53,7 +56,7 @@ impl MappedFile {
         &self.body()[entry.start as usize..entry.end as usize]
     }
 
-    /// The numbers of a tensor as f32, row by row. F32, F16, BF16 and F64 are read.
+    /// The numbers of a tensor as f32, row by row. F32, F16, BF16, F64, F8_E4M3 and F8_E5M2 are read.
     ///
     /// # Errors
     /// [`Error::Weights`] when the file has no such tensor, or stores it in another number format.
@@ -66,9 +69,10 @@ impl MappedFile {
             Dtype::F16 => words(bytes, |two| f16::from_le_bytes(two).to_f32()),
             Dtype::BF16 => words(bytes, |two| bf16::from_le_bytes(two).to_f32()),
             Dtype::F64 => words(bytes, |eight| f64::from_le_bytes(eight) as f32),
+            dtype @ (Dtype::F8_E4M3 | Dtype::F8_E5M2) => fp8::floats(bytes, dtype),
             other => {
                 return Err(Error::Weights(format!(
-                    "The tensor `{name}` is stored as {other}; F32, F16, BF16 and F64 are read; convert it first."
+                    "The tensor `{name}` is stored as {other}; F32, F16, BF16, F64, F8_E4M3 and F8_E5M2 are read; convert it first."
                 )));
             }
         })

@@ -112,6 +112,13 @@ pub(super) fn is_tracked<B: Backend>() -> bool {
     kind == TypeId::of::<Tracked<Cuda<f32>>>() || kind == TypeId::of::<Tracked<Cuda<bf16>>>()
 }
 
+/// A tensor of bf16 that remembers nothing, as one of a backend with gradients.
+pub(super) fn constant<B: Backend, const D: usize>(tensor: OnCard) -> Option<Tensor<B, D>> {
+    let tracked: Tracked<Cuda<bf16>> = Tracked::<Cuda<bf16>>::new(tensor);
+    let primitive = as_kind::<_, B::FloatTensorPrimitive>(tracked).ok()?;
+    Some(Tensor::from_primitive(TensorPrimitive::Float(primitive)))
+}
+
 /// The tensor without what it remembers.
 fn plain<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Option<OnCard> {
     let primitive = tensor.clone().into_primitive().tensor();

@@ -74,6 +74,7 @@ impl<const N: usize> Operation<N> for Projection {
             size: [rows, outputs, sum],
             scale: 1.0,
             bias: None,
+            factors: None,
             onto: Onto::Nothing,
         };
         let of_pair = self.scale.map(|scale| {
@@ -143,6 +144,7 @@ fn of_side(gradient: &OnCard, matrix: &OnCard, (column, width): (usize, usize), 
         size: [rows, width, outputs],
         scale,
         bias: None,
+        factors: None,
         onto: Onto::Nothing,
     };
     let inputs = vec![gradient.clone(), matrix.clone()];
@@ -163,6 +165,7 @@ fn of_matrix(gradient: &OnCard, pieces: &[OnCard], scale: f32) -> OnCard {
             size: [outputs, width, rows],
             scale,
             bias: None,
+            factors: None,
             onto: Onto::Nothing,
         });
         column += width;
