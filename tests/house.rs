@@ -356,14 +356,33 @@ pub fn nodes(connection: &Value) -> Vec<Value> {
     edges.iter().map(|edge| edge["node"].clone()).collect()
 }
 
+/// The least number of statements that something takes in several tries. The loops behind the requests send some as well until they
+/// have done what there is to do, so that it is tried again, with pauses, while it takes more than `most`.
+pub async fn least_statements(house: &House, most: u64, ask: impl AsyncFn()) -> u64 {
+    let mut least = u64::MAX;
+    for _ in 0..TRIES {
+        let before = house.service.house.db.statements();
+        ask().await;
+        least = least.min(house.service.house.db.statements() - before);
+        if least <= most {
+            break;
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+    least
+}
+
+/// Longer than anything here takes: a test that has tried so often has failed.
+pub const TRIES: u32 = 2_400;
+pub const BETWEEN_TRIES: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// Asks again and again for what the house does after it has answered, such as searching and telling.
 pub async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    // Longer than anything here takes: a test that waits so long has failed.
-    for _ in 0..2_400 {
+    for _ in 0..TRIES {
         if let Some(found) = ask().await {
             return found;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(BETWEEN_TRIES).await;
     }
     panic!("in vain waited for {what}");
 }

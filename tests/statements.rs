@@ -1,12 +1,10 @@
 //! A nested list costs one statement a level, however many rows it has.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::{
     files,
-    house::{Engine, House, Person, nodes, on_each_engine, pictures},
+    house::{BETWEEN_TRIES, Engine, House, Person, TRIES, least_statements, nodes, on_each_engine, pictures},
     moderation,
 };
 
@@ -48,10 +46,6 @@ const FEW_MORE: u64 = 4;
 
 const MOST_FOR_THREE: u64 = 24;
 const MOST_FOR_DASHBOARD: u64 = 20;
-
-/// Until the loops behind the requests, which send statements as well, have done what there is to do.
-const TRIES: u32 = 1_200;
-const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// Twelve of each thing, with what hangs below it. Gives a LoRA with twelve comments.
 async fn furnish(house: &House, ada: &Person) -> String {
@@ -141,17 +135,11 @@ async fn a_nested_list_costs_as_many_statements_for_twelve_rows_as_for_three(eng
         // Four of them tell who asks.
         assert!((6..=MOST_FOR_THREE).contains(&few), "{few} statements for {query}");
     }
-    let mut least = u64::MAX;
-    for _ in 0..TRIES {
-        let before = house.service.house.db.statements();
+    let least = least_statements(&house, MOST_FOR_DASHBOARD, async || {
         let data = house.data_of(Some(&ada.token), DASHBOARD, json!({})).await;
-        least = least.min(house.service.house.db.statements() - before);
         assert_eq!(data["creatorDashboard"]["loras"].as_array().unwrap().len(), 12);
-        if least <= MOST_FOR_DASHBOARD {
-            break;
-        }
-        tokio::time::sleep(BETWEEN_TRIES).await;
-    }
+    });
+    let least = least.await;
     println!("{least} statements for a dashboard of twelve LoRAs");
     assert!(least <= MOST_FOR_DASHBOARD, "{least} statements for a dashboard of twelve LoRAs");
     house.close().await;

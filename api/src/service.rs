@@ -105,7 +105,7 @@ pub fn worker(
     let settings = WorkerSettings {
         name: name.to_owned(),
         kinds: EVERY_JOB.to_vec(),
-        precision: settings.precision_name().to_owned(),
+        precision: settings.precision().name().to_owned(),
         looks_every: work.looks_every(),
     };
     Ok(Worker::new(Arc::clone(house), device, settings))

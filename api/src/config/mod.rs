@@ -129,11 +129,6 @@ impl DeviceSettings {
         self.model_memory.map(|gibibytes| (gibibytes.max(0.0) * f64::from(1 << 30)) as u64)
     }
 
-    /// Its name, as it is written.
-    pub fn precision_name(&self) -> &'static str {
-        self.precision().name()
-    }
-
     /// Numbers that the models compute in.
     pub fn precision(&self) -> Precision {
         self.precision.unwrap_or(match self.device {

@@ -124,12 +124,15 @@ impl<B: Backend> Linear<B> {
         }
     }
 
-    /// Keeps these weights of eight bits instead of those that layers of one input have, or those that they have in eight bits, where
-    /// nobody gives any: where the device has such, which is on a card. They take half the memory of bf16 then, and a rounding of
-    /// 6 % at most of each number.
-    pub fn keep_in_fp8(layers: Vec<&mut Self>, weights: Option<Vec<Fp8Weight>>) {
-        let own = || cuda::narrowed(&layers.iter().map(|layer| layer.whole_weight()).collect::<Vec<_>>());
-        let weights = weights.or_else(own).unwrap_or_default();
+    /// Keeps the weights of layers of one input in eight bits, where the device has such, which is on a card. They take half the memory
+    /// of bf16 then, and a rounding of 6 % at most of each number.
+    pub fn keep_in_fp8(layers: Vec<&mut Self>) {
+        let own: Vec<Tensor<B, 2>> = layers.iter().map(|layer| layer.whole_weight()).collect();
+        Self::replace_by_fp8(layers, cuda::narrowed(&own).unwrap_or_default());
+    }
+
+    /// Puts weights of eight bits, one a layer, in the place of those that layers have. Without any, these stay.
+    pub fn replace_by_fp8(layers: Vec<&mut Self>, weights: Vec<Fp8Weight>) {
         for (layer, fp8) in layers.into_iter().zip(weights) {
             let (inputs, outputs) = layer.features();
             let nothing = Tensor::<B, 2>::zeros([1, 1], &layer.weight.lazy_device()).expand([outputs, inputs]);

@@ -16,9 +16,9 @@ use crate::{
     error::{Error, Result},
     model::{self, Family},
     weights::{
-        folder,
+        self, folder,
         fp8::{self, Companion},
-        safetensors::{Dtype, MappedFile, StoredTensor, TensorEntry, in_file_order, read_header, write},
+        safetensors::{MappedFile, StoredTensor, TensorEntry, in_file_order, read_header, write},
     },
 };
 
@@ -169,10 +169,11 @@ fn factor<'a>(name: &str, entry: &TensorEntry, bytes: &'a [u8], place: &Place) -
 
 /// A tensor as it stands in its place.
 fn changed<'a>(name: &str, entry: &TensorEntry, bytes: &'a [u8], place: &Place) -> Result<StoredTensor<'a>> {
-    if !matches!(entry.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) && !fp8::is_fp8(entry.dtype) {
+    if !weights::is_read(entry.dtype) {
         return Err(Error::Weights(format!(
-            "The tensor `{name}` is stored as {}; F32, F16, BF16, F8_E4M3 and F8_E5M2 are read. Choose a checkpoint in one of them.",
-            entry.dtype
+            "The tensor `{name}` is stored as {}; {} are read. Choose a checkpoint in one of them.",
+            entry.dtype,
+            weights::ARE_READ
         )));
     }
     let refused = |why: &str| Error::Weights(format!("The tensor `{name}` has the shape {:?}, {why}.", entry.shape));

@@ -22,7 +22,7 @@ use crate::{
 
 /// Has the weights of a network's blocks in eight bits, as they are on the device already.
 pub(super) fn keep_in_fp8<B: Backend>(network: &mut impl Blocks<B>) {
-    network.layers_by_input().into_iter().for_each(|layers| Linear::keep_in_fp8(layers, None));
+    network.layers_by_input().into_iter().for_each(Linear::keep_in_fp8);
 }
 
 /// Fills a network, the weights of its blocks in eight bits. For `rename` see [`module_file::load`].
@@ -82,14 +82,14 @@ fn fitting(stored: Option<&TensorInFile>, (inputs, outputs): (usize, usize)) -> 
 fn put_in_fp8<B: Backend>(mut layers: Vec<&mut Linear<B>>, stored: &[&TensorInFile], device: &B::Device) {
     let as_stored = stored.iter().map(|tensor| numbers_and_factors(tensor)).collect::<Option<Vec<_>>>();
     if let Some(weights) = as_stored.and_then(|stored| fp8_as_stored::<B>(&stored, device)) {
-        return Linear::keep_in_fp8(layers, Some(weights));
+        return Linear::replace_by_fp8(layers, weights);
     }
     let native = <B::FloatElem as Element>::dtype();
     for (layer, tensor) in layers.iter_mut().zip(stored) {
         let weight = Tensor::from_data(tensor.data(native), (device, native));
         layer.weight = Param::initialized(layer.weight.id, weight);
     }
-    Linear::keep_in_fp8(layers, None);
+    Linear::keep_in_fp8(layers);
 }
 
 /// Numbers of eight bits and the factors of their rows, if a tensor is stored so.

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use float8::{F8E4M3, F8E5M2};
-use half::{bf16, f16};
 use safetensors::Dtype;
 use serde::Deserialize;
 
+use super::module_file;
 use crate::error::{Error, Result};
 
 /// What ends the name of a factor, where a weight's ends with `weight`.
@@ -79,18 +79,13 @@ impl Factor {
     /// # Errors
     /// [`Error::Weights`] when it is stored otherwise than as F32, F16 or BF16.
     pub fn read(name: &str, dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Result<Self> {
-        let (twos, fours) = (bytes.as_chunks().0, bytes.as_chunks().0);
-        let values = match dtype {
-            Dtype::F32 => fours.iter().map(|four| f32::from_le_bytes(*four)).collect(),
-            Dtype::F16 => twos.iter().map(|two| f16::from_le_bytes(*two).to_f32()).collect(),
-            Dtype::BF16 => twos.iter().map(|two| bf16::from_le_bytes(*two).to_f32()).collect(),
-            _ => {
-                return Err(Error::Weights(format!(
-                    "The factor `{name}` is stored as {dtype}; F32, F16 and BF16 are read. Choose a checkpoint in FP8 with \
-                     factors of a layer or of its rows, or one in BF16."
-                )));
-            }
-        };
+        if !matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            return Err(Error::Weights(format!(
+                "The factor `{name}` is stored as {dtype}; F32, F16 and BF16 are read. Choose a checkpoint in FP8 with factors of a \
+                 layer or of its rows, or one in BF16."
+            )));
+        }
+        let values = module_file::floats(bytes, dtype);
         Ok(Self { shape: shape.to_vec(), values })
     }
 
@@ -190,6 +185,7 @@ fn check_format(layer: &str, format: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use burn::{backend::Flex, tensor::DType};
+    use half::bf16;
 
     use super::*;
     use crate::{

@@ -15,7 +15,7 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-use self::module_file::Halves;
+use self::{module_file::Halves, safetensors::Dtype};
 use crate::{
     device::is_processor,
     dtype::Precision,
@@ -23,6 +23,14 @@ use crate::{
     lora::inject::Adaptable,
     nn::{convolution, linear::Blocks},
 };
+
+/// Whether numbers that are stored so are read as weights.
+pub(crate) fn is_read(stored: Dtype) -> bool {
+    matches!(stored, Dtype::F32 | Dtype::F16 | Dtype::BF16) || fp8::is_fp8(stored)
+}
+
+/// Those that are.
+pub(crate) const ARE_READ: &str = "F32, F16, BF16, F8_E4M3 and F8_E5M2";
 
 /// Where the parameters of a model come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,11 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::fp8::{self, Companion, Factor, is_fp8};
+use super::{
+    ARE_READ,
+    fp8::{self, Companion, Factor, is_fp8},
+    is_read,
+};
 use crate::{
     error::{Error, Result},
     nn::processor,
@@ -184,40 +188,6 @@ impl Halves {
 /// Bytes of a component from which on its halves are kept.
 const LARGE: u64 = 128 << 20;
 
-/// What weights of eight bits are multiplied by, by the weights' names: it may lie in another file than they.
-fn factors(files: &[PathBuf]) -> Result<BTreeMap<String, Factor>> {
-    let (mut factors, mut weights) = (BTreeMap::new(), HashSet::new());
-    for file in files {
-        let map = map(file)?;
-        for (name, view) in tensors_of(&map, file)?.iter() {
-            fp8::check_mark(name, view.data())?;
-            match Companion::of(name) {
-                Some(Companion::FactorOf(weight)) => {
-                    factors.insert(weight, Factor::read(name, view.dtype(), view.shape(), view.data())?);
-                }
-                Some(Companion::NotNeeded) => {}
-                None if is_fp8(view.dtype()) => {
-                    weights.insert(name.to_owned());
-                }
-                None => {}
-            }
-        }
-    }
-    match factors.keys().find(|weight| !weights.contains(*weight)) {
-        None => Ok(factors),
-        Some(weight) => Err(Error::Weights(format!(
-            "There are factors for `{weight}`, and no such weight in FP8. Choose a checkpoint in FP8 or BF16."
-        ))),
-    }
-}
-
-/// The tensors of a file that is mapped.
-fn tensors_of<'a>(map: &'a [u8], file: &Path) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(map).map_err(|error| {
-        Error::Weights(format!("`{}` is no intact safetensors file: {error}. Fetch it again.", file.display()))
-    })
-}
-
 /// A tensor where it lies in a file: nothing of it is read before it is used.
 #[derive(Clone, Debug)]
 pub(super) struct TensorInFile {
@@ -238,32 +208,49 @@ pub(super) struct TensorInFile {
 /// # Errors
 /// When a file is missing or damaged, or numbers are stored in a way that is not read.
 pub(super) fn open(files: &[PathBuf], rename: impl Fn(&str) -> Option<String>) -> Result<Vec<TensorInFile>> {
-    let factors = factors(files)?;
-    let mut opened = Vec::new();
+    // A factor may lie in another file than its weight.
+    let (mut opened, mut factors, mut left_out) = (Vec::new(), BTreeMap::new(), HashSet::new());
     for file in files {
         let map = bytes::Bytes::from_owner(map(file)?);
-        let tensors = tensors_of(&map, file)?;
+        let tensors = SafeTensors::deserialize(&map).map_err(|error| {
+            Error::Weights(format!("`{}` is no intact safetensors file: {error}. Fetch it again.", file.display()))
+        })?;
         for (stored_name, view) in tensors.iter() {
-            if Companion::of(stored_name).is_some() {
-                continue;
+            let (dtype, shape) = (view.dtype(), view.shape());
+            fp8::check_mark(stored_name, view.data())?;
+            match Companion::of(stored_name) {
+                Some(Companion::FactorOf(weight)) => {
+                    factors.insert(weight, Factor::read(stored_name, dtype, shape, view.data())?);
+                    continue;
+                }
+                Some(Companion::NotNeeded) => continue,
+                None => {}
             }
-            let Some(name) = rename(stored_name) else { continue };
-            let dtype = view.dtype();
-            if !matches!(dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) && !is_fp8(dtype) {
+            let Some(name) = rename(stored_name) else {
+                left_out.extend(is_fp8(dtype).then(|| stored_name.to_owned()));
+                continue;
+            };
+            if !is_read(dtype) {
                 return Err(Error::Weights(format!(
-                    "`{name}` in `{}` is stored as {dtype:?}; F32, F16, BF16, F8_E4M3 and F8_E5M2 are read.",
+                    "`{name}` in `{}` is stored as {dtype:?}; {ARE_READ} are read.",
                     file.display()
                 )));
             }
-            let factor = factors.get(stored_name).cloned();
-            if let Some(factor) = &factor {
-                factor.check(stored_name, view.shape())?;
-            }
             let bytes = map.slice_ref(view.data());
-            opened.push(TensorInFile { name, dtype, shape: view.shape().to_vec(), bytes, factor });
+            let tensor = TensorInFile { name, dtype, shape: shape.to_vec(), bytes, factor: None };
+            opened.push((stored_name.to_owned(), tensor));
         }
     }
-    Ok(opened)
+    for (stored_name, tensor) in opened.iter_mut().filter(|(_, tensor)| is_fp8(tensor.dtype)) {
+        tensor.factor = factors.remove(stored_name);
+        tensor.factor.iter().try_for_each(|factor| factor.check(stored_name, &tensor.shape))?;
+    }
+    match factors.keys().find(|weight| !left_out.contains(*weight)) {
+        None => Ok(opened.into_iter().map(|(_, tensor)| tensor).collect()),
+        Some(weight) => Err(Error::Weights(format!(
+            "There are factors for `{weight}`, and no such weight in FP8. Choose a checkpoint in FP8 or BF16."
+        ))),
+    }
 }
 
 impl TensorInFile {

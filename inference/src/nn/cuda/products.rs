@@ -114,18 +114,30 @@ impl Computation for Products {
                 None => told.push(next),
             }
         }
+        let told: Vec<(Told, Way)> = told.into_iter().map(|told| (told, told.way(lane))).collect();
         let (mut narrow, mut wide) = (0, 0);
-        for told in &told {
+        for (told, way) in &told {
             let [rows, columns, sum] = told.multiplied.size;
-            match told.in_fp8(lane)? {
-                None => {}
-                Some(true) => narrow += Narrowed::bytes([rows, sum]),
-                Some(false) => wide = wide.max(columns * sum * precision.size()),
+            match way {
+                Way::AsItIs => {}
+                Way::InFp8(_) => narrow += Narrowed::bytes([rows, sum]),
+                Way::Widened(_) => wide = wide.max(columns * sum * precision.size()),
             }
         }
         let mut narrowed = Narrowed::new(lane, narrow, wide)?;
-        told.iter().try_for_each(|told| told.begin(lane, &mut narrowed))
+        told.into_iter().try_for_each(|(told, way)| told.begin(lane, way, &mut narrowed))
     }
+}
+
+/// How a product is computed, with the factors of a right side of eight bits.
+#[derive(Clone, Copy)]
+enum Way {
+    /// Of what its sides are.
+    AsItIs,
+    /// Of eight bits: the left side is narrowed.
+    InFp8(u64),
+    /// Of 16 bits, on a card that has no such product: the right side is widened.
+    Widened(u64),
 }
 
 /// A product and its matrices.
@@ -140,29 +152,26 @@ struct Told {
 }
 
 impl Told {
-    /// Whether a right side of eight bits is multiplied as it is, if it is of eight bits. Cards that have no such product have it
-    /// widened.
-    fn in_fp8(&self, lane: &mut Lane) -> Result<Option<bool>, Failure> {
-        if self.factors.is_none() {
-            return Ok(None);
-        }
+    fn way(&self, lane: &mut Lane) -> Way {
+        let Some(factors) = self.factors else { return Way::AsItIs };
         let (_, right, to) = self.matrices;
         let narrowed = Matrix { address: u64::from(ALIGNMENT), stride: self.multiplied.size[2] };
-        Ok(Some(self.multiplied.has_fp8(lane, (narrowed, right, to), self.bias)))
+        let has_fp8 = self.multiplied.has_fp8(lane, (narrowed, right, to), self.bias);
+        if has_fp8 { Way::InFp8(factors) } else { Way::Widened(factors) }
     }
 
-    fn begin(&self, lane: &mut Lane, narrowed: &mut Narrowed) -> Result<(), Failure> {
+    fn begin(&self, lane: &mut Lane, way: Way, narrowed: &mut Narrowed) -> Result<(), Failure> {
         let ((left, right, to), [rows, columns, sum]) = (self.matrices, self.multiplied.size);
-        match (self.factors, self.in_fp8(lane)?) {
-            (Some(factors), Some(true)) => {
+        match way {
+            Way::AsItIs => self.multiplied.begin(lane, self.matrices, self.bias),
+            Way::InFp8(factors) => {
                 let (left, of_rows) = narrowed.left(lane, left, [rows, sum])?;
                 self.multiplied.begin_in_fp8(lane, (left, right, to), [of_rows, factors], self.bias)
             }
-            (Some(factors), _) => {
+            Way::Widened(factors) => {
                 let wide = narrowed.widened(lane, (right, factors), [columns, sum])?;
                 self.multiplied.begin(lane, (left, wide, to), self.bias)
             }
-            (None, _) => self.multiplied.begin(lane, self.matrices, self.bias),
         }
     }
 

@@ -324,7 +324,7 @@ fn of_three_layers<B: AutodiffBackend>(keeps_fp8: bool, device: &B::Device) -> V
     let mut learning = three_layers::<B>(device);
     if keeps_fp8 {
         let [one, two, three] = &mut layers;
-        Linear::keep_in_fp8(vec![one, two, three], None);
+        Linear::keep_in_fp8(vec![one, two, three]);
         learning[1].fp8 = layers[1].fp8.clone();
         learning[1].weight = Param::from_tensor(Tensor::zeros_like(&learning[1].weight.val()));
     }
@@ -374,7 +374,7 @@ fn layers_in_eight_bits_are_near_those_of_the_processor() {
     let mut layers = three_layers::<Cuda<bf16>>(&device);
     let before = layers.each_ref().map(|layer| values(layer.weight.val()));
     let [one, two, three] = &mut layers;
-    Linear::keep_in_fp8(vec![one, two, three], None);
+    Linear::keep_in_fp8(vec![one, two, three]);
     for (layer, before) in layers.iter().zip(before) {
         let width = layer.features().0;
         for (row, kept) in before.chunks(width).zip(values(layer.whole_weight()).chunks(width)) {
