@@ -144,7 +144,7 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
     }
 
     fn pairs(&self) -> Pairs {
-        let mut transformer = self.0.transformer.clone();
+        let mut transformer = (*self.0.transformer).clone();
         let layers = inject::Adaptable::linear_layers(&mut transformer);
         drawn_pairs(layers.iter().map(|(name, layer)| (name, layer.features())))
     }
@@ -152,7 +152,7 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
     fn with_loras(&self, loras: &[Prepared<B>]) -> Result<Self> {
         let mut transformer = self.0.transformer.clone();
         for lora in loras {
-            lora.attach(&mut transformer, 0.5)?;
+            lora.attach(&mut *transformer, 0.5)?;
         }
         Ok(Self(Flux2Pipeline { transformer, ..self.0.clone() }))
     }
@@ -233,7 +233,7 @@ impl<B: Backend> Subject<B> for SdxlSubject<B> {
     }
 
     fn pairs(&self) -> Pairs {
-        let mut unet = self.0.unet.clone();
+        let mut unet = (*self.0.unet).clone();
         let layers = inject::Adaptable::linear_layers(&mut unet);
         drawn_pairs(layers.iter().map(|(name, layer)| (name, layer.features())))
     }
@@ -241,7 +241,7 @@ impl<B: Backend> Subject<B> for SdxlSubject<B> {
     fn with_loras(&self, loras: &[Prepared<B>]) -> Result<Self> {
         let mut unet = self.0.unet.clone();
         for lora in loras {
-            lora.attach(&mut unet, 0.5)?;
+            lora.attach(&mut *unet, 0.5)?;
         }
         Ok(Self(SdxlPipeline { unet, ..self.0.clone() }))
     }

@@ -211,11 +211,14 @@ impl<B: Backend> Autoencoder<B> {
 
     /// Latents → pictures, the way back of [`Self::encode`].
     pub fn decode(&self, latents: Tensor<B, 4>) -> Tensor<B, 4> {
-        let latents = match &self.post_quant_conv {
+        self.decoder.forward(self.before_decoder(latents))
+    }
+
+    fn before_decoder(&self, latents: Tensor<B, 4>) -> Tensor<B, 4> {
+        match &self.post_quant_conv {
             Some(conv) => conv.forward(latents),
             None => latents,
-        };
-        self.decoder.forward(latents)
+        }
     }
 
     /// Pictures → packed and normalised latents, as the transformer sees them.
@@ -225,6 +228,11 @@ impl<B: Backend> Autoencoder<B> {
 
     /// Packed and normalised latents → pictures.
     pub fn decode_packed(&self, packed: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.decode(unpack(self.bn.restore(packed)))
+        self.decoder.forward(self.unpacked(packed))
+    }
+
+    /// Packed and normalised latents → latents as the decoder sees them.
+    pub fn unpacked(&self, packed: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.before_decoder(unpack(self.bn.restore(packed)))
     }
 }

@@ -7,7 +7,12 @@ use burn::{
 
 use super::{config::Flux2TransformerConfig, modulation::Modulated};
 use crate::nn::{
-    activation::silu_gated, attention::multi_head_attention, linear::Linear, norm::RmsNorm, rope::Rotation,
+    activation::silu_gated,
+    attention::multi_head_attention,
+    linear::Linear,
+    norm::RmsNorm,
+    rope::Rotation,
+    sequence::{joined, part},
 };
 
 /// Gated feed-forward part: the first half of the inner width gates the second (SwiGLU).
@@ -100,13 +105,12 @@ impl<B: Backend> JointAttention<B> {
         let [text_query, text_key, text_value] =
             Linear::forward_beside([&self.add_q_proj, &self.add_k_proj, &self.add_v_proj], text);
         let [query, key, value] = Linear::forward_beside([&self.to_q, &self.to_k, &self.to_v], picture);
-        let join = |text: Tensor<B, 3>, picture: Tensor<B, 3>| Tensor::cat(vec![text, picture], 1);
-        let query = join(self.norm_added_q.forward_by_head(text_query), self.norm_q.forward_by_head(query));
-        let key = join(self.norm_added_k.forward_by_head(text_key), self.norm_k.forward_by_head(key));
-        let value = join(text_value, value);
+        let query = joined(self.norm_added_q.forward_by_head(text_query), self.norm_q.forward_by_head(query));
+        let key = joined(self.norm_added_k.forward_by_head(text_key), self.norm_k.forward_by_head(key));
+        let value = joined(text_value, value);
         let mixed = multi_head_attention(rotation.turn(query), rotation.turn(key), value, self.heads, None);
-        let text = self.to_add_out.forward(mixed.clone().narrow(1, 0, text_tokens));
-        let picture = mixed.narrow(1, text_tokens, picture_tokens);
+        let text = self.to_add_out.forward(part(mixed.clone(), 0, text_tokens));
+        let picture = part(mixed, text_tokens, picture_tokens);
         let picture = self.to_out.iter().fold(picture, |picture, layer| layer.forward(picture));
         (picture, text)
     }

@@ -25,10 +25,18 @@ impl<B: Backend> FinalNorm<B> {
 
     /// `[batch, tokens, hidden]` and `[batch or 1, hidden]` → `[batch, tokens, hidden]`.
     pub fn forward(&self, input: Tensor<B, 3>, embedded: Tensor<B, 2>) -> Tensor<B, 3> {
+        self.normalise(input, self.scale_and_shift(embedded))
+    }
+
+    /// `[batch or 1, hidden]` → one more than the scale, and the shift, each `[batch or 1, 1, hidden]`.
+    pub fn scale_and_shift(&self, embedded: Tensor<B, 2>) -> [Tensor<B, 3>; 2] {
         let hidden = embedded.dims()[1];
         let both = self.linear.forward(silu(embedded)).unsqueeze_dim::<3>(1);
-        let scale = both.clone().narrow(2, 0, hidden);
-        let shift = both.narrow(2, hidden, hidden);
-        scaled_layer_norm(input, scale.add_scalar(1.0), shift, self.epsilon)
+        [both.clone().narrow(2, 0, hidden).add_scalar(1.0), both.narrow(2, hidden, hidden)]
+    }
+
+    /// `[batch, tokens, hidden]` with [`Self::scale_and_shift`] → the same shape.
+    pub fn normalise(&self, input: Tensor<B, 3>, [scale, shift]: [Tensor<B, 3>; 2]) -> Tensor<B, 3> {
+        scaled_layer_norm(input, scale, shift, self.epsilon)
     }
 }

@@ -6,6 +6,7 @@ use super::{modulation::Modulated, transformer::Flux2Transformer};
 use crate::nn::{
     chain::{Chain, Passed},
     rope::Rotation,
+    sequence::{joined, part},
 };
 
 /// What goes from block to block: picture and text in front of the double blocks, both as one stream behind them; and the
@@ -79,7 +80,8 @@ impl<B: Backend> Chain<B> for Flux2Transformer<B> {
 /// Text, then picture, as one stream.
 fn joint<B: Backend>(mut streams: Vec<Tensor<B, 3>>) -> Tensor<B, 3> {
     streams.reverse();
-    if streams.len() == 1 { streams.remove(0) } else { Tensor::cat(streams, 1) }
+    let first = streams.remove(0);
+    streams.into_iter().fold(first, joined)
 }
 
 impl<B: Backend> Flux2Transformer<B> {
@@ -107,7 +109,7 @@ impl<B: Backend> Flux2Transformer<B> {
         let state = State::read(passed);
         let stream = joint(state.streams);
         let picture_tokens = stream.dims()[1] - text_tokens;
-        let picture = stream.narrow(1, text_tokens, picture_tokens);
+        let picture = part(stream, text_tokens, picture_tokens);
         self.proj_out.forward(self.norm_out.forward(picture, state.embedded))
     }
 }

@@ -6,7 +6,7 @@ use burn::{
     tensor::{Tensor, activation::silu, backend::Backend},
 };
 
-use crate::nn::{activation::gated_sum, linear::Linear, norm::scaled_layer_norm};
+use crate::nn::{activation::gated_sum, linear::Linear, norm::scaled_layer_norm, recorded::Given};
 
 /// Shift, scale and gate, each `[1, 1, hidden]`, or `[batch, 1, hidden]` where the times of a batch differ.
 #[derive(Clone, Debug)]
@@ -32,6 +32,11 @@ impl<B: Backend> Modulated<B> {
 }
 
 impl<B: Backend> Modulated<B> {
+    /// What a network that reads it is given.
+    pub(super) fn given(&self) -> [Given; 3] {
+        [(&self.shift).into(), (&self.scale).into(), (&self.gate).into()]
+    }
+
     /// Shift, scale and gate.
     pub(super) fn into_parts(self) -> [Tensor<B, 3>; 3] {
         [self.shift, self.scale, self.gate]

@@ -19,12 +19,16 @@ use crate::{
     dtype::Precision,
     error::{Error, Result},
     lora::{inject, shelf::Shelf},
-    nn::{linear::Blocks as _, rope::Rotation},
+    nn::{
+        linear::Blocks as _,
+        recorded::{AFTER_ONE, AFTER_STEPS, Recorded, only, without_gaps},
+        rope::Rotation,
+    },
     progress::{Control, Progress, Sink},
     schedulers::flow_match_euler::FlowMatchEulerConfig,
     starter::pictures::from_tensor,
     text::{
-        decoder::{Decoder, key_of_used_layers},
+        decoder::{Decoder, beside, key_of_used_layers},
         mistral,
         tokenizer::{Encoded, Tokenizer},
     },
@@ -46,13 +50,13 @@ pub struct Flux2Pipeline<B: Backend> {
     /// Prompts → token ids.
     pub tokenizer: Tokenizer,
     /// Token ids → context.
-    pub text_encoder: Decoder<B>,
+    pub text_encoder: Recorded<Decoder<B>>,
     /// Whose hidden states make the context.
     pub text_layers: Vec<usize>,
     /// Predicts the velocity.
-    pub transformer: Flux2Transformer<B>,
+    pub transformer: Recorded<Flux2Transformer<B>>,
     /// Latents ↔ pictures.
-    pub autoencoder: Autoencoder<B>,
+    pub autoencoder: Recorded<Autoencoder<B>>,
     /// The schedule.
     pub scheduler: FlowMatchEulerConfig,
     /// Configurations.
@@ -163,9 +167,9 @@ impl<B: Backend> Flux2Pipeline<B> {
             prompt_length,
             tokenizer,
             text_layers,
-            text_encoder,
-            transformer,
-            autoencoder,
+            text_encoder: text_encoder.into(),
+            transformer: transformer.into(),
+            autoencoder: autoencoder.into(),
             scheduler: configs.scheduler.clone(),
             configs,
             shelf: Shelf::default(),
@@ -187,7 +191,9 @@ impl<B: Backend> Flux2Pipeline<B> {
         }
         let shape = [prompts.len(), self.prompt_length];
         let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, shape), &self.device);
-        Ok(self.text_encoder.forward(ids, &masks, &self.text_layers))
+        let start = self.text_encoder.start(ids, &masks);
+        let layers = &self.text_layers;
+        Ok(beside(self.text_encoder.run(AFTER_ONE, start.given(), |encoder| encoder.states(&start, layers))))
     }
 
     /// A prompt's tokens, in the chat that the text encoder was trained with.
@@ -261,14 +267,21 @@ impl<B: Backend> Flux2Pipeline<B> {
         let [batch, tokens, _] = input.dims();
         let part = (ROWS_A_THREAD / (tokens + context.dims()[1])).max(1);
         if !self.is_on_the_processor() || part >= batch || tokens > LONG_SEQUENCE {
-            return self.transformer.forward(input, context, time, guidance, rotation);
+            let (input, context, modulations) =
+                (without_gaps(input), without_gaps(context), self.transformer.modulations(time, guidance));
+            let mut given = vec![(&input).into(), (&context).into()];
+            given.extend(modulations.given().chain(rotation.given()));
+            let predict = |transformer: &Flux2Transformer<B>| {
+                vec![transformer.predict(input.clone(), context.clone(), &modulations, rotation)]
+            };
+            return only(self.transformer.run(AFTER_STEPS, given, predict));
         }
         let parts: Vec<_> = (0..batch)
             .step_by(part)
             .map(|start| {
                 let count = part.min(batch - start);
                 let (input, context) = (input.clone().narrow(0, start, count), context.clone().narrow(0, start, count));
-                (self.transformer.clone(), input, context, (time.clone(), guidance.clone()), rotation.clone())
+                ((*self.transformer).clone(), input, context, (time.clone(), guidance.clone()), rotation.clone())
             })
             .collect();
         let predict = |(transformer, input, context, (time, guidance), rotation): Part<B>| {
@@ -281,10 +294,13 @@ impl<B: Backend> Flux2Pipeline<B> {
     pub fn decode(&self, tokens: Tensor<B, 3>, (rows, columns): (usize, usize)) -> Tensor<B, 4> {
         let batch = tokens.dims()[0];
         if !self.is_on_the_processor() || batch == 1 {
-            return self.autoencoder.decode_packed(from_tokens(tokens, rows, columns));
+            let latents = without_gaps(self.autoencoder.unpacked(from_tokens(tokens, rows, columns)));
+            let decode = |network: &Autoencoder<B>| vec![network.decoder.stream(latents.clone())];
+            let stream = self.autoencoder.run(AFTER_ONE, vec![(&latents).into()], decode);
+            return self.autoencoder.decoder.colours(only(stream));
         }
         let parts: Vec<_> =
-            (0..batch).map(|one| (self.autoencoder.clone(), tokens.clone().narrow(0, one, 1))).collect();
+            (0..batch).map(|one| ((*self.autoencoder).clone(), tokens.clone().narrow(0, one, 1))).collect();
         let decode =
             |(autoencoder, one): (Autoencoder<B>, _)| autoencoder.decode_packed(from_tokens(one, rows, columns));
         Tensor::cat(parts.into_par_iter().map(decode).collect(), 0)
@@ -351,10 +367,10 @@ impl<B: Backend> Flux2Pipeline<B> {
     pub fn with_loras(&self, loras: &[LoraUse], merges: bool) -> Result<Self> {
         let mut transformer = self.transformer.clone();
         for used in loras {
-            self.shelf.take(&used.path, &self.device)?.attach(&mut transformer, used.strength)?;
+            self.shelf.take(&used.path, &self.device)?.attach(&mut *transformer, used.strength)?;
         }
         if merges {
-            inject::merge(&mut transformer);
+            inject::merge(&mut *transformer);
         }
         Ok(Self { transformer, ..self.clone() })
     }

@@ -6,12 +6,17 @@ use burn::{
 };
 
 use super::{
-    config::Flux2TransformerConfig, double_stream::DoubleStreamBlock, final_layer::FinalNorm, modulation::Modulation,
+    config::Flux2TransformerConfig,
+    double_stream::DoubleStreamBlock,
+    final_layer::FinalNorm,
+    modulation::{Modulated, Modulation},
     single_stream::SingleStreamBlock,
 };
 use crate::nn::{
     linear::{Blocks, Linear},
+    recorded::Given,
     rope::Rotation,
+    sequence::{joined, part},
     timestep_embedding::{TimestepEmbedding, sinusoidal},
 };
 
@@ -38,6 +43,27 @@ impl<B: Backend> TimeGuidanceEmbedding<B> {
             (Some(embedder), Some(guidance)) => embedded + embedder.forward(sinusoids(guidance)),
             _ => embedded,
         }
+    }
+}
+
+/// What all blocks are modulated by.
+#[derive(Clone, Debug)]
+pub struct Modulations<B: Backend> {
+    /// The picture stream of double blocks.
+    picture: Vec<Modulated<B>>,
+    /// The text stream of double blocks.
+    text: Vec<Modulated<B>>,
+    /// Single blocks.
+    single: Vec<Modulated<B>>,
+    /// Scale and shift of the last normalisation.
+    last: [Tensor<B, 3>; 2],
+}
+
+impl<B: Backend> Modulations<B> {
+    /// What a network that reads them is given.
+    pub fn given(&self) -> impl Iterator<Item = Given> {
+        let blocks = self.picture.iter().chain(&self.text).chain(&self.single);
+        blocks.flat_map(Modulated::given).chain(self.last.iter().map(Given::from))
     }
 }
 
@@ -125,22 +151,40 @@ impl<B: Backend> Flux2Transformer<B> {
         guidance: Option<Tensor<B, 1>>,
         rotation: &Rotation<B>,
     ) -> Tensor<B, 3> {
+        self.predict(latents, context, &self.modulations(time, guidance), rotation)
+    }
+
+    /// What all blocks are modulated by at a time, and with a guidance: see [`Self::forward`].
+    pub fn modulations(&self, time: Tensor<B, 1>, guidance: Option<Tensor<B, 1>>) -> Modulations<B> {
         let embedded = self.time_guidance_embed.forward(time, guidance);
+        Modulations {
+            picture: self.double_stream_modulation_img.forward(embedded.clone()),
+            text: self.double_stream_modulation_txt.forward(embedded.clone()),
+            single: self.single_stream_modulation.forward(embedded.clone()),
+            last: self.norm_out.scale_and_shift(embedded),
+        }
+    }
+
+    /// Predicts the velocity with all that depends on time alone: see [`Self::forward`].
+    pub fn predict(
+        &self,
+        latents: Tensor<B, 3>,
+        context: Tensor<B, 3>,
+        modulations: &Modulations<B>,
+        rotation: &Rotation<B>,
+    ) -> Tensor<B, 3> {
         let (text_tokens, picture_tokens) = (context.dims()[1], latents.dims()[1]);
-        let picture_modulation = self.double_stream_modulation_img.forward(embedded.clone());
-        let text_modulation = self.double_stream_modulation_txt.forward(embedded.clone());
-        let single_modulation = self.single_stream_modulation.forward(embedded.clone());
         let mut picture = self.x_embedder.forward(latents);
         let mut text = self.context_embedder.forward(context);
         for block in &self.transformer_blocks {
-            (picture, text) = block.forward(picture, text, &picture_modulation, &text_modulation, rotation);
+            (picture, text) = block.forward(picture, text, &modulations.picture, &modulations.text, rotation);
         }
-        let mut stream = Tensor::cat(vec![text, picture], 1);
+        let mut stream = joined(text, picture);
         for block in &self.single_transformer_blocks {
-            stream = block.forward(stream, &single_modulation[0], rotation);
+            stream = block.forward(stream, &modulations.single[0], rotation);
         }
-        let picture = stream.narrow(1, text_tokens, picture_tokens);
-        self.proj_out.forward(self.norm_out.forward(picture, embedded))
+        let picture = part(stream, text_tokens, picture_tokens);
+        self.proj_out.forward(self.norm_out.normalise(picture, modulations.last.clone()))
     }
 }
 

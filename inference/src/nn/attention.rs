@@ -8,6 +8,7 @@ use super::{
     cuda,
     norm::in_f32,
     processor::{self, Mask},
+    recorded::Given,
 };
 use crate::device::is_processor;
 
@@ -75,5 +76,10 @@ impl<B: Backend> Bias<B> {
             mask: Mask { values: Arc::new(values), is_batched: batch > 1 },
             added: Tensor::from_data(data, (device, DType::F32)),
         }
+    }
+
+    /// What a network that reads it is given.
+    pub fn given(&self) -> Given {
+        (&self.added).into()
     }
 }

@@ -2,12 +2,7 @@
 
 use burn::{
     module::Module,
-    tensor::{
-        Tensor,
-        backend::Backend,
-        module::interpolate,
-        ops::{InterpolateMode, InterpolateOptions},
-    },
+    tensor::{Tensor, backend::Backend},
 };
 
 use super::{
@@ -293,17 +288,27 @@ impl<B: Backend> Decoder<B> {
 
     /// Latents `[batch, latent, height, width]` → pictures `[batch, colours, height · stride, width · stride]`.
     pub fn forward(&self, latents: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.colours(self.stream(latents))
+    }
+
+    /// Latents → what the colours are made of, `[batch, first width, height · stride, width · stride]`.
+    pub fn stream(&self, latents: Tensor<B, 4>) -> Tensor<B, 4> {
         let mut stream = self.mid_block.forward(self.conv_in.forward(latents));
         for block in &self.up_blocks {
             stream = block.resnets.iter().fold(stream, |stream, resnet| resnet.forward(stream));
             stream = block.upsamplers.iter().fold(stream, |stream, up| up.conv.forward(doubled(stream)));
         }
-        self.conv_out.forward(self.conv_norm_out.forward_silu(stream))
+        self.conv_norm_out.forward_silu(stream)
+    }
+
+    /// The colours of [`Self::stream`].
+    pub fn colours(&self, stream: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.conv_out.forward(stream)
     }
 }
 
 /// Every pixel becomes two by two.
 fn doubled<B: Backend>(input: Tensor<B, 4>) -> Tensor<B, 4> {
     let [_, _, height, width] = input.dims();
-    interpolate(input, [height * 2, width * 2], InterpolateOptions::new(InterpolateMode::Nearest))
+    picture::resized(input, [height * 2, width * 2])
 }

@@ -11,7 +11,9 @@ pub mod linear;
 pub mod norm;
 pub mod picture;
 pub mod processor;
+pub mod recorded;
 pub mod rope;
+pub mod sequence;
 pub mod timestep_embedding;
 
 use burn::tensor::backend::Backend;

@@ -1,7 +1,12 @@
 //! Pictures and latents inside a network, `[batch, channels, height, width]`: what is done with them beside convolutions. On a card
 //! their channels may lie last in memory, and stay there.
 
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{
+    Tensor,
+    backend::Backend,
+    module::interpolate,
+    ops::{InterpolateMode, InterpolateOptions},
+};
 
 use super::{cuda, linear::Linear};
 
@@ -23,6 +28,12 @@ pub fn shifted<B: Backend>(picture: Tensor<B, 4>, by: Tensor<B, 2>) -> Tensor<B,
 /// The channels of two of one size beside each other.
 pub fn beside<B: Backend>(left: Tensor<B, 4>, right: Tensor<B, 4>) -> Tensor<B, 4> {
     cuda::beside(&left, &right).unwrap_or_else(|| Tensor::cat(vec![left, right], 1))
+}
+
+/// One of another height and width, whose pixels are the nearest ones.
+pub fn resized<B: Backend>(picture: Tensor<B, 4>, size: [usize; 2]) -> Tensor<B, 4> {
+    cuda::resized(&picture, size)
+        .unwrap_or_else(|| interpolate(picture, size, InterpolateOptions::new(InterpolateMode::Nearest)))
 }
 
 /// The places one after the other, `[batch, height · width, channels]`.

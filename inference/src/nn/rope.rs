@@ -8,6 +8,7 @@ use super::{
     cuda,
     norm::in_f32,
     processor::{self, Pairs, Turn},
+    recorded::Given,
 };
 
 /// Cosines and sines of every position.
@@ -94,6 +95,11 @@ impl<B: Backend> Rotation<B> {
             frequencies.iter().map(move |frequency| PairTurn::by(f64::from(position as f32 * frequency)))
         };
         Self::new((0..tokens).flat_map(by), width, Pairs::Halves, device)
+    }
+
+    /// What a network that reads it is given.
+    pub fn given(&self) -> [Given; 2] {
+        [(&self.cos).into(), (&self.sin).into()]
     }
 
     /// Turns `[batch, tokens, heads · width]`, head by head.

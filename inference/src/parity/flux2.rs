@@ -40,7 +40,7 @@ impl Parity<'_> {
         }
         for used in &self.case.lora {
             let adapter = lora::read::read(&self.folder.join(&used.file))?;
-            inject::attach(&mut pipeline.transformer, &adapter.targets, used.strength, device)?;
+            inject::attach(&mut *pipeline.transformer, &adapter.targets, used.strength, device)?;
         }
         self.generate_flux2(&pipeline, &mut differences)?;
         Ok(differences)
@@ -102,7 +102,7 @@ impl Parity<'_> {
         device: &B::Device,
     ) -> Result<()> {
         let (inputs, expected) = (self.file("train.inputs.safetensors")?, self.file("train.expected.safetensors")?);
-        let mut transformer = Flux2Transformer::<B>::from_inner(pipeline.transformer.clone()).no_grad();
+        let mut transformer = Flux2Transformer::<B>::from_inner((*pipeline.transformer).clone()).no_grad();
         let grid = self.grid(pipeline.configs.size_multiple());
         let pairs = training_pairs(&inputs)?;
         inject::attach(&mut transformer, &pairs, 1.0, device)?;

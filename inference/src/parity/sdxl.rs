@@ -76,7 +76,7 @@ impl Parity<'_> {
         device: &B::Device,
     ) -> Result<()> {
         let (inputs, expected) = (self.file("train.inputs.safetensors")?, self.file("train.expected.safetensors")?);
-        let mut unet = UNet::<B>::from_inner(pipeline.unet.clone()).no_grad();
+        let mut unet = UNet::<B>::from_inner((*pipeline.unet).clone()).no_grad();
         inject::attach(&mut unet, &training_pairs(&inputs)?, 1.0, device)?;
         let signal = pipeline.configs.scheduler.signal();
         let left = |time: f32| {

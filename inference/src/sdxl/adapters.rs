@@ -9,7 +9,7 @@ use super::{blocks::TimedResidualBlock, pipeline::SdxlPipeline, spatial_transfor
 use crate::{
     error::{Error, Result},
     lora::inject::{self, Adaptable, Prepared},
-    nn::{convolution::Conv2d, linear::Linear, timestep_embedding::TimestepEmbedding},
+    nn::{convolution::Conv2d, linear::Linear, recorded::Recorded, timestep_embedding::TimestepEmbedding},
     render::LoraUse,
     text::clip::ClipTextEncoder,
 };
@@ -140,9 +140,9 @@ impl<B: Backend> SdxlPipeline<B> {
             adapted.attach(&*self.shelf.take(&used.path, &self.device)?, used.strength)?;
         }
         if merges {
-            inject::merge(&mut adapted.unet);
-            inject::merge(&mut adapted.text_encoder_2);
-            inject::merge(&mut adapted.text_encoder);
+            inject::merge(&mut *adapted.unet);
+            inject::merge(&mut *adapted.text_encoder_2);
+            inject::merge(&mut *adapted.text_encoder);
         }
         Ok(adapted)
     }
@@ -160,8 +160,13 @@ impl<B: Backend> SdxlPipeline<B> {
             )));
         }
         let [unet, second, first] = PARTS.map(|part| lora.of_part(part));
-        unet.attach(&mut self.unet, strength)?;
-        second.attach(&mut self.text_encoder_2, strength)?;
-        first.attach(&mut self.text_encoder, strength)
+        attach_to(&mut self.unet, &unet, strength)?;
+        attach_to(&mut self.text_encoder_2, &second, strength)?;
+        attach_to(&mut self.text_encoder, &first, strength)
     }
+}
+
+/// Lays pairs beside the layers of a network. One that there are none for stays as it is, with all that is known of it.
+fn attach_to<B: Backend, N: Adaptable<B>>(network: &mut Recorded<N>, pairs: &Prepared<B>, strength: f64) -> Result<()> {
+    if pairs.names().next().is_none() { Ok(()) } else { pairs.attach(&mut **network, strength) }
 }

@@ -206,13 +206,17 @@ impl<B: Backend> Autoencoder<B> {
 
     /// Latents as the UNet sees them → pictures, the way back of [`Self::encode`].
     pub fn decode(&self, latents: Tensor<B, 4>, config: &AutoencoderConfig) -> Tensor<B, 4> {
+        self.decoder.forward(self.unscaled(latents, config))
+    }
+
+    /// Latents as the UNet sees them → latents as the decoder sees them.
+    pub fn unscaled(&self, latents: Tensor<B, 4>, config: &AutoencoderConfig) -> Tensor<B, 4> {
         let (mean, deviation) = by_channel(config, &latents.device());
         let latents = (latents * deviation).div_scalar(config.scaling_factor) + mean;
-        let latents = match &self.post_quant_conv {
+        match &self.post_quant_conv {
             Some(conv) => conv.forward(latents),
             None => latents,
-        };
-        self.decoder.forward(latents)
+        }
     }
 }
 

@@ -3,12 +3,7 @@
 
 use burn::{
     module::Module,
-    tensor::{
-        Tensor,
-        backend::Backend,
-        module::interpolate,
-        ops::{InterpolateMode, InterpolateOptions},
-    },
+    tensor::{Tensor, backend::Backend},
 };
 
 use super::{
@@ -233,7 +228,7 @@ impl<B: Backend> UpBlock<B> {
             let [_, _, height, width] = stream.dims();
             // An odd size was rounded up when it was halved, so the way back is to the size that the way down left.
             let size = next.map_or([2 * height, 2 * width], |skip| [skip.dims()[2], skip.dims()[3]]);
-            stream = up.conv.forward(interpolate(stream, size, InterpolateOptions::new(InterpolateMode::Nearest)));
+            stream = up.conv.forward(picture::resized(stream, size));
         }
         stream
     }

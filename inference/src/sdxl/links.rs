@@ -46,7 +46,7 @@ impl<B: Backend> UNet<B> {
     /// The prediction, from what the last link passes on.
     pub fn after_chain(&self, passed: &[Passed<B>]) -> Tensor<B, 4> {
         let stream = passed.first().map(Passed::tensor).expect("invariant: the stream goes first");
-        self.conv_out.forward(self.conv_norm_out.forward_silu(stream))
+        self.prediction(self.conv_norm_out.forward_silu(stream))
     }
 
     fn all_links(&self) -> Vec<Link> {

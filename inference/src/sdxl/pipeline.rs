@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
+use burn::tensor::{DType, Tensor, TensorData, activation::silu, backend::Backend};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use rand_distr::StandardNormal;
@@ -22,6 +22,7 @@ use crate::{
     dtype::Precision,
     error::{Error, Result},
     lora::shelf::Shelf,
+    nn::recorded::{AFTER_ONE, AFTER_STEPS, Given, Recorded, only, without_gaps},
     progress::{Control, Progress, Sink},
     render::{RenderRequest, Rendered},
     schedulers::{euler_ancestral, euler_discrete},
@@ -41,13 +42,13 @@ pub struct SdxlPipeline<B: Backend> {
     /// Prompts → token ids, for the second: it pads differently.
     pub tokenizer_2: ClipTokenizer,
     /// CLIP ViT-L.
-    pub text_encoder: ClipTextEncoder<B>,
+    pub text_encoder: Recorded<ClipTextEncoder<B>>,
     /// OpenCLIP ViT-bigG.
-    pub text_encoder_2: ClipTextEncoder<B>,
+    pub text_encoder_2: Recorded<ClipTextEncoder<B>>,
     /// Predicts the noise.
-    pub unet: UNet<B>,
+    pub unet: Recorded<UNet<B>>,
     /// Latents ↔ pictures.
-    pub autoencoder: Autoencoder<B>,
+    pub autoencoder: Recorded<Autoencoder<B>>,
     /// Configurations.
     pub configs: Configs,
     /// LoRAs that were used last.
@@ -118,10 +119,10 @@ impl<B: Backend> SdxlPipeline<B> {
         Ok(Self {
             tokenizer: tokenizer(&folder.join("tokenizer"), &configs.text_encoder)?,
             tokenizer_2: tokenizer(&folder.join("tokenizer_2"), &configs.text_encoder_2)?,
-            text_encoder,
-            text_encoder_2,
-            unet,
-            autoencoder,
+            text_encoder: text_encoder.into(),
+            text_encoder_2: text_encoder_2.into(),
+            unet: unet.into(),
+            autoencoder: autoencoder.into(),
             configs,
             shelf: Shelf::default(),
             device: device.clone(),
@@ -160,8 +161,14 @@ impl<B: Backend> SdxlPipeline<B> {
 
     /// Encodes tokens of the first and of the second tokenizer.
     fn encode_chunk(&self, first: Vec<u32>, second: Vec<u32>) -> Result<TextConditioning<B>> {
-        let first = self.text_encoder.forward(&[first], &self.device);
-        let second = self.text_encoder_2.forward(&[second], &self.device);
+        let encode = |encoder: &Recorded<ClipTextEncoder<B>>, tokens: Vec<u32>| {
+            let texts = [tokens];
+            let start = encoder.start(&texts, &self.device);
+            let states = encoder.run(AFTER_ONE, start.given(), |encoder| encoder.states(&start));
+            encoder.encoded(states, &texts)
+        };
+        let first = encode(&self.text_encoder, first);
+        let second = encode(&self.text_encoder_2, second);
         let pooled = second.pooled.ok_or_else(|| {
             Error::Config(
                 "The second text encoder has no projection. SDXL's has one; fetch the folder again.".to_owned(),
@@ -241,7 +248,7 @@ impl<B: Backend> SdxlPipeline<B> {
     fn predict(&self, input: Tensor<B, 4>, conditions: Conditions<B>) -> Tensor<B, 4> {
         let batch = input.dims()[0];
         if B::name(&self.device) != "flex" || batch == 1 {
-            return self.unet.forward(input, conditions);
+            return self.predict_at_once(input, conditions);
         }
         let one = |row: usize| {
             let conditions = Conditions {
@@ -250,16 +257,29 @@ impl<B: Backend> SdxlPipeline<B> {
                 pooled: conditions.pooled.clone().narrow(0, row, 1),
                 sizes: conditions.sizes.clone().narrow(0, row, 1),
             };
-            (self.unet.clone(), input.clone().narrow(0, row, 1), conditions)
+            ((*self.unet).clone(), input.clone().narrow(0, row, 1), conditions)
         };
         let parts: Vec<_> = (0..batch).map(one).collect();
         let predict = |(unet, input, conditions): (UNet<B>, _, _)| unet.forward(input, conditions);
         Tensor::cat(parts.into_par_iter().map(predict).collect(), 0)
     }
 
+    /// The UNet's prediction for all pictures of a batch together.
+    fn predict_at_once(&self, input: Tensor<B, 4>, conditions: Conditions<B>) -> Tensor<B, 4> {
+        let (input, time, text) = (without_gaps(input), silu(self.unet.embed(&conditions)), &conditions.text);
+        self.unet.look_at(text);
+        let mut given = vec![(&input).into(), (&time).into()];
+        given.extend(text.made().iter().flatten().map(Given::from));
+        let stream = self.unet.run(AFTER_STEPS, given, |unet| vec![unet.stream(input.clone(), &time, text)]);
+        self.unet.prediction(only(stream))
+    }
+
     /// Latents → `[batch, 3, height, width]` in -1 … 1.
     pub fn decode(&self, latents: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.autoencoder.decode(latents, &self.configs.autoencoder)
+        let latents = without_gaps(self.autoencoder.unscaled(latents, &self.configs.autoencoder));
+        let given = vec![(&latents).into()];
+        let stream = self.autoencoder.run(AFTER_ONE, given, |network| vec![network.decoder.stream(latents.clone())]);
+        self.autoencoder.decoder.colours(only(stream))
     }
 
     /// Rows and columns of the latents of a picture of so many pixels.

@@ -53,14 +53,21 @@ impl<B: Backend> Attention<B> {
         let [query, key, value] = match text {
             None => Linear::forward_beside([&self.to_q, &self.to_k, &self.to_v], normed),
             Some(text) => {
-                let make = |states| Linear::forward_beside([&self.to_k, &self.to_v], states);
-                let [key, value] = text.keys_and_values(self.to_k.weight.id, make);
+                let [key, value] = self.keys_and_values(text);
                 [self.to_q.forward(normed), key, value]
             }
         };
         let mixed = multi_head_attention(query, key, value, self.heads, None);
         let [to_out] = self.to_out.as_slice() else { unreachable!("invariant: there is one output layer") };
         to_out.forward_onto(stream, mixed)
+    }
+}
+
+impl<B: Backend> Attention<B> {
+    /// Keys and values of a text.
+    fn keys_and_values(&self, text: &TextContext<B>) -> [Tensor<B, 3>; 2] {
+        let make = |states| Linear::forward_beside([&self.to_k, &self.to_v], states);
+        text.keys_and_values(self.to_k.weight.id, make)
     }
 }
 
@@ -181,6 +188,13 @@ impl<B: Backend> SpatialTransformer<B> {
     /// The linear layers of its blocks, those that look at the same input together.
     pub fn layers_by_input(&mut self) -> Vec<Vec<&mut Linear<B>>> {
         self.transformer_blocks.iter_mut().flat_map(TransformerBlock::layers_by_input).collect()
+    }
+
+    /// Makes keys and values of a text that is looked at again and again.
+    pub fn look_at(&self, text: &TextContext<B>) {
+        for block in &self.transformer_blocks {
+            block.attn2.keys_and_values(text);
+        }
     }
 
     /// `[batch, width, height, width in latents]` with the text → the same shape.

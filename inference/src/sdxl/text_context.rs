@@ -25,7 +25,12 @@ pub struct TextContext<B: Backend> {
     known: Option<Arc<Mutex<Known<B>>>>,
 }
 
-type Known<B> = HashMap<(Option<usize>, ParamId), [Tensor<B, 3>; 2]>;
+/// Keys and values, in the order in which they were made, and where those of an entry and a layer stand.
+#[derive(Debug)]
+struct Known<B: Backend> {
+    places: HashMap<(Option<usize>, ParamId), usize>,
+    made: Vec<[Tensor<B, 3>; 2]>,
+}
 
 impl<B: Backend> TextContext<B> {
     /// A text `[batch, tokens, context]` that is looked at once, such as in a step of a training.
@@ -35,7 +40,8 @@ impl<B: Backend> TextContext<B> {
 
     /// A text `[batch, tokens, context]` that the same layers look at again and again: clones of it share what was made of it.
     pub fn of_many_looks(states: Tensor<B, 3>) -> Self {
-        Self { states, entry: None, known: Some(Arc::default()) }
+        let known = Known { places: HashMap::new(), made: Vec::new() };
+        Self { states, entry: None, known: Some(Arc::new(Mutex::new(known))) }
     }
 
     /// An entry of its batch. What is made of entries is shared as well.
@@ -51,12 +57,23 @@ impl<B: Backend> TextContext<B> {
     ) -> [Tensor<B, 3>; 2] {
         let Some(known) = &self.known else { return make(self.states.clone()) };
         let key = (self.entry, layer);
-        let found = known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        let find = |known: &Known<B>| known.places.get(&key).map(|place| known.made[*place].clone());
+        let found = find(&lock());
         found.unwrap_or_else(|| {
             let made = make(self.states.clone());
-            known.lock().unwrap_or_else(PoisonError::into_inner).insert(key, made.clone());
+            let mut known = lock();
+            let place = known.made.len();
+            known.places.insert(key, place);
+            known.made.push(made.clone());
             made
         })
+    }
+
+    /// All keys and values that layers have made of it by now, in the order in which they were made.
+    pub(crate) fn made(&self) -> Vec<[Tensor<B, 3>; 2]> {
+        let known = self.known.as_ref();
+        known.map_or_else(Vec::new, |known| known.lock().unwrap_or_else(PoisonError::into_inner).made.clone())
     }
 }
 

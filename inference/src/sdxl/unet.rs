@@ -109,17 +109,38 @@ impl<B: Backend> UNet<B> {
     /// Latents `[batch, channels, height, width]` → the prediction of the same shape.
     pub fn forward(&self, latents: Tensor<B, 4>, conditions: Conditions<B>) -> Tensor<B, 4> {
         let time = silu(self.embed(&conditions));
-        let text = &conditions.text;
+        self.prediction(self.stream(latents, &time, &conditions.text))
+    }
+
+    /// Latents at a time, which is [embedded](Self::embed) and past its SiLU, → what the prediction is made of,
+    /// `[batch, first width, height, width]`.
+    pub(crate) fn stream(&self, latents: Tensor<B, 4>, time: &Tensor<B, 2>, text: &TextContext<B>) -> Tensor<B, 4> {
         let mut stream = self.conv_in.forward(latents);
         let mut skips = vec![stream.clone()];
         for block in &self.down_blocks {
-            stream = block.forward(stream, &time, text, &mut skips);
+            stream = block.forward(stream, time, text, &mut skips);
         }
-        stream = self.mid_block.forward(stream, &time, text);
+        stream = self.mid_block.forward(stream, time, text);
         for block in &self.up_blocks {
-            stream = block.forward(stream, &time, text, &mut skips);
+            stream = block.forward(stream, time, text, &mut skips);
         }
-        self.conv_out.forward(self.conv_norm_out.forward_silu(stream))
+        self.conv_norm_out.forward_silu(stream)
+    }
+
+    /// The prediction that is made of [`Self::stream`].
+    pub(super) fn prediction(&self, stream: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.conv_out.forward(stream)
+    }
+
+    /// Makes keys and values of a text that is looked at again and again, for all layers in their order.
+    pub(crate) fn look_at(&self, text: &TextContext<B>) {
+        self.attentions().for_each(|attention| attention.look_at(text));
+    }
+
+    fn attentions(&self) -> impl Iterator<Item = &SpatialTransformer<B>> {
+        let (down, up) = (self.down_blocks.iter(), self.up_blocks.iter());
+        let down = down.flat_map(|block| &block.attentions).chain(&self.mid_block.attentions);
+        down.chain(up.flat_map(|block| &block.attentions))
     }
 
     /// Time, pooled text and sizes as one vector a picture, `[batch, time width]`.

@@ -266,9 +266,9 @@ impl<B: AutodiffBackend> Progress<B> {
         let pipeline = Flux2Pipeline::<B::InnerBackend> {
             tokenizer: Tokenizer::load(&folder.join("tokenizer"))?,
             text_layers: configs.text_layers(),
-            text_encoder: learnt.text_encoder,
-            transformer: learnt.transformer,
-            autoencoder: autoencoder.clone(),
+            text_encoder: learnt.text_encoder.into(),
+            transformer: learnt.transformer.into(),
+            autoencoder: autoencoder.clone().into(),
             scheduler: configs.scheduler.clone(),
             configs: configs.clone(),
             prompt_length: PROMPT_LENGTH,

@@ -17,6 +17,7 @@ use crate::{
         attention::{Bias, UNSEEN, multi_head_attention},
         linear::Linear,
         norm::{LayerNorm, in_native_precision},
+        recorded::Given,
     },
 };
 
@@ -281,6 +282,22 @@ pub struct ClipTextEncoder<B: Backend> {
     pub end_of_text: u32,
 }
 
+/// Where the layers begin.
+#[derive(Clone, Debug)]
+pub struct Start<B: Backend> {
+    /// `[batch, tokens, hidden]`.
+    stream: Tensor<B, 3>,
+    /// What every token may look at.
+    bias: Bias<B>,
+}
+
+impl<B: Backend> Start<B> {
+    /// What layers are given that begin here.
+    pub fn given(&self) -> Vec<Given> {
+        vec![(&self.stream).into(), self.bias.given()]
+    }
+}
+
 /// An encoded batch of texts.
 #[derive(Clone, Debug)]
 pub struct Encoded<B: Backend> {
@@ -312,26 +329,42 @@ impl<B: Backend> ClipTextEncoder<B> {
 
     /// Encodes texts as token ids, all of one length. Padding is seen like any other token, as it was in training.
     pub fn forward(&self, texts: &[Vec<u32>], device: &B::Device) -> Encoded<B> {
+        let start = self.start(texts, device);
+        self.encoded(self.states(&start), texts)
+    }
+
+    /// Where the layers begin.
+    pub fn start(&self, texts: &[Vec<u32>], device: &B::Device) -> Start<B> {
         let (batch, tokens) = (texts.len(), texts.first().map_or(0, Vec::len));
         let ids: Vec<i32> = texts.iter().flatten().map(|id| *id as i32).collect();
         let ids = Tensor::<B, 1, Int>::from_data(TensorData::new(ids, [batch * tokens]), device);
         let embedded = in_native_precision(self.embeddings.token_embedding.weight.val().select(0, ids));
         let width = embedded.dims()[1];
         let places = in_native_precision(self.embeddings.position_embedding.weight.val().narrow(0, 0, tokens));
-        let mut stream = embedded.reshape([batch, tokens, width]) + places.unsqueeze();
-        let bias = causal(tokens, device);
+        Start { stream: embedded.reshape([batch, tokens, width]) + places.unsqueeze(), bias: causal(tokens, device) }
+    }
+
+    /// The states `[batch, tokens, hidden]` before the last layer and, where there is a projection, those after it, normalised.
+    pub fn states(&self, start: &Start<B>) -> Vec<Tensor<B, 3>> {
         let (last, before) = self.encoder.layers.split_last().expect("invariant: there are two layers");
-        for layer in before {
-            stream = layer.forward(stream, Some(&bias));
-        }
-        let states = stream.clone();
-        let pooled = self.text_projection.as_ref().map(|projection| {
-            let normed = self.final_layer_norm.forward(last.forward(stream, Some(&bias)));
+        let bias = Some(&start.bias);
+        let before_last = before.iter().fold(start.stream.clone(), |stream, layer| layer.forward(stream, bias));
+        let normed = |stream| self.final_layer_norm.forward(last.forward(stream, bias));
+        let normed = self.text_projection.is_some().then(|| normed(before_last.clone()));
+        [Some(before_last), normed].into_iter().flatten().collect()
+    }
+
+    /// The encoded texts, from the [states](Self::states) of their tokens.
+    pub fn encoded(&self, states: Vec<Tensor<B, 3>>, texts: &[Vec<u32>]) -> Encoded<B> {
+        let mut states = states.into_iter();
+        let before_last = states.next().expect("invariant: there are states before the last layer");
+        let pooled = self.text_projection.as_ref().zip(states.next()).map(|(projection, normed)| {
+            let [batch, _, width] = normed.dims();
             let ends =
                 texts.iter().zip(0..).map(|(text, row)| normed.clone().narrow(0, row, 1).narrow(1, self.end(text), 1));
             projection.forward(Tensor::cat(ends.collect(), 0).reshape([batch, width]))
         });
-        Encoded { states, pooled }
+        Encoded { states: before_last, pooled }
     }
 
     /// The place in a text that holds what it says as a whole.

@@ -14,7 +14,9 @@ use crate::{
         attention::{Bias, UNSEEN, multi_head_attention},
         linear::{Blocks, Linear},
         norm::{RmsNorm, in_native_precision},
+        recorded::Given,
         rope::Rotation,
+        sequence::with_heads_repeated,
     },
 };
 
@@ -158,13 +160,9 @@ impl<B: Backend> SelfAttention<B> {
         self.o_proj.forward_onto(stream, mixed)
     }
 
-    /// Repeats each head of keys or values for the heads of queries that it serves: `[batch, tokens, key heads · width]` →
-    /// `[batch, tokens, heads · width]`.
+    /// Repeats each head of keys or values for the heads of queries that it serves.
     fn repeat(&self, input: Tensor<B, 3>) -> Tensor<B, 3> {
-        let times = self.heads / self.key_value_heads;
-        let [batch, tokens, features] = input.dims();
-        let heads = input.reshape([batch * tokens * self.key_value_heads, 1, features / self.key_value_heads]);
-        heads.repeat_dim(1, times).reshape([batch, tokens, features * times])
+        with_heads_repeated(input, self.key_value_heads, self.heads / self.key_value_heads)
     }
 }
 
@@ -281,26 +279,62 @@ impl<B: Backend> Decoder<B> {
     /// the named layers (0 is the embedding), side by side: `[batch, tokens, layers · hidden]`. Positions count from the
     /// first entry, padding or not.
     pub fn forward(&self, ids: Tensor<B, 2, Int>, mask: &[Vec<bool>], layers: &[usize]) -> Tensor<B, 3> {
+        let start = self.start(ids, mask);
+        beside(self.states(&start, layers))
+    }
+
+    /// Where the layers begin, for token ids `[batch, tokens]` with their mask.
+    pub fn start(&self, ids: Tensor<B, 2, Int>, mask: &[Vec<bool>]) -> Start<B> {
         let [batch, tokens] = ids.dims();
         let device = ids.device();
         let flat = ids.reshape([batch * tokens]);
         let embedded = in_native_precision(self.embed_tokens.weight.val().select(0, flat));
         let hidden = embedded.dims()[1];
-        let mut stream = embedded.reshape([batch, tokens, hidden]);
-        let rotation = Rotation::halves(tokens, self.head_width, self.theta, &device);
-        let sight = Sight::new(mask, tokens, &device);
+        Start {
+            stream: embedded.reshape([batch, tokens, hidden]),
+            rotation: Rotation::halves(tokens, self.head_width, self.theta, &device),
+            sight: Sight::new(mask, tokens, &device),
+        }
+    }
+
+    /// The hidden states `[batch, tokens, hidden]` after the named layers; 0 is where they begin.
+    pub fn states(&self, start: &Start<B>, layers: &[usize]) -> Vec<Tensor<B, 3>> {
         let deepest = layers.iter().copied().max().unwrap_or_default();
         // After no layer at all stands the embedding.
+        let mut stream = start.stream.clone();
         let mut states = vec![stream.clone()];
         for layer in self.layers.iter().take(deepest) {
-            stream = layer.forward(stream, &rotation, &sight);
+            stream = layer.forward(stream, &start.rotation, &start.sight);
             states.push(stream.clone());
         }
         // The reference counts the normed state as the last.
         if deepest == self.depth {
             states[deepest] = self.norm.forward(stream);
         }
-        Tensor::cat(layers.iter().map(|layer| states[*layer].clone()).collect(), 2)
+        layers.iter().map(|layer| states[*layer].clone()).collect()
+    }
+}
+
+/// Hidden states side by side, `[batch, tokens, layers · hidden]`.
+pub fn beside<B: Backend>(states: Vec<Tensor<B, 3>>) -> Tensor<B, 3> {
+    Tensor::cat(states, 2)
+}
+
+/// Where the layers begin.
+pub struct Start<B: Backend> {
+    /// `[batch, tokens, hidden]`.
+    stream: Tensor<B, 3>,
+    rotation: Rotation<B>,
+    sight: Sight<B>,
+}
+
+impl<B: Backend> Start<B> {
+    /// What layers are given that begin here.
+    pub fn given(&self) -> Vec<Given> {
+        let mut given = vec![(&self.stream).into(), self.sight.bias.given()];
+        given.extend(self.rotation.given());
+        given.extend(self.sight.seeing.iter().map(Given::from));
+        given
     }
 }
 

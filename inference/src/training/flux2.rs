@@ -151,7 +151,7 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         request: &RenderRequest,
         sink: &mut dyn Sink,
     ) -> Result<Vec<Rendered>> {
-        Self { transformer: network, ..self.clone() }.render(request, sink)
+        Self { transformer: network.into(), ..self.clone() }.render(request, sink)
     }
 
     fn adapter(&self, pairs: BTreeMap<String, LowRankPair>, metadata: BTreeMap<String, String>) -> (Adapter, Layout) {

@@ -154,7 +154,7 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         request: &RenderRequest,
         sink: &mut dyn Sink,
     ) -> Result<Vec<Rendered>> {
-        Self { unet: network, ..self.clone() }.render(request, sink)
+        Self { unet: network.into(), ..self.clone() }.render(request, sink)
     }
 
     /// kohya's names, which every program reads for SDXL; diffusers' for a UNet that has no original numbering.

@@ -39,22 +39,24 @@ std::vector<std::string> parameters(const std::string &source, size_t at) {
     return all;
 }
 
-// For every kernel a function that is given the addresses of its arguments, as a launch has them.
+// For every kernel a function that is given the addresses of its arguments, as a launch has them, and their sizes.
 std::string calls(const std::string &source) {
     std::string functions;
     const std::regex kernel(R"(extern "C" __global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\()");
     for (std::sregex_iterator found(source.begin(), source.end(), kernel), end; found != end; ++found) {
         const std::string name = (*found)[1];
         functions += "extern \"C\" void call_" + name + "(void **arguments) {\n    " + name + "(";
+        std::string sizes;
         int number = 0;
         for (std::string parameter : parameters(source, found->position() + found->length())) {
             parameter = replaced(parameter, "__restrict__|__grid_constant__", " ");
             std::string type = replaced(parameter, R"(\w+\s*$)", "");
             if (type.find('*') == std::string::npos) type = replaced(type, R"(\bconst\b)", "");
             functions += (number ? ", *(" : "*(") + type + "*)arguments[" + std::to_string(number) + "]";
+            sizes += "sizeof(" + type + "), ";
             number++;
         }
-        functions += ");\n}\n";
+        functions += ");\n}\nextern \"C\" const size_t sizes_" + name + "[] = {" + sizes + "0};\n";
     }
     return functions;
 }

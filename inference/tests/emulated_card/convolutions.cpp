@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "half.h"
+#include "operation.h"
 
 namespace {
 
@@ -98,22 +99,33 @@ int cudnnGetConvolutionForwardAlgorithm_v7(void *, void *, void *, void *, void 
     return found->algorithm = 1, *count = 1, 0;
 }
 
+// A graph keeps what describes the operation as it is now; with nothing under way it is done at once.
+static int told(const std::function<int()> &operation) {
+    return card_is_idle() || card_keeps(operation) ? 0 : operation();
+}
+
 int cudnnConvolutionForward(void *, const void *, Tensor *input, const void *inputs, Tensor *weight, const void *weights,
                             Steps *steps, int, void *, size_t, const void *, Tensor *output, void *outputs) {
-    return convolve(*input, inputs, *weight, weights, *steps, *output, outputs, nullptr, nullptr);
+    return told([=, of_input = *input, of_weight = *weight, of_steps = *steps, of_output = *output] {
+        return convolve(of_input, inputs, of_weight, weights, of_steps, of_output, outputs, nullptr, nullptr);
+    });
 }
 
 int cudnnConvolutionBiasActivationForward(void *, const void *, Tensor *input, const void *inputs, Tensor *weight,
                                           const void *weights, Steps *steps, int, void *, size_t, const void *, Tensor *,
                                           const void *, Tensor *bias, const void *biases, void *, Tensor *output, void *outputs) {
-    return convolve(*input, inputs, *weight, weights, *steps, *output, outputs, bias, biases);
+    return told([=, of_input = *input, of_weight = *weight, of_steps = *steps, of_output = *output, of_bias = *bias] {
+        return convolve(of_input, inputs, of_weight, weights, of_steps, of_output, outputs, &of_bias, biases);
+    });
 }
 
 int cudnnAddTensor(void *, const void *, Tensor *bias, const void *biases, const void *, Tensor *output, void *outputs) {
-    for_every_number(*output, [&](int entry, int channel, int row, int column) {
-        const size_t at = output->at(entry, channel, row, column);
-        output->put(outputs, at, output->get(outputs, at) + bias->get(biases, channel));
+    return told([=, of_bias = *bias, of_output = *output] {
+        for_every_number(of_output, [&](int entry, int channel, int row, int column) {
+            const size_t at = of_output.at(entry, channel, row, column);
+            of_output.put(outputs, at, of_output.get(outputs, at) + of_bias.get(biases, channel));
+        });
+        return 0;
     });
-    return 0;
 }
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "card.h"
+#include "operation.h"
 
 extern "C" Place *card_place;
 Place *card_place;
@@ -49,7 +50,15 @@ struct Function {
     bool has_meetings;
     std::string name;
     char **shared_memory;
+    // Bytes of its arguments, and a zero.
+    const size_t *sizes;
 };
+
+// What was told while a stream was captured.
+struct Graph {
+    std::vector<std::function<int()>> operations;
+};
+Graph *captured;
 
 constexpr unsigned WARP = 32, MOST_EXCHANGED = 8;
 constexpr size_t STACK = 256 << 10;
@@ -168,6 +177,16 @@ int name_something(void **handle) {
 
 }  // namespace
 
+bool card_is_idle() {
+    static const bool is_idle = getenv("EMULATED_CARD_IDLE");
+    return is_idle;
+}
+
+bool card_keeps(std::function<int()> operation) {
+    if (captured) captured->operations.push_back(operation);
+    return captured;
+}
+
 extern "C" {
 
 void card_meet() { meet(block_meeting); }
@@ -230,6 +249,10 @@ int cuMemFreeAsync(size_t, void *) { return 0; }
 int cuMemAllocHost_v2(void **memory, size_t bytes) { return (*memory = calloc(1, bytes)) ? 0 : 2; }
 int cuMemFreeHost(void *memory) { return free(memory), 0; }
 int cuMemcpyHtoDAsync_v2(size_t to, const void *from, size_t bytes, void *) { return memcpy((void *)to, from, bytes), 0; }
+int cuMemcpyDtoDAsync_v2(size_t to, size_t from, size_t bytes, void *) {
+    auto copy = [=] { return memcpy((void *)to, (void *)from, bytes), 0; };
+    return card_keeps(copy) ? 0 : copy();
+}
 int cuMemcpyDtoHAsync_v2(void *to, size_t from, size_t bytes, void *) { return memcpy(to, (void *)from, bytes), 0; }
 
 // CUDA_MEMCPY2D.
@@ -264,14 +287,41 @@ int cuModuleGetFunction(Function **function, void *module, const char *name) {
     auto kernel = (Kernel)dlsym(module, (std::string("call_") + name).c_str());
     if (!kernel) return fprintf(stderr, "emulated card: no kernel `%s`: %s\n", name, dlerror()), 500;
     const bool has_meetings = dlsym(module, "has_meetings") != nullptr;
-    *function = new Function{kernel, has_meetings, name, (char **)dlsym(module, "shared_memory")};
+    auto sizes = (const size_t *)dlsym(module, (std::string("sizes_") + name).c_str());
+    *function = new Function{kernel, has_meetings, name, (char **)dlsym(module, "shared_memory"), sizes};
     return 0;
 }
 
 int cuFuncSetAttribute(Function *, int, int) { return 0; }
 
+int cuStreamBeginCapture_v2(void *, int) { return captured ? 901 : (captured = new Graph, 0); }
+int cuStreamEndCapture(void *, Graph **graph) { return *graph = captured, captured = nullptr, 0; }
+int cuGraphInstantiateWithFlags(Graph **executable, const Graph *graph, unsigned long long) { return *executable = new Graph(*graph), 0; }
+int cuGraphDestroy(Graph *graph) { return delete graph, 0; }
+int cuGraphExecDestroy(Graph *graph) { return delete graph, 0; }
+int cuGraphLaunch(const Graph *graph, void *) {
+    if (card_is_idle()) return 0;
+    for (auto &operation : graph->operations)
+        if (const int failure = operation()) return failure;
+    return 0;
+}
+
 int cuLaunchKernel(Function *function, unsigned blocks_x, unsigned blocks_y, unsigned blocks_z, unsigned threads_x,
                    unsigned threads_y, unsigned threads_z, unsigned shared_bytes, void *, void **arguments, void **) {
+    if (card_is_idle()) return 0;
+    if (captured) {
+        // A graph keeps the arguments as they are now.
+        std::vector<std::vector<char>> kept;
+        for (int number = 0; function->sizes[number]; number++)
+            kept.emplace_back((char *)arguments[number], (char *)arguments[number] + function->sizes[number]);
+        card_keeps([=]() mutable {
+            std::vector<void *> places;
+            for (auto &one : kept) places.push_back(one.data());
+            return cuLaunchKernel(function, blocks_x, blocks_y, blocks_z, threads_x, threads_y, threads_z, shared_bytes, nullptr,
+                                  places.data(), nullptr);
+        });
+        return 0;
+    }
     std::vector<char> shared(shared_bytes + 1024);
     *function->shared_memory = (char *)(((size_t)shared.data() + 1023) / 1024 * 1024);
     Place place{};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "half.h"
+#include "operation.h"
 
 namespace {
 
@@ -119,9 +120,9 @@ int cublasLtMatmulAlgoGetHeuristic(void *, const Description *description, const
     return is_known ? 0 : (*count = 0, NOT_SUPPORTED);
 }
 
-int cublasLtMatmul(void *, const Description *description, const float *alpha, const void *left, const Layout *left_layout,
-                   const void *right, const Layout *right_layout, const float *beta, const void *onto, const Layout *onto_layout,
-                   void *to, const Layout *layout, const void *, void *, size_t, void *) {
+static int multiply(const Description *description, float alpha, const void *left, const Layout *left_layout, const void *right,
+                    const Layout *right_layout, float beta, const void *onto, const Layout *onto_layout, void *to,
+                    const Layout *layout) {
     const size_t rows = layout->rows, columns = layout->columns;
     const bool left_turned = description->left_is_transposed, right_turned = description->right_is_transposed;
     const size_t sums = left_turned ? left_layout->rows : left_layout->columns;
@@ -143,12 +144,24 @@ int cublasLtMatmul(void *, const Description *description, const float *alpha, c
                 float sum = 0;
                 for (size_t k = 0; k < sums; k++) sum += one[k] * other[k];
                 if (left_layout->type == EIGHT_BITS) sum *= description->factors[0][row] * description->factors[1][column];
-                sum *= *alpha;
-                if (*beta != 0) sum += *beta * get(onto_layout->type, onto, onto_layout->at(matrix, row, column));
+                sum *= alpha;
+                if (beta != 0) sum += beta * get(onto_layout->type, onto, onto_layout->at(matrix, row, column));
                 if (has_bias) sum += get(layout->type, description->bias, row);
                 put(layout->type, to, layout->at(matrix, row, column), sum);
             }
     }
     return 0;
+}
+
+int cublasLtMatmul(void *, const Description *description, const float *alpha, const void *left, const Layout *left_layout,
+                   const void *right, const Layout *right_layout, const float *beta, const void *onto, const Layout *onto_layout,
+                   void *to, const Layout *layout, const void *, void *, size_t, void *) {
+    if (card_is_idle()) return 0;
+    // A graph keeps what describes the product as it is now.
+    auto operation = [=, description = *description, alpha = *alpha, beta = *beta, of_left = *left_layout, of_right = *right_layout,
+                      of_onto = *onto_layout, of_to = *layout] {
+        return multiply(&description, alpha, left, &of_left, right, &of_right, beta, onto, &of_onto, to, &of_to);
+    };
+    return card_keeps(operation) ? 0 : operation();
 }
 }

@@ -25,16 +25,16 @@ library() {
     local newest
     newest=$(ls -t "$from" "$here"/*.h | head -n 1)
     if [ "$to" -nt "$newest" ]; then return; fi
-    g++ -std=c++17 -O3 -march=native -Wall -Wextra -shared -fPIC "-Wl,-soname,lib$1.so" "$from" -o "$to.new" -ldl
+    g++ -std=c++17 -O3 -march=native -Wall -Wextra -shared -fPIC "-Wl,-soname,lib$1.so" "$from" -o "$to.new" "${@:3}"
     mv "$to.new" "$to"
     # What was compiled for another emulation is compiled again.
     rm -rf "$EMULATED_CARD/cache" "$EMULATED_CARD/kernels"
     mkdir -p "$EMULATED_CARD/cache" "$EMULATED_CARD/kernels"
 }
-library cuda driver.cpp
+library cuda driver.cpp -ldl
 library nvrtc compiler.cpp
-library cublasLt products.cpp
-library cudnn convolutions.cpp
+library cublasLt products.cpp "-L$EMULATED_CARD/lib" -lcuda
+library cudnn convolutions.cpp "-L$EMULATED_CARD/lib" -lcuda
 
 export EMULATED_CARD_SOURCES=$here CUDA_PATH=$EMULATED_CARD
 export LD_LIBRARY_PATH=$EMULATED_CARD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}

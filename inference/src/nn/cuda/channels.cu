@@ -126,3 +126,18 @@ extern "C" __global__ void beside(const bf16 *left, const bf16 *right, bf16 *out
                                                : right + pixel * right_channels + channel - left_channels;
     *(Packed *)(output + at * 8) = *(const Packed *)from;
 }
+
+// Every pixel is the nearest one of a picture of another size. Grid: eights of the output.
+extern "C" __global__ void resized(const bf16 *input, bf16 *output, i64 eights, int channels, int height, int width, int from_height,
+                                   int from_width) {
+    const i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (at >= eights) return;
+    const i64 pixel = at * 8 / channels;
+    const int channel = at * 8 % channels, column = pixel % width, row = pixel / width % height;
+    const i64 entry = pixel / width / height;
+    // As PyTorch rounds.
+    const int from_row = min((int)(row * ((float)from_height / height)), from_height - 1);
+    const int from_column = min((int)(column * ((float)from_width / width)), from_width - 1);
+    const bf16 *from = input + ((entry * from_height + from_row) * from_width + from_column) * channels + channel;
+    *(Packed *)(output + at * 8) = *(const Packed *)from;
+}

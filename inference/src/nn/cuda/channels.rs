@@ -2,10 +2,7 @@
 //! `[batch, channels, height, width]` all the same; only the distances between neighbours are others.
 
 use burn::tensor::{Shape, Tensor, TensorMetadata, backend::Backend};
-use burn_cubecl::{
-    kernel::into_contiguous,
-    ops::{permute_nchw_to_nhwc, permute_nhwc_to_nchw},
-};
+use burn_cubecl::{kernel::into_contiguous, ops::permute_nhwc_to_nchw};
 
 use super::{
     OnCard,
@@ -34,6 +31,8 @@ enum Channels {
     /// The second input is `[batch, channels]`.
     Shifted,
     Beside,
+    /// Every pixel is the nearest one of the input.
+    Resized,
     GroupNorm {
         groups: usize,
         epsilon: f32,
@@ -45,7 +44,7 @@ enum Channels {
 /// that are not there are zeros.
 pub(super) fn last(tensor: OnCard) -> OnCard {
     if lie_last(&tensor) {
-        return permute_nchw_to_nhwc(tensor);
+        return pixels(tensor);
     }
     let [batch, channels, height, width] = tensor.shape().dims();
     let shape = Shape::new([batch, height, width, channels.next_multiple_of(AT_ONCE)]);
@@ -55,6 +54,14 @@ pub(super) fn last(tensor: OnCard) -> OnCard {
 /// What [`last`] gives, as everybody sees it: `[batch, height, width, wide]` as `[batch, channels, height, width]`.
 pub(super) fn first(tensor: OnCard) -> OnCard {
     permute_nhwc_to_nchw(tensor)
+}
+
+/// A picture whose channels lie last already, as `[batch, height, width, channels]`. Distances along axes of one, which say nothing, are
+/// those of a tensor without gaps, as burn wants them.
+fn pixels(picture: OnCard) -> OnCard {
+    let [batch, channels, height, width] = picture.shape().dims();
+    let shape = Shape::new([batch, height, width, channels]);
+    OnCard::new_contiguous(picture.client, picture.device, shape, picture.handle, picture.dtype)
 }
 
 /// Whether a picture's channels lie last already, without gaps.
@@ -70,7 +77,7 @@ fn lie_last(tensor: &OnCard) -> bool {
 fn all_last<B: Backend, const N: usize>(tensors: [&Tensor<B, 4>; N]) -> Option<Vec<OnCard>> {
     let found: Vec<OnCard> = tensors.into_iter().map(on_card).collect::<Option<_>>()?;
     let is_known = found.iter().all(lie_last) && lane::is_there(found.first()?.device.index);
-    is_known.then(|| found.into_iter().map(permute_nchw_to_nhwc).collect())
+    is_known.then(|| found.into_iter().map(pixels).collect())
 }
 
 fn run<B: Backend>(kernel: Channels, inputs: Vec<OnCard>, shape: Shape) -> Option<Tensor<B, 4>> {
@@ -102,13 +109,21 @@ pub fn beside<B: Backend>(left: &Tensor<B, 4>, right: &Tensor<B, 4>) -> Option<T
     run(Channels::Beside, inputs, Shape::new([batch, height, width, channels + more]))
 }
 
-/// The same numbers with the channels last, where convolutions take them so.
+/// A picture of another height and width, whose pixels are the nearest ones.
+pub fn resized<B: Backend>(picture: &Tensor<B, 4>, [height, width]: [usize; 2]) -> Option<Tensor<B, 4>> {
+    let inputs = all_last([picture])?;
+    let [batch, _, _, channels] = inputs[0].shape().dims();
+    run(Channels::Resized, inputs, Shape::new([batch, height, width, channels]))
+}
+
+/// The same numbers with the channels last, where convolutions take them so, or at least without gaps.
 pub fn laid_out<B: Backend>(tensor: &Tensor<B, 4>) -> Option<Tensor<B, 4>> {
     let weight = on_card(tensor)?;
-    if !tensor.dims()[1].is_multiple_of(AT_ONCE) || !lane::has_convolutions(weight.device.index) {
+    if !lane::has_convolutions(weight.device.index) {
         return None;
     }
-    from_card(first(last(weight)))
+    let is_known = tensor.dims()[1].is_multiple_of(AT_ONCE);
+    from_card(if is_known { first(last(weight)) } else { into_contiguous(weight) })
 }
 
 /// Whether the channels of a picture lie last, so that its pixels are rows already.
@@ -161,6 +176,12 @@ impl Computation for Channels {
                 let arguments = arguments.address(other).address(output).wide(eights);
                 let arguments = arguments.narrow(input.shape[3]).narrow(other.shape[3]);
                 begin(lane, "beside", [eights.div_ceil(THREADS), 1, 1], (THREADS, 0), arguments)
+            }
+            (Self::Resized, []) => {
+                let [height, width, channels] = [1, 2, 3].map(|axis| output.shape[axis]);
+                let arguments = arguments.address(output).wide(eights).narrow(channels).narrow(height).narrow(width);
+                let arguments = arguments.narrow(input.shape[1]).narrow(input.shape[2]);
+                begin(lane, "resized", [eights.div_ceil(THREADS), 1, 1], (THREADS, 0), arguments)
             }
             (Self::GroupNorm { groups, epsilon, is_activated }, [weight, bias]) => {
                 let norm = GroupNorm::of(input, *groups);

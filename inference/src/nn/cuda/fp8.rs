@@ -92,6 +92,7 @@ const ROW_MULTIPLE: usize = 16;
 const SOURCE: &str = concat!(include_str!("eight.cu"), include_str!("fp8.cu"));
 
 /// Several matrices of 16 bits, one below the other, as numbers of eight bits and factors of their rows.
+#[derive(Debug)]
 struct Narrowing;
 
 impl Computation for Narrowing {
@@ -109,6 +110,7 @@ impl Computation for Narrowing {
 }
 
 /// Numbers of eight bits and their rows' factors as numbers of 16 bits.
+#[derive(Debug)]
 struct Widening;
 
 impl Computation for Widening {

@@ -270,6 +270,15 @@ impl Lane {
         }
     }
 
+    /// Copies bytes from one place of the card's memory to another.
+    ///
+    /// # Safety
+    /// Both places have so many bytes, which stay until the card has copied them.
+    pub unsafe fn copy(&self, from: u64, to: u64, bytes: u64) -> Result<(), Failure> {
+        // SAFETY: the caller's promise.
+        unsafe { Ok(driver::memcpy_dtod_async(to, from, bytes as usize, self.stream)?) }
+    }
+
     /// The address of so many bytes that nobody else uses until what is told to the lane next is done.
     ///
     /// # Errors
@@ -284,6 +293,16 @@ impl Lane {
     /// When the card has not as much.
     pub fn converted_of(&mut self, bytes: usize) -> Result<u64, Failure> {
         grow(&mut self.converted, bytes)
+    }
+
+    /// The stream of now.
+    pub fn driver_stream(&self) -> cuda::CUstream {
+        self.stream
+    }
+
+    /// The addresses of both kinds of memory that operations are computed in, on the stream of now.
+    pub fn places(&self) -> [u64; 2] {
+        [self.workspace.0, self.converted.0]
     }
 
     /// The stream of now, as cuBLASLt wants it.

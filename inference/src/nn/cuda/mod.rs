@@ -15,13 +15,16 @@ mod lane;
 mod layers;
 mod operation;
 mod products;
+mod recording;
 mod rows;
 mod rows_gradient;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use burn::tensor::{DType, Shape, Tensor, TensorMetadata, TensorPrimitive, backend::Backend};
+use burn_cubecl::kernel::into_contiguous;
 use cubecl::{
     cuda::CudaRuntime,
     zspace::{metadata::Metadata, strides},
@@ -31,12 +34,14 @@ use super::processor::as_kind;
 
 pub use self::{
     attention::{attention, computes_scores_again},
-    channels::{are_last, beside, laid_out, shifted, sum},
+    channels::{are_last, beside, laid_out, resized, shifted, sum},
     convolution::convolve,
     fp8::{Fp8Weight, fp8_as_stored, narrowed, widened},
     gradients::project as project_with_gradient,
     layers::{project, project_beside, project_onto},
+    recording::{Given, Recordings},
     rows::{activated, gated, gated_sum, group_norm, layer_norm, rms_norm, rms_norm_by_head, turn},
+    tokens::{joined, repeated_heads, some_tokens},
 };
 
 /// Numbers on a card.
@@ -77,6 +82,12 @@ fn from_card<B: Backend, const D: usize>(tensor: OnCard) -> Option<Tensor<B, D>>
 /// The card's tensor as one of a backend that may be one with gradients, which it does not take part in.
 fn constant<B: Backend, const D: usize>(tensor: OnCard) -> Option<Tensor<B, D>> {
     from_card(tensor.clone()).or_else(|| gradients::constant(tensor))
+}
+
+/// The tensor without gaps between its rows, which burn leaves where it copies numbers to a card.
+pub fn without_gaps<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> Option<Tensor<B, D>> {
+    let on_card: OnCard = as_kind(tensor.clone().into_primitive().tensor()).ok()?;
+    from_card(into_contiguous(on_card))
 }
 
 /// Some rows of a tensor that lies without gaps, where they lie.

@@ -3,6 +3,8 @@
 //! burn's operations are told to a card by a thread of its own, which takes them one after the other. Ours are put among them: who
 //! asks for one goes on at once.
 
+use std::{fmt, sync::Arc};
+
 use burn::{
     backend::cuda::CudaDevice,
     prelude::DeviceOps,
@@ -19,7 +21,7 @@ use cubecl::{
 use super::{
     OnCard,
     lane::{self, Failure, Lane, with_lane},
-    stream,
+    recording, stream,
 };
 
 /// What tells burn's operations to a card.
@@ -28,7 +30,7 @@ pub(super) type Server = <CudaRuntime as Runtime>::Server;
 const HAS_AN_INPUT: &str = "invariant: a computation has an input";
 
 /// What is computed on the lane from some tensors into others.
-pub(super) trait Computation: Send + 'static {
+pub(super) trait Computation: fmt::Debug + Send + Sync + 'static {
     /// Told to the lane; it returns before the card is done.
     fn begin(&self, lane: &mut Lane, inputs: &[Numbers], outputs: &[Numbers]) -> Result<(), Failure>;
 
@@ -39,7 +41,7 @@ pub(super) trait Computation: Send + 'static {
 }
 
 /// Numbers on the card, the last axis without gaps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Numbers {
     /// Their address.
     pub address: u64,
@@ -74,27 +76,31 @@ pub(super) fn compute_in<C: Computation>(
     let inputs: Vec<OnCard> = inputs.into_iter().map(whole).collect();
     let first = inputs.first().expect(HAS_AN_INPUT);
     let card = first.device.index;
-    if let Some(failure) = lane::take_failure(card) {
-        panic!("The card failed: {failure}.");
-    }
+    panic_if_failed(card);
     let whose = StreamId::current();
     let output = |(shape, precision)| promised(first, shape, precision, whose);
     let outputs: Vec<OnCard> = outputs.into_iter().map(output).collect();
     // What came from another thread is waited for by events: burn may give its memory away on that thread's stream.
     let is_of_one_thread = inputs.iter().all(|input| input.handle.stream == whose);
-    let waiting = |tensors: &[OnCard]| tensors.iter().map(Waiting::of).collect::<Vec<_>>();
-    let (from, to) = (waiting(&inputs), waiting(&outputs));
+    let (from, to) = (Waiting::all(&inputs), Waiting::all(&outputs));
+    let (computation, trace) = (Arc::new(computation), recording::under_way());
     server(card).submit(move |server| {
         for one in &to {
-            server.initialize_memory(one.handle.memory.clone(), one.handle.size(), whose);
+            one.reserve(server, whose);
         }
-        let mut resolve = |waiting: Vec<Waiting>| -> Result<Vec<Numbers>, Failure> {
-            waiting.into_iter().map(|one| one.resolve(server, whose)).collect()
+        let resolve = |waiting: &[Waiting], server: &mut Server| -> Result<Vec<Numbers>, Failure> {
+            waiting.iter().map(|one| one.resolve(server, whose)).collect()
         };
-        let numbers = resolve(from).and_then(|from| Ok((from, resolve(to)?)));
-        let told = numbers.and_then(|(from, to)| {
-            let burns = if is_of_one_thread { stream::of(server, card, whose) } else { None };
-            with_lane(card, |lane| lane.in_turn(burns, |lane| computation.begin(lane, &from, &to)))
+        let told = resolve(&from, server).and_then(|inputs| {
+            let outputs = resolve(&to, server)?;
+            tell(server, card, is_of_one_thread.then_some(whose), |lane| computation.begin(lane, &inputs, &outputs))?;
+            if let Some(trace) = trace {
+                let of = |waiting: Vec<Waiting>, numbers| {
+                    waiting.into_iter().map(Waiting::into_handle).zip(numbers).collect()
+                };
+                trace.tell(computation, of(from, inputs), of(to, outputs));
+            }
+            Ok(())
         });
         if let Err(failure) = told {
             lane::remember_failure(card, &failure);
@@ -103,9 +109,28 @@ pub(super) fn compute_in<C: Computation>(
     outputs
 }
 
+/// # Panics
+/// If an operation before failed: burn's operations have no other way to say so.
+pub(super) fn panic_if_failed(card: usize) {
+    if let Some(failure) = lane::take_failure(card) {
+        panic!("The card failed: {failure}.");
+    }
+}
+
+/// Tells a card's lane something, in burn's order: on the stream of a thread that everything comes from, or beside all streams.
+pub(super) fn tell(
+    server: &Server,
+    card: usize,
+    whose: Option<StreamId>,
+    work: impl FnOnce(&mut Lane) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let burns = whose.and_then(|whose| stream::of(server, card, whose));
+    with_lane(card, |lane| lane.in_turn(burns, work))
+}
+
 /// A tensor without gaps beside another one, whose memory is still to be found when its numbers are computed: so that one message
 /// does for both.
-fn promised(beside: &OnCard, shape: Shape, precision: DType, whose: StreamId) -> OnCard {
+pub(super) fn promised(beside: &OnCard, shape: Shape, precision: DType, whose: StreamId) -> OnCard {
     let bytes = (shape.num_elements() * precision.size()) as u64;
     let all = bytes.next_multiple_of(beside.client.properties().memory.alignment);
     let handle = Handle::new(whose, all).offset_end(all - bytes);
@@ -113,7 +138,7 @@ fn promised(beside: &OnCard, shape: Shape, precision: DType, whose: StreamId) ->
 }
 
 /// What tells operations to a card.
-fn server(card: usize) -> DeviceHandle<Server> {
+pub(super) fn server(card: usize) -> DeviceHandle<Server> {
     thread_local! {
         static KNOWN: std::cell::RefCell<Option<(usize, DeviceHandle<Server>)>> = const { std::cell::RefCell::new(None) };
     }
@@ -128,7 +153,7 @@ fn server(card: usize) -> DeviceHandle<Server> {
 }
 
 /// Numbers whose address is known when it is their turn.
-struct Waiting {
+pub(super) struct Waiting {
     handle: Handle,
     shape: Vec<usize>,
     strides: Vec<usize>,
@@ -136,6 +161,11 @@ struct Waiting {
 }
 
 impl Waiting {
+    /// Those of some tensors.
+    pub fn all(tensors: &[OnCard]) -> Vec<Self> {
+        tensors.iter().map(Self::of).collect()
+    }
+
     fn of(tensor: &OnCard) -> Self {
         Self {
             handle: tensor.handle.clone(),
@@ -145,11 +175,22 @@ impl Waiting {
         }
     }
 
-    fn resolve(self, server: &mut Server, stream: StreamId) -> Result<Numbers, Failure> {
-        let Self { handle, shape, strides, precision } = self;
-        let resource = server.get_resource(handle.binding(), stream);
+    /// Finds memory for numbers that were [`promised`].
+    pub fn reserve(&self, server: &mut Server, stream: StreamId) {
+        server.initialize_memory(self.handle.memory.clone(), self.handle.size(), stream);
+    }
+
+    /// Finds out where they lie.
+    pub fn resolve(&self, server: &mut Server, stream: StreamId) -> Result<Numbers, Failure> {
+        let resource = server.get_resource(self.handle.clone().binding(), stream);
         let resource = resource.map_err(|error| Failure::Memory(format!("{error:?}")))?;
-        Ok(Numbers { address: resource.resource().ptr, shape, strides, precision })
+        let address = resource.resource().ptr;
+        Ok(Numbers { address, shape: self.shape.clone(), strides: self.strides.clone(), precision: self.precision })
+    }
+
+    /// What burn knows them by.
+    pub fn into_handle(self) -> Handle {
+        self.handle
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the card computes is what the processor computes, and so are its gradients. Without a card there is nothing to compare, and the
 //! tests say so.
 
-use std::path::Path;
+use std::{cell::Cell, fs, path::Path};
 
 use burn::{
     backend::{Autodiff, Cuda, Flex},
@@ -14,6 +14,7 @@ use burn::{
 use half::bf16;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
 
 use crate::{
     device::DeviceName,
@@ -27,8 +28,10 @@ use crate::{
         linear::{Linear, LowRank},
         norm::{RmsNorm, scaled_layer_norm},
         picture,
+        recorded::{Given, Recorded, without_gaps},
         rope::Rotation,
     },
+    sdxl::{pipeline::SdxlPipeline, text_context::TextContext},
     single_file::unpack,
 };
 
@@ -410,4 +413,129 @@ fn weights_stored_in_eight_bits_stay_as_they_are() {
         }
     }
     assert!(kept >= 12, "{kept} layers are in eight bits");
+}
+
+/// Runs a network ten times, as it is and recorded; every time both have to come to the same, to the bit. How often the recorded one
+/// was run itself.
+fn runs_until_told_again<M, const D: usize>(
+    network: &Recorded<M>,
+    run: impl Fn(u64, &dyn Fn(Vec<Given>, &dyn Fn(&M) -> Half<D>) -> Half<D>) -> Half<D>,
+) -> usize {
+    let runs = Cell::new(0);
+    for seed in 0..10 {
+        let told = run(seed, &|given, make| {
+            network.run(2, given, |network| {
+                runs.set(runs.get() + 1);
+                make(network)
+            })
+        });
+        let expected = run(seed, &|_, make| make(network));
+        for (told, expected) in told.into_iter().zip(expected) {
+            assert_eq!(values(told), values(expected), "run {seed}");
+        }
+    }
+    assert_eq!(network.recordings().refused(), Vec::<String>::new());
+    assert_ne!(network.recordings().graphs(), 0);
+    runs.get()
+}
+
+/// Copies the settings of a model, some of them changed. Heads of as few numbers as some models here have are no card's.
+fn copy_settings(model: &str, to: &Path, changes: &[(&str, &str, serde_json::Value)]) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/parity").join(model).join("model");
+    for part in fs::read_dir(&from).expect("a model") {
+        let part = part.expect("a part").path();
+        let to = to.join(part.file_name().expect("a name"));
+        if part.is_file() {
+            fs::copy(part, to).expect("a copy");
+            continue;
+        }
+        fs::create_dir(&to).expect("a folder");
+        for file in fs::read_dir(part).expect("a part") {
+            let file = file.expect("a file").path();
+            if file.extension().is_some_and(|kind| kind != "safetensors") {
+                fs::copy(&file, to.join(file.file_name().expect("a name"))).expect("a copy");
+            }
+        }
+    }
+    for (file, key, value) in changes {
+        let path = to.join(file);
+        let mut settings: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).expect("settings")).expect("JSON");
+        settings[key] = value.clone();
+        fs::write(&path, settings.to_string()).expect("settings are written");
+    }
+}
+
+/// What a network on the card makes.
+type Half<const D: usize> = Vec<Tensor<Cuda<bf16>, D>>;
+
+/// Two runs are let pass, and two are written down.
+const RUNS_UNTIL_TOLD_AGAIN: usize = 4;
+
+#[test]
+fn networks_are_told_again_without_being_run() {
+    let Some(device) = card::<Cuda<bf16>>() else { return };
+    let noise = |seed: u64, shape: &[usize]| draw(seed, shape);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let heads = [
+        ("unet/config.json", "attention_head_dim", json!([1, 1, 2])),
+        ("text_encoder/config.json", "num_attention_heads", json!(2)),
+    ];
+    copy_settings("sdxl", folder.path(), &heads);
+    let sdxl = SdxlPipeline::<Cuda<bf16>>::drawn(folder.path(), Precision::Bf16, &device).expect("a model");
+    let text = |seed: u64| vec![(0..77).map(|place| (place * 7 + seed as u32) % 90).collect::<Vec<u32>>()];
+    for encoder in [&sdxl.text_encoder, &sdxl.text_encoder_2] {
+        let runs = runs_until_told_again(encoder, |seed, run| {
+            let start = encoder.start(&text(seed), &device);
+            run(start.given(), &|encoder| encoder.states(&start))
+        });
+        assert_eq!(runs, RUNS_UNTIL_TOLD_AGAIN, "of a text encoder");
+    }
+    let context = sdxl.configs.unet.cross_attention_dim;
+    let runs = runs_until_told_again(&sdxl.unet, |seed, run| {
+        let latents = without_gaps(tensor::<_, 4>(&noise(seed, &[2, 4, 12, 10]), &device));
+        let time = without_gaps(tensor::<_, 2>(&noise(seed + 20, &[2, sdxl.configs.unet.time_width()]), &device));
+        // Several steps look at one text.
+        let text = TextContext::of_many_looks(tensor(&noise(seed / 3 + 40, &[2, 77, context]), &device));
+        sdxl.unet.look_at(&text);
+        let mut given = vec![(&latents).into(), (&time).into()];
+        given.extend(text.made().iter().flatten().map(Given::from));
+        run(given, &|unet| vec![unet.stream(latents.clone(), &time, &text)])
+    });
+    assert_eq!(runs, RUNS_UNTIL_TOLD_AGAIN, "of a UNet");
+    let runs = runs_until_told_again(&sdxl.autoencoder, |seed, run| {
+        let latents = without_gaps(tensor::<_, 4>(&noise(seed, &[1, 4, 6, 8]), &device));
+        run(vec![(&latents).into()], &|network| vec![network.decoder.stream(latents.clone())])
+    });
+    assert_eq!(runs, RUNS_UNTIL_TOLD_AGAIN, "of a decoder");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    copy_settings("klein", folder.path(), &[("text_encoder/config.json", "head_dim", json!(16))]);
+    let flux2 = Flux2Pipeline::<Cuda<bf16>>::drawn(folder.path(), Precision::Bf16, &device).expect("a model");
+    let runs = runs_until_told_again(&flux2.text_encoder, |seed, run| {
+        let ids: Vec<i32> = (0..24).map(|place| (place * 5 + seed as i32) % 90).collect();
+        let ids = Tensor::from_data(TensorData::new(ids, [1, 24]), &device);
+        let start = flux2.text_encoder.start(ids, &[(0..24).map(|place| place < 20).collect()]);
+        run(start.given(), &|encoder| encoder.states(&start, &flux2.text_layers))
+    });
+    assert_eq!(runs, RUNS_UNTIL_TOLD_AGAIN, "of a language model");
+    let config = &flux2.configs.transformer;
+    // With guidance there are two of a batch.
+    for batch in [1, 2] {
+        let text: Vec<[i64; 4]> = (0..9).map(|token| [0, 0, 0, token]).collect();
+        let picture: Vec<[i64; 4]> = (0..12).map(|token| [0, token / 4, token % 4, 0]).collect();
+        let rotation = flux2.transformer.rotation(&text, &picture, &device);
+        let runs = runs_until_told_again(&flux2.transformer, |seed, run| {
+            let latents = without_gaps(tensor::<_, 3>(&noise(seed, &[batch, 12, config.in_channels]), &device));
+            let context =
+                without_gaps(tensor::<_, 3>(&noise(seed + 20, &[batch, 9, config.joint_attention_dim]), &device));
+            let time = tensor::<_, 1>(&noise(seed + 40, &[1]), &device);
+            let modulations = flux2.transformer.modulations(time, None);
+            let mut given = vec![(&latents).into(), (&context).into()];
+            given.extend(modulations.given().chain(rotation.given()));
+            run(given, &|network| vec![network.predict(latents.clone(), context.clone(), &modulations, &rotation)])
+        });
+        assert_eq!(runs, RUNS_UNTIL_TOLD_AGAIN, "of a transformer for {batch}");
+    }
 }
