@@ -26,10 +26,13 @@ fn main() -> ExitCode {
 fn every_layout(number: usize, file: &std::path::Path, out: &std::path::Path) -> Result<(), Error> {
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
     let report = inspect(file)?;
-    if report.family == "flux2" {
-        for layout in [Layout::Bfl, Layout::Diffusers, Layout::Kohya] {
-            convert(file, layout, &out.join(format!("{number}.{layout}.safetensors")))?;
-        }
+    // Black Forest Labs' layout is for their own models.
+    let layouts: &[Layout] = match report.family.as_str() {
+        "flux2" => &[Layout::Bfl, Layout::Diffusers, Layout::Kohya],
+        _ => &[Layout::Diffusers, Layout::Kohya],
+    };
+    for layout in layouts {
+        convert(file, *layout, &out.join(format!("{number}.{layout}.safetensors")))?;
     }
     let facts = serde_json::json!({
         "file": file, "family": report.family, "variant": report.variant, "layout": report.layout, "rank": report.rank,

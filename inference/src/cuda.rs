@@ -3,9 +3,11 @@
 
 use std::sync::Once;
 
+use burn::backend::cuda::CudaDevice;
 use cubecl::{
+    Runtime as _,
     config::{CubeClRuntimeConfig, RuntimeConfig},
-    cuda::install,
+    cuda::{CudaRuntime, install},
 };
 use cudarc::{
     driver::{result as driver, sys::is_culib_present as has_driver},
@@ -53,6 +55,13 @@ pub(crate) fn memory(number: usize) -> Option<u64> {
     // SAFETY: the device is the driver's own answer.
     let bytes = unsafe { driver::device::total_mem(device) }.ok()?;
     u64::try_from(bytes).ok()
+}
+
+/// Memory of a card that can still be filled, in bytes: what nobody has, and what burn keeps for later use of this thread.
+pub(crate) fn free(number: usize) -> Option<u64> {
+    let free = memory(number)?.checked_sub(used(number)?)?;
+    let kept = CudaRuntime::client(&CudaDevice::new(number)).memory_usage().ok()?;
+    Some(free + kept.bytes_reserved.saturating_sub(kept.bytes_in_use + kept.bytes_padding))
 }
 
 /// Memory of a card that is in use, in bytes: of this process and of others, what burn keeps for later use included.

@@ -33,9 +33,15 @@ pub fn used_of_card(device: &DeviceName) -> Option<u64> {
     }
 }
 
-/// What the machine has left, in bytes; none where the system does not say.
-pub fn available() -> Option<u64> {
-    of_machine("MemAvailable:")
+/// What a device has left, in bytes, beside everything that is in use there, of others as well; none where the system does not say.
+pub fn available(device: &DeviceName) -> Option<u64> {
+    match device {
+        DeviceName::Cpu => of_machine("MemAvailable:"),
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda(number) => crate::cuda::free(*number),
+        #[cfg(not(feature = "cuda"))]
+        DeviceName::Cuda(_) => None,
+    }
 }
 
 /// What the weights of a model folder take on a device, in bytes. Headers are read, and no weight.

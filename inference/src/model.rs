@@ -165,9 +165,9 @@ pub struct Model {
     runner: Runner,
     facts: ModelFacts,
     device: DeviceName,
-    /// Bytes of the weights on it while a LoRA is trained: those of eight bits are kept widened as well, from the layers' forward passes
-    /// to their backward ones.
-    weights_in_training: u64,
+    /// Bytes that its weights take beside themselves while a LoRA is trained: those of eight bits are kept widened as well, from the
+    /// layers' forward passes to their backward ones.
+    widened: u64,
 }
 
 /// A pipeline of one of the families.
@@ -233,10 +233,9 @@ impl Model {
             #[cfg(not(feature = "cuda"))]
             DeviceName::Cuda(_) => return Err(DeviceName::without_cuda()),
         };
-        let of = |precision| memory::of_model(folder, device, precision);
-        let widened = if precision == Precision::Fp8 { of(Precision::Bf16)? } else { 0 };
-        let weights_in_training = of(precision)? + widened;
-        Ok(Self { runner, facts, device: device.clone(), weights_in_training })
+        let is_widened = precision == Precision::Fp8;
+        let widened = if is_widened { memory::of_model(folder, device, Precision::Bf16)? } else { 0 };
+        Ok(Self { runner, facts, device: device.clone(), widened })
     }
 
     /// What the model is.
@@ -244,12 +243,9 @@ impl Model {
         &self.facts
     }
 
-    /// What the device has left beside the weights for a training, in bytes; none where nobody says.
+    /// What the device has left for a training, in bytes; none where nobody says.
     pub(crate) fn memory_left(&self) -> Option<u64> {
-        match &self.device {
-            DeviceName::Cpu => memory::available(),
-            card @ DeviceName::Cuda(_) => Some(memory::of_device(card)?.saturating_sub(self.weights_in_training)),
-        }
+        Some(memory::available(&self.device)?.saturating_sub(self.widened))
     }
 
     /// Renders pictures. The same request on the same device gives the same pictures.

@@ -32,7 +32,10 @@ use crate::{
     lora::inject::Prepared,
     memory,
     model::{self, Pipeline, Work},
-    nn::linear::Linear,
+    nn::{
+        linear::Linear,
+        recorded::{AFTER_ONE, AFTER_STEPS},
+    },
     training::trainable::Trainable,
 };
 
@@ -62,7 +65,7 @@ pub struct BenchSpec {
     pub loras: u32,
     /// Pictures a step of a training, which is measured before the rest; without it nothing is trained.
     pub training_batch: Option<u32>,
-    /// How often everything is done, after once that does not count.
+    /// How often everything is done, after once that does not count; on a card after a few times.
     pub repeats: u32,
     /// Where.
     pub device: DeviceName,
@@ -278,12 +281,14 @@ fn pictures<B: Backend, S: Subject<B>>(
 ) -> Result<Rendering> {
     let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut overheads = Vec::new();
-    for repeat in 0..=repeats {
+    // The first time fills caches and compiles kernels; a card is told networks again that were written down in the next ones.
+    let steps_until_told_again = (AFTER_STEPS as u32 + 2).div_ceil(picture.steps);
+    let uncounted = if is_processor::<B>(device) { 1 } else { steps_until_told_again.max(AFTER_ONE as u32 + 2) };
+    for repeat in 0..uncounted + repeats {
         let subject = adapted.map_or(plain, |adapted| &adapted.subject);
         let measured = once::<B, S>(subject, picture, device)?;
         let without = adapted.map(|_| once::<B, S>(plain, picture, device)).transpose()?;
-        // The first time fills caches and compiles kernels.
-        if repeat == 0 {
+        if repeat < uncounted {
             continue;
         }
         if let Some(without) = without {

@@ -161,7 +161,7 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
         let length = self.0.prompt_length;
         let ids: Vec<i32> = (0..length as i32).map(|place| place % 200).collect();
         let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, [1, length]), &self.0.device);
-        self.0.text_encoder.forward(ids, &[vec![true; length]], &self.0.text_layers)
+        self.0.encode_tokens(ids, &[vec![true; length]])
     }
 
     fn cached_text(&self) -> Tensor<B, 2> {
@@ -248,10 +248,8 @@ impl<B: Backend> Subject<B> for SdxlSubject<B> {
 
     fn text(&self) -> TextConditioning<B> {
         let ids = |longest: usize| (0..longest as u32).map(|place| place % 200).collect::<Vec<_>>();
-        let first = self.0.text_encoder.forward(&[ids(self.0.tokenizer.longest())], &self.0.device);
-        let second = self.0.text_encoder_2.forward(&[ids(self.0.tokenizer_2.longest())], &self.0.device);
-        let context = Tensor::cat(vec![first.states, second.states], 2);
-        TextConditioning { context, pooled: second.pooled.expect("invariant: the second encoder has a projection") }
+        let encoded = self.0.encode_tokens(ids(self.0.tokenizer.longest()), ids(self.0.tokenizer_2.longest()));
+        encoded.expect("invariant: the second encoder has a projection")
     }
 
     fn cached_text(&self) -> Tensor<B, 2> {

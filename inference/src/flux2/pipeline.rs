@@ -18,7 +18,11 @@ use crate::{
     device,
     dtype::Precision,
     error::{Error, Result},
-    lora::{inject, shelf::Shelf},
+    lora::{
+        adapted::{Laid, LastAdapted},
+        inject,
+        shelf::Shelf,
+    },
     nn::{
         linear::Blocks as _,
         recorded::{AFTER_ONE, AFTER_STEPS, Recorded, only, without_gaps},
@@ -65,6 +69,8 @@ pub struct Flux2Pipeline<B: Backend> {
     pub prompt_length: usize,
     /// LoRAs that were used last.
     pub shelf: Shelf<B>,
+    /// The transformer with those that lay beside its weights the last time.
+    pub adapted: LastAdapted<B, Recorded<Flux2Transformer<B>>>,
     /// Where it runs.
     pub device: B::Device,
 }
@@ -173,6 +179,7 @@ impl<B: Backend> Flux2Pipeline<B> {
             scheduler: configs.scheduler.clone(),
             configs,
             shelf: Shelf::default(),
+            adapted: LastAdapted::default(),
             device: device.clone(),
         })
     }
@@ -191,9 +198,14 @@ impl<B: Backend> Flux2Pipeline<B> {
         }
         let shape = [prompts.len(), self.prompt_length];
         let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, shape), &self.device);
-        let start = self.text_encoder.start(ids, &masks);
+        Ok(self.encode_tokens(ids, &masks))
+    }
+
+    /// Token ids `[batch, tokens]` with their masks → context.
+    pub(crate) fn encode_tokens(&self, ids: Tensor<B, 2, Int>, masks: &[Vec<bool>]) -> Tensor<B, 3> {
+        let start = self.text_encoder.start(ids, masks);
         let layers = &self.text_layers;
-        Ok(beside(self.text_encoder.run(AFTER_ONE, start.given(), |encoder| encoder.states(&start, layers))))
+        beside(self.text_encoder.run(AFTER_ONE, start.given(), |encoder| encoder.states(&start, layers)))
     }
 
     /// A prompt's tokens, in the chat that the text encoder was trained with.
@@ -365,13 +377,25 @@ impl<B: Backend> Flux2Pipeline<B> {
     /// # Errors
     /// [`Error::Lora`] when a file is damaged, of a kind that is not supported, or was made for another model.
     pub fn with_loras(&self, loras: &[LoraUse], merges: bool) -> Result<Self> {
-        let mut transformer = self.transformer.clone();
-        for used in loras {
-            self.shelf.take(&used.path, &self.device)?.attach(&mut *transformer, used.strength)?;
+        if loras.is_empty() {
+            return Ok(self.clone());
         }
-        if merges {
+        let take = |used: &LoraUse| Ok((self.shelf.take(&used.path, &self.device)?, used.strength));
+        let loras = loras.iter().map(take).collect::<Result<Vec<_>>>()?;
+        let attach = |loras: &[Laid<B>]| {
+            let mut transformer = self.transformer.clone();
+            for (lora, strength) in loras {
+                lora.attach(&mut *transformer, *strength)?;
+            }
+            Ok(transformer)
+        };
+        let transformer = if merges {
+            let mut transformer = attach(&loras)?;
             inject::merge(&mut *transformer);
-        }
+            transformer
+        } else {
+            self.adapted.find_or_make(loras, attach)?
+        };
         Ok(Self { transformer, ..self.clone() })
     }
 

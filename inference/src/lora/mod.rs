@@ -3,6 +3,7 @@
 //! [`inspect()`] looks at a file and reports; [`read::read`] gives its pairs under diffusers' names; [`inject`] puts
 //! them beside a model's weights; [`save::save`] and [`convert()`] write them.
 
+pub mod adapted;
 pub mod adapter;
 pub mod convert;
 pub mod formats;

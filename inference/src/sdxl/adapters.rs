@@ -8,11 +8,17 @@ use burn::tensor::backend::Backend;
 use super::{blocks::TimedResidualBlock, pipeline::SdxlPipeline, spatial_transformer::SpatialTransformer, unet::UNet};
 use crate::{
     error::{Error, Result},
-    lora::inject::{self, Adaptable, Prepared},
+    lora::{
+        adapted::Laid,
+        inject::{self, Adaptable, Prepared},
+    },
     nn::{convolution::Conv2d, linear::Linear, recorded::Recorded, timestep_embedding::TimestepEmbedding},
     render::LoraUse,
     text::clip::ClipTextEncoder,
 };
+
+/// What a LoRA adapts: the UNet, the first text encoder and the second.
+pub type Adaptables<B> = (Recorded<UNet<B>>, Recorded<ClipTextEncoder<B>>, Recorded<ClipTextEncoder<B>>);
 
 /// The parts of a pipeline that a LoRA adapts, the longer name first where one begins like another.
 const PARTS: [&str; 3] = ["unet", "text_encoder_2", "text_encoder"];
@@ -135,16 +141,30 @@ impl<B: Backend> SdxlPipeline<B> {
     /// # Errors
     /// [`Error::Lora`] when a file is damaged, of a kind that is not supported, or was made for another model.
     pub fn with_loras(&self, loras: &[LoraUse], merges: bool) -> Result<Self> {
-        let mut adapted = self.clone();
-        for used in loras {
-            adapted.attach(&*self.shelf.take(&used.path, &self.device)?, used.strength)?;
+        if loras.is_empty() {
+            return Ok(self.clone());
         }
+        let take = |used: &LoraUse| Ok((self.shelf.take(&used.path, &self.device)?, used.strength));
+        let loras = loras.iter().map(take).collect::<Result<Vec<_>>>()?;
+        let attach = |loras: &[Laid<B>]| {
+            let mut adapted = self.clone();
+            for (lora, strength) in loras {
+                adapted.attach(lora, *strength)?;
+            }
+            Ok(adapted)
+        };
         if merges {
+            let mut adapted = attach(&loras)?;
             inject::merge(&mut *adapted.unet);
             inject::merge(&mut *adapted.text_encoder_2);
             inject::merge(&mut *adapted.text_encoder);
+            return Ok(adapted);
         }
-        Ok(adapted)
+        let (unet, text_encoder, text_encoder_2) = self.adapted.find_or_make(loras, |loras| {
+            let Self { unet, text_encoder, text_encoder_2, .. } = attach(loras)?;
+            Ok((unet, text_encoder, text_encoder_2))
+        })?;
+        Ok(Self { unet, text_encoder, text_encoder_2, ..self.clone() })
     }
 
     /// Lays the pairs of a LoRA, under the names of the parts and their modules, beside the layers that they name.

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 pub use super::configs::Configs;
 use super::{
+    adapters::Adaptables,
     autoencoder::Autoencoder,
     conditioning::{TextConditioning, sizes, whole},
     keys,
@@ -21,7 +22,7 @@ use crate::{
     device,
     dtype::Precision,
     error::{Error, Result},
-    lora::shelf::Shelf,
+    lora::{adapted::LastAdapted, shelf::Shelf},
     nn::recorded::{AFTER_ONE, AFTER_STEPS, Given, Recorded, only, without_gaps},
     progress::{Control, Progress, Sink},
     render::{RenderRequest, Rendered},
@@ -53,6 +54,8 @@ pub struct SdxlPipeline<B: Backend> {
     pub configs: Configs,
     /// LoRAs that were used last.
     pub shelf: Shelf<B>,
+    /// The UNet and the text encoders with those that lay beside their weights the last time.
+    pub adapted: LastAdapted<B, Adaptables<B>>,
     /// Where it runs.
     pub device: B::Device,
 }
@@ -125,6 +128,7 @@ impl<B: Backend> SdxlPipeline<B> {
             autoencoder: autoencoder.into(),
             configs,
             shelf: Shelf::default(),
+            adapted: LastAdapted::default(),
             device: device.clone(),
         })
     }
@@ -134,7 +138,7 @@ impl<B: Backend> SdxlPipeline<B> {
     /// # Errors
     /// When a tokenizer fails on the prompt.
     pub fn encode_prompt(&self, prompt: &str) -> Result<TextConditioning<B>> {
-        self.encode_chunk(self.tokenizer.encode(prompt)?, self.tokenizer_2.encode(prompt)?)
+        self.encode_tokens(self.tokenizer.encode(prompt)?, self.tokenizer_2.encode(prompt)?)
     }
 
     /// Encodes prompts of any length, in chunks that CLIP takes in, each by itself: the states of one stand behind those of
@@ -153,14 +157,14 @@ impl<B: Backend> SdxlPipeline<B> {
         for prompt in prompts {
             let first = self.tokenizer.encode_in_chunks(prompt, most)?;
             let second = self.tokenizer_2.encode_in_chunks(prompt, most)?;
-            let chunks = first.into_iter().zip(second).map(|(first, second)| self.encode_chunk(first, second));
+            let chunks = first.into_iter().zip(second).map(|(first, second)| self.encode_tokens(first, second));
             encoded.push(TextConditioning::joined(chunks.collect::<Result<_>>()?));
         }
         Ok(std::array::from_fn(|place| encoded[place].clone()))
     }
 
     /// Encodes tokens of the first and of the second tokenizer.
-    fn encode_chunk(&self, first: Vec<u32>, second: Vec<u32>) -> Result<TextConditioning<B>> {
+    pub(crate) fn encode_tokens(&self, first: Vec<u32>, second: Vec<u32>) -> Result<TextConditioning<B>> {
         let encode = |encoder: &Recorded<ClipTextEncoder<B>>, tokens: Vec<u32>| {
             let texts = [tokens];
             let start = encoder.start(&texts, &self.device);

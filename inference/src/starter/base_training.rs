@@ -33,7 +33,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     flux2::{autoencoder::Autoencoder, configs::Configs, pipeline::Flux2Pipeline, transformer::Flux2Transformer},
-    lora::shelf::Shelf,
+    lora::{adapted::LastAdapted, shelf::Shelf},
     text::{decoder::Decoder, tokenizer::Tokenizer},
     weights::{
         folder,
@@ -273,6 +273,7 @@ impl<B: AutodiffBackend> Progress<B> {
             configs: configs.clone(),
             prompt_length: PROMPT_LENGTH,
             shelf: Shelf::default(),
+            adapted: LastAdapted::default(),
             device: device.clone(),
         };
         let sheet = checkpoint.join(format!("samples-{:06}.png", self.step));

@@ -1,54 +1,117 @@
 #!/usr/bin/env python3
 """Loads LoRA files, and what Atelier writes of them in each layout, into the reference implementation, and compares what
-they change in the transformer's weights.
+they change in the weights, and the pictures that are drawn with them.
 
     pip install torch diffusers transformers peft safetensors
+    python inference/tests/reference/lora_layouts.py --draw MODEL LORA
     cargo run --release -p atelier-inference --example lora_layouts -- OUT LORA...
     python inference/tests/reference/lora_layouts.py MODEL OUT LORA...
 
-MODEL is a FLUX.2 folder in diffusers' layout that the LoRAs belong to; OUT and LORA... are as given to the example. The
-difference is the largest |ours - theirs| of a module, divided by the largest |theirs| of that module: bf16 keeps eight bits
-of each of the two factors. Exit status 0 when every module is adapted by both and no difference exceeds 3/256.
+MODEL is a FLUX.2 or SDXL folder in diffusers' layout that the LoRAs belong to; OUT and LORA... are as given to the example.
+With --draw, the reference writes a LoRA with drawn numbers for every part of MODEL that takes one.
+
+The difference of a module is the largest |ours - theirs|, divided by the largest |theirs|: bf16 keeps eight bits of each of the
+two factors. That of a picture is the norm of ours - theirs, divided by that of what the LoRA changes in it. Exit status 0 when
+every module is adapted by both, no module's difference exceeds 3/256, and no picture's 1/20.
 """
+import json
 import sys
+from pathlib import Path
 
+import diffusers
 import torch
-from diffusers import Flux2Transformer2DModel
-from diffusers.loaders.lora_pipeline import Flux2LoraLoaderMixin
+from peft import LoraConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import get_peft_model_state_dict
 
-LAYOUTS = ("BFL", "DIFFUSERS", "KOHYA")
 TOLERANCE = 3 / 256
+TOLERANCE_OF_PICTURES = 1 / 20
+PARTS = ("transformer", "unet", "text_encoder", "text_encoder_2")
+PROJECTIONS = {
+    "transformer": ["to_q", "to_k", "to_v", "to_out.0", "to_qkv_mlp_proj", "linear_in", "linear_out"],
+    "unet": ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2", "conv1"],
+    "text_encoder": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"],
+    "text_encoder_2": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"],
+}
 
 
-def deltas(model, file):
+def load(model):
+    """The reference's pipeline of a folder, in f32."""
+    kind = json.loads((Path(model) / "model_index.json").read_text())["_class_name"]
+    pipeline = getattr(diffusers, kind).from_pretrained(model, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def adapted_parts(pipeline):
+    """The parts that a LoRA of the family adapts: of FLUX.2 the transformer alone."""
+    parts = {part: getattr(pipeline, part, None) for part in PARTS}
+    if parts["transformer"] is not None:
+        return {"transformer": parts["transformer"]}
+    return {part: module for part, module in parts.items() if module is not None}
+
+
+def draw(model, file):
+    """Writes a LoRA with drawn numbers."""
+    torch.manual_seed(0)
+    pipeline = load(model)
+    layers = {}
+    for part, module in adapted_parts(pipeline).items():
+        module.add_adapter(LoraConfig(r=4, lora_alpha=2, target_modules=PROJECTIONS[part]))
+        for name, parameter in module.named_parameters():
+            if "lora_" in name:
+                torch.nn.init.normal_(parameter, std=0.2)
+        layers[f"{part}_lora_layers"] = get_peft_model_state_dict(module)
+        layers[f"{part}_lora_adapter_metadata"] = module.peft_config["default"].to_dict()
+    pipeline.save_lora_weights(str(Path(file).parent), weight_name=Path(file).name, **layers)
+
+
+def changes(pipeline):
     """Every adapted module's change of its weight, as the reference applies it."""
-    transformer = Flux2Transformer2DModel.from_pretrained(model, subfolder="transformer", torch_dtype=torch.float32)
-    folder, name = file.rsplit("/", 1) if "/" in file else (".", file)
-    state, metadata = Flux2LoraLoaderMixin.lora_state_dict(folder, weight_name=name, return_lora_metadata=True)
-    Flux2LoraLoaderMixin.load_lora_into_transformer(state, transformer, adapter_name="one", metadata=metadata)
-    changes = {}
-    for path, module in transformer.named_modules():
-        if isinstance(module, BaseTunerLayer) and "one" in module.lora_A:
-            a, b = module.lora_A["one"].weight.float(), module.lora_B["one"].weight.float()
-            changes[path] = module.scaling["one"] * (b @ a)
-    return changes
+    found = {}
+    for part, module in adapted_parts(pipeline).items():
+        for path, layer in module.named_modules():
+            if isinstance(layer, BaseTunerLayer) and layer.lora_A:
+                (name,) = layer.lora_A
+                a, b = layer.lora_A[name].weight.float(), layer.lora_B[name].weight.float()
+                found[f"{part}.{path}"] = layer.scaling[name] * (b.flatten(1) @ a.flatten(1))
+    return {path: change for path, change in found.items() if change.abs().max() > 0}
+
+
+def picture(pipeline):
+    """What two steps draw."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = pipeline(prompt="a red circle", height=64, width=64, num_inference_steps=2, generator=generator, output_type="np")
+    return torch.from_numpy(drawn.images[0])
+
+
+def effect(model, file):
+    """What a LoRA changes: every module's weight, and a picture."""
+    pipeline = load(model)
+    pipeline.load_lora_weights(str(Path(file).parent), weight_name=Path(file).name)
+    return changes(pipeline), picture(pipeline)
 
 
 def main():
     model, out, loras = sys.argv[1], sys.argv[2], sys.argv[3:]
+    without = picture(load(model))
     failed = False
     for number, lora in enumerate(loras):
-        theirs = deltas(model, lora)
-        for layout in LAYOUTS:
-            ours = deltas(model, f"{out}/{number}.{layout}.safetensors")
-            same_modules = {k for k, v in theirs.items() if v.abs().max() > 0} == {k for k, v in ours.items() if v.abs().max() > 0}
-            worst = max((float((ours[k] - v).abs().max() / v.abs().max()) for k, v in theirs.items() if k in ours and v.abs().max() > 0), default=0.0)
-            ok = bool(theirs) and same_modules and worst <= TOLERANCE
+        theirs, their_picture = effect(model, lora)
+        for file in sorted(Path(out).glob(f"{number}.*.safetensors")):
+            ours, our_picture = effect(model, file)
+            of_module = max(float((ours[path] - change).abs().max() / change.abs().max()) for path, change in theirs.items() if path in ours)
+            of_picture = float((our_picture - their_picture).norm() / (their_picture - without).norm())
+            ok = theirs.keys() == ours.keys() and of_module <= TOLERANCE and of_picture <= TOLERANCE_OF_PICTURES
             failed |= not ok
-            print(f"{'ok  ' if ok else 'FAIL'} {lora} as {layout}: {len(ours)} modules, largest difference {worst:.5f}")
+            layout = file.name.split(".")[1]
+            print(f"{'ok  ' if ok else 'FAIL'} {lora} as {layout}: {len(ours)} of {len(theirs)} modules, largest difference {of_module:.5f}, of the picture {of_picture:.5f}")
+        failed |= not list(Path(out).glob(f"{number}.*.safetensors"))
     sys.exit(failed)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1] == "--draw":
+        draw(*sys.argv[2:])
+    else:
+        main()

@@ -166,7 +166,8 @@ impl Waiting {
         tensors.iter().map(Self::of).collect()
     }
 
-    fn of(tensor: &OnCard) -> Self {
+    /// Those of a tensor.
+    pub fn of(tensor: &OnCard) -> Self {
         Self {
             handle: tensor.handle.clone(),
             shape: tensor.meta.shape().iter().copied().collect(),

@@ -35,7 +35,7 @@ use crate::nn::processor::as_kind;
 /// So many kinds of tensors are known at a time; the one that was not met for longest is forgotten first.
 const KINDS: usize = 4;
 
-/// The share of a card's memory that what lies in between may take, over one.
+/// The share of a card's memory, over one, that what lies in between may take, of all kinds of tensors of a network together.
 const SHARE_OF_MEMORY: u64 = 16;
 
 /// Why what is being written down is not told again at the same time.
@@ -120,6 +120,12 @@ enum State {
     Refused(String),
 }
 
+impl State {
+    fn bytes(&self) -> u64 {
+        if let Self::Ready(recording) = self { recording.bytes() } else { 0 }
+    }
+}
+
 /// What is to be done.
 enum Next {
     Tell,
@@ -159,7 +165,7 @@ impl Recordings {
             }
             Next::Record(before) => {
                 let (results, trace) = traced(&given, network);
-                let recording = trace.and_then(|trace| recorded(&before, trace, &given, &results));
+                let recording = trace.and_then(|trace| self.recorded(&before, trace, &given, &results));
                 let refused = |why| {
                     tracing::debug!("A network is told to the card each time, because {why}.");
                     State::Refused(why)
@@ -168,6 +174,40 @@ impl Recordings {
                 results
             }
         }
+    }
+
+    /// The recording of a network that was traced twice, the second time with these, if what it comes to is the same to the bit. Otherwise
+    /// it says why not.
+    fn recorded<B: Backend, const D: usize>(
+        &self,
+        before: &Trace,
+        trace: Trace,
+        given: &[OnCard],
+        results: &[Tensor<B, D>],
+    ) -> Result<Arc<Recording>, String> {
+        if let Some(flaw) = trace.flaw(before) {
+            return Err(flaw);
+        }
+        let like = results.iter().map(|result| Given::from(result).0).collect::<Option<Vec<OnCard>>>();
+        let like = like.ok_or("what comes of it does not lie on the card")?;
+        let most = crate::cuda::memory(given[0].device.index).unwrap_or_default() / SHARE_OF_MEMORY;
+        let recording = Recording::new(trace, &like, |bytes| {
+            self.make_room(bytes, most);
+            bytes <= most
+        });
+        let recording = recording.map_err(|failure| failure.to_string())?;
+        let recording = Arc::new(recording);
+        if !is_same(&recording.play(given), results) {
+            return Err("told again it comes to something else".to_owned());
+        }
+        recording.wish_for_graph();
+        if !is_same(&recording.play(given), results) {
+            tracing::warn!(
+                "A network is told to the card step by step, because as a graph it comes to something else."
+            );
+            recording.forgo_graph();
+        }
+        Ok(recording)
     }
 
     /// Why networks are told each time.
@@ -202,8 +242,17 @@ impl Recordings {
     }
 
     fn put(&self, kind: Kind, state: State) {
-        if let Some((_, known)) = self.lock().iter_mut().find(|(known, _)| *known == kind) {
-            *known = state;
+        let mut kinds = self.lock();
+        kinds.retain(|(known, _)| *known != kind);
+        kinds.push((kind, state));
+    }
+
+    /// Forgets what was not used for longest until there is room for so many bytes more, of so many for all.
+    fn make_room(&self, bytes: u64, most: u64) {
+        let mut kinds = self.lock();
+        let taken = |kinds: &[(Kind, State)]| -> u64 { kinds.iter().map(|(_, state)| state.bytes()).sum() };
+        while !kinds.is_empty() && taken(&kinds) + bytes > most {
+            kinds.remove(0);
         }
     }
 
@@ -259,33 +308,6 @@ fn traced<B: Backend, const D: usize>(
         std::mem::take(&mut *trace)
     });
     (results, trace.map_err(|error| format!("{error:?}")))
-}
-
-/// The recording of a network that was traced twice, the second time with these, if what it comes to is the same to the bit. Otherwise
-/// it says why not.
-fn recorded<B: Backend, const D: usize>(
-    before: &Trace,
-    trace: Trace,
-    given: &[OnCard],
-    results: &[Tensor<B, D>],
-) -> Result<Arc<Recording>, String> {
-    if let Some(flaw) = trace.flaw(before) {
-        return Err(flaw);
-    }
-    let like = results.iter().map(|result| Given::from(result).0).collect::<Option<Vec<OnCard>>>();
-    let like = like.ok_or("what comes of it does not lie on the card")?;
-    let memory = crate::cuda::memory(given[0].device.index).unwrap_or_default();
-    let recording = Recording::new(trace, &like, memory / SHARE_OF_MEMORY).map_err(|failure| failure.to_string())?;
-    let recording = Arc::new(recording);
-    if !is_same(&recording.play(given), results) {
-        return Err("told again it comes to something else".to_owned());
-    }
-    recording.wish_for_graph();
-    if !is_same(&recording.play(given), results) {
-        tracing::warn!("A network is told to the card step by step, because as a graph it comes to something else.");
-        recording.forgo_graph();
-    }
-    Ok(recording)
 }
 
 /// Whether tensors have the same numbers, to the bit.

@@ -13,7 +13,7 @@ use super::{
     },
     graph::Graph,
     layout::{Lifetime, lay_out},
-    trace::{Piece, Source, Trace},
+    trace::{Memory, Piece, Source, Step, Trace},
 };
 
 /// Some of a card's memory.
@@ -38,11 +38,13 @@ pub(super) struct Recording {
     given: Vec<Place>,
     /// Where what comes of it lies, all of its memory.
     results: Vec<Place>,
-    /// Tensors like those that come of it.
+    /// Tensors that lie like those that come of it, without memory.
     like: Vec<OnCard>,
+    /// Bytes that lie in between.
+    bytes: u64,
     state: Mutex<State>,
     /// Everything that lies in between, and what is read beside.
-    _kept: (OnCard, Vec<Handle>),
+    _kept: (Room, Vec<Handle>),
 }
 
 /// What changes from one time to the next.
@@ -57,74 +59,50 @@ struct State {
 }
 
 impl Recording {
-    /// From what was told, with what came of it, which has to lie beside tensors of the same card.
+    /// From what was told, and what came of it. `has_room` says whether there is room for so many bytes.
     ///
     /// # Errors
-    /// When there is no memory for it.
-    pub fn new(trace: Trace, results: &[OnCard], most: u64) -> Result<Self, Failure> {
-        let Trace { memories, steps, given, results: of_results, .. } = trace;
-        let end = steps.len();
-        let lifetime = |source: &Source, bytes| match source {
-            // They lie there from one time to the next.
-            Source::Given => Some(Lifetime { bytes, first: 0, last: end }),
-            Source::Computed { first, last } => Some(Lifetime { bytes, first: *first, last: (*last).min(end) }),
-            Source::Kept(_) => None,
-        };
-        let lifetimes: Vec<_> = memories.iter().map(|memory| lifetime(&memory.source, memory.bytes)).collect();
-        let (mut offsets, all) = {
-            let (offsets, all) = lay_out(&lifetimes.iter().copied().flatten().collect::<Vec<_>>());
-            (offsets.into_iter(), all)
-        };
-        if all > most {
-            return Err(Failure::Memory(format!("it takes {all} bytes, and may take {most}")));
+    /// When there is not.
+    pub fn new(trace: Trace, results: &[OnCard], has_room: impl FnOnce(u64) -> bool) -> Result<Self, Failure> {
+        let (offsets, bytes) = offsets(&trace);
+        if !has_room(bytes) {
+            return Err(Failure::Memory(format!("it takes {bytes} bytes")));
         }
-        let beside = results.first().ok_or(Failure::Missing("what comes of it"))?;
         let whose = StreamId::current();
-        let room = promised(beside, Shape::new([all as usize]), DType::U8, whose);
-        let waiting = Waiting::all(std::slice::from_ref(&room)).remove(0);
-        let found = server(beside.device.index).submit_blocking(move |server| {
-            waiting.reserve(server, whose);
-            waiting.resolve(server, whose)
-        });
-        let room_address = found.map_err(|error| Failure::Memory(format!("{error:?}")))??.address;
-        let mut kept = Vec::new();
-        let places: Vec<Place> = memories
-            .into_iter()
-            .zip(&lifetimes)
-            .map(|(memory, lifetime)| {
-                let address = match lifetime {
-                    Some(_) => room_address + offsets.next().unwrap_or_default(),
-                    None => memory.address,
-                };
-                if let Source::Kept(handle) = memory.source {
-                    kept.push(handle);
-                }
-                Place { address, bytes: memory.bytes }
-            })
-            .collect();
+        let room = Room::beside(results.first().ok_or(Failure::Missing("what comes of it"))?, bytes, whose)?;
+        let Trace { memories, steps, given, results: of_results, .. } = trace;
+        let place = |(memory, offset): (&Memory, &Option<u64>)| Place {
+            address: offset.map_or(memory.address, |offset| room.address + offset),
+            bytes: memory.bytes,
+        };
+        let places: Vec<Place> = memories.iter().zip(&offsets).map(place).collect();
         let numbers = |pieces: Vec<Piece>| -> Vec<Numbers> {
             let at =
                 |Piece { memory, numbers }| Numbers { address: places[memory].address + numbers.address, ..numbers };
             pieces.into_iter().map(at).collect()
         };
-        let steps = steps.into_iter().map(|step| Told {
+        let told = |step: Step| Told {
             computation: step.computation,
             inputs: numbers(step.inputs),
             outputs: numbers(step.outputs),
-        });
-        let steps = steps.collect();
+        };
         let of = |memories: Vec<usize>| memories.into_iter().map(|memory| places[memory]).collect::<Vec<_>>();
-        let given = of(given);
-        let state = State { lying: given.iter().map(|_| None).collect(), graph: None, wants_graph: false };
+        let kept = |memory: Memory| if let Source::Kept(handle) = memory.source { Some(handle) } else { None };
         Ok(Self {
             whose,
-            steps,
-            given,
+            steps: steps.into_iter().map(told).collect(),
+            state: Mutex::new(State { lying: given.iter().map(|_| None).collect(), ..State::default() }),
+            given: of(given),
             results: of(of_results),
-            like: results.to_vec(),
-            state: Mutex::new(state),
-            _kept: (room, kept),
+            like: results.iter().map(|result| another(result, whose)).collect(),
+            bytes,
+            _kept: (room, memories.into_iter().filter_map(kept).collect()),
         })
+    }
+
+    /// Bytes of its own.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// From now on it is told as a graph, where the driver makes one.
@@ -241,6 +219,42 @@ impl Recording {
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where in one piece of memory everything lies that is given or computed, and how many bytes all of it takes. What is kept lies
+/// elsewhere.
+fn offsets(trace: &Trace) -> (Vec<Option<u64>>, u64) {
+    let end = trace.steps.len();
+    let lifetime = |memory: &Memory| match memory.source {
+        // It lies there from one time to the next.
+        Source::Given => Some(Lifetime { bytes: memory.bytes, first: 0, last: end }),
+        Source::Computed { first, last } => Some(Lifetime { bytes: memory.bytes, first, last: last.min(end) }),
+        Source::Kept(_) => None,
+    };
+    let lifetimes: Vec<Option<Lifetime>> = trace.memories.iter().map(lifetime).collect();
+    let (offsets, bytes) = lay_out(&lifetimes.iter().copied().flatten().collect::<Vec<_>>());
+    let mut offsets = offsets.into_iter();
+    (lifetimes.into_iter().map(|lifetime| lifetime.and_then(|_| offsets.next())).collect(), bytes)
+}
+
+/// A piece of a card's memory.
+struct Room {
+    address: u64,
+    _tensor: OnCard,
+}
+
+impl Room {
+    /// So many bytes of the card that a tensor lies on.
+    fn beside(tensor: &OnCard, bytes: u64, whose: StreamId) -> Result<Self, Failure> {
+        let room = promised(tensor, Shape::new([bytes as usize]), DType::U8, whose);
+        let waiting = Waiting::of(&room);
+        let found = server(tensor.device.index).submit_blocking(move |server| {
+            waiting.reserve(server, whose);
+            waiting.resolve(server, whose)
+        });
+        let found = found.map_err(|error| Failure::Memory(format!("{error:?}")))??;
+        Ok(Self { address: found.address, _tensor: room })
     }
 }
 
