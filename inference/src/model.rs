@@ -213,12 +213,13 @@ enum Runner {
 }
 
 impl Model {
-    /// Loads a model folder in diffusers' layout onto a device. The processor computes in f32 whatever `precision` says.
+    /// Loads a model folder in diffusers' layout onto a device.
     ///
     /// # Errors
-    /// When the device is missing, or a file of the folder is missing, damaged or not understood.
+    /// When the device is missing or does not compute in such numbers, or a file of the folder is missing, damaged or not understood.
     pub fn load(folder: &Path, device: &DeviceName, precision: Precision) -> Result<Self> {
         device.check()?;
+        device.check_precision(precision)?;
         let facts = facts(folder)?;
         let runner = match device {
             DeviceName::Cpu => Runner::Cpu(Pipeline::load(folder, precision, &Default::default())?),
@@ -315,10 +316,10 @@ pub(crate) trait Work {
 /// Does work on a device.
 ///
 /// # Errors
-/// When the device is missing, and those of the work.
+/// When the device is missing or does not compute in such numbers, and those of the work.
 pub(crate) fn on<W: Work>(device: &DeviceName, precision: Precision, work: W) -> Result<W::Output> {
     device.check()?;
-    let _ = precision;
+    device.check_precision(precision)?;
     match device {
         DeviceName::Cpu => work.run::<Autodiff<Flex>>(&Default::default()),
         #[cfg(feature = "cuda")]

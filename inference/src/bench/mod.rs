@@ -125,7 +125,7 @@ pub struct Stage {
 /// Measures.
 ///
 /// # Errors
-/// When the device is missing or fails, the folder holds no model, or the size is out of bounds.
+/// When the device is missing, fails or does not compute in such numbers, the folder holds no model, or the size is out of bounds.
 pub fn bench(spec: &BenchSpec) -> Result<BenchReport> {
     if spec.repeats == 0 {
         return Err(Error::Input("Nothing is measured in 0 repeats; ask for at least one.".to_owned()));

@@ -65,6 +65,8 @@ fn every_stage_is_measured_from_token_ids_to_the_file() {
     assert!(bench(&BenchSpec { loras: 0, ..spec.clone() }).unwrap().lora_overhead.is_none());
     assert!(bench(&BenchSpec { width: Some(65), ..spec.clone() }).is_err());
     assert!(bench(&BenchSpec { steps: Some(0), ..spec.clone() }).is_err());
+    let error = bench(&BenchSpec { precision: Precision::Bf16, ..spec.clone() }).unwrap_err();
+    assert!(error.to_string().contains("computes in `f32`"), "{error}");
     assert!(bench(&BenchSpec { repeats: 0, ..spec }).is_err());
 }
 
