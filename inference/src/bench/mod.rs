@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{published::Architecture, training::TrainingFigures};
 use self::{
+    operations::Generation,
     subject::{Flux2Subject, Picture, SdxlSubject, Subject},
     training::Learning,
 };
@@ -180,10 +181,11 @@ where
         learnt.transpose()?.map(|(stages, figures)| (stages, Some(figures))).unwrap_or_default();
     let adapted = with_drawn_loras::<B::InnerBackend, S>(spec, subject, device)?;
     let rendered = pictures::<B::InnerBackend, S>(spec.repeats, subject, adapted.as_ref(), picture, device)?;
-    let (of_step, of_decoding) = subject.operations(picture);
+    let Generation { text, step, decode } = subject.operations(picture);
     let operations = |stage: &str| match stage {
-        "step" => Some(of_step),
-        "decode" => Some(of_decoding),
+        "text" => Some(text),
+        "step" => Some(step),
+        "decode" => Some(decode),
         _ => None,
     };
     for (stage, times) in rendered.times {

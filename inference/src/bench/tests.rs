@@ -23,10 +23,20 @@ fn the_published_sizes_are_whole_and_take_the_known_operations() {
     assert!((of_unet - 6.7612).abs() < 1e-3, "{of_unet}");
     let of_decoder = operations::decoder(&sdxl.autoencoder.shape(), (128, 128)) / 1e12;
     assert!((of_decoder - 10.4704).abs() < 1e-3, "{of_decoder}");
+    let of_text = operations::clip_text_encoder(&sdxl.text_encoder, 77, false)
+        + operations::clip_text_encoder(&sdxl.text_encoder_2, 77, true);
+    assert!((of_text / 1e12 - 0.11005).abs() < 1e-4, "{of_text}");
     // A transformer takes about twice its parameters a token, and attention on top.
     let klein = Configs::read(&folder.path().join("klein-4b")).unwrap();
     let of_klein = operations::flux2_transformer(&klein.transformer, (512, 4096), 0).forward / 1e12;
     assert!((2.0 * 3.6e9 * 4608.0 / 1e12..2.0 * 6.0e9 * 4608.0 / 1e12).contains(&of_klein), "{of_klein}");
+    // The same counter's figures of transformers' Qwen3 and Mistral, of as many layers as FLUX.2 needs.
+    for (name, tflop) in [("klein-4b", 2.90635), ("dev", 17.20134)] {
+        let configs = Configs::read(&folder.path().join(name)).unwrap();
+        let layers = configs.text_layers().into_iter().max().unwrap();
+        let of_text = operations::text_decoder(&configs.text_encoder.decoder(), 512, layers) / 1e12;
+        assert!((of_text - tflop).abs() < 1e-4, "{name}: {of_text}");
+    }
     // The same counter's figures of a step with `peft`'s pairs of rank 16 beside the layers that are trained.
     let of_training = operations::unet(&sdxl.unet, (128, 128), 77, 16);
     assert!((of_training.forward / 1e12 - 6.8523).abs() < 1e-3, "{of_training:?}");
@@ -60,6 +70,10 @@ fn every_stage_is_measured_from_token_ids_to_the_file() {
     for stage in ["text", "step", "decode", "png"] {
         assert!(0.0 < milliseconds(stage) && milliseconds(stage) <= milliseconds("total"), "{report:?}");
     }
+    for stage in ["text", "step", "decode"] {
+        assert!(report.stages[stage].tflops.is_some_and(|tflops| tflops > 0.0), "{report:?}");
+    }
+    assert!(report.stages["png"].tflops.is_none(), "a PNG file is made of whole numbers");
     assert!(report.share_of_calibration > 0.0 && report.lora_swap_ms.is_some() && report.parameters > 3_000_000);
     assert!(report.lora_overhead.is_some_and(f64::is_finite) && report.training.is_none());
     assert!(bench(&BenchSpec { loras: 0, ..spec.clone() }).unwrap().lora_overhead.is_none());
