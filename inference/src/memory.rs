@@ -38,6 +38,20 @@ pub fn available() -> Option<u64> {
     of_machine("MemAvailable:")
 }
 
+/// What a device has left, in bytes; none where nobody says.
+pub fn free(device: &DeviceName) -> Option<u64> {
+    match device {
+        DeviceName::Cpu => available(),
+        card @ DeviceName::Cuda(_) => Some(of_device(card)?.saturating_sub(used_of_card(card)?)),
+    }
+}
+
+/// A number of bytes as people read it.
+pub(crate) fn readable(bytes: u64) -> String {
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    if mebibytes < 1024.0 { format!("{mebibytes:.0} MiB") } else { format!("{:.1} GiB", mebibytes / 1024.0) }
+}
+
 /// What the weights of a model folder take on a device, in bytes. Headers are read, and no weight.
 ///
 /// # Errors

@@ -2,8 +2,13 @@
 
 use std::path::Path;
 
-use super::{Architecture, BenchSpec, bench, operations, published};
-use crate::{device::DeviceName, dtype::Precision, flux2::configs::Configs, sdxl::configs::Configs as SdxlConfigs};
+use burn::backend::Flex;
+
+use super::{Architecture, BenchSpec, bench, bench_within, memory::Needed, operations, published};
+use crate::{
+    device::DeviceName, dtype::Precision, error::Error, flux2::configs::Configs, memory::readable,
+    sdxl::configs::Configs as SdxlConfigs,
+};
 
 #[test]
 fn the_published_sizes_are_whole_and_take_the_known_operations() {
@@ -118,4 +123,30 @@ fn steps_of_a_training_are_measured_in_whole_and_in_parts() {
     let error = bench(&BenchSpec { folder: Some(folder), training_batch: Some(1), ..spec() }).unwrap_err();
     assert!(error.to_string().contains("multiples of"), "{error}");
     assert!(bench(&BenchSpec { training_batch: Some(0), ..spec() }).is_err());
+    // More pictures a step than any machine's memory holds.
+    let error = bench(&BenchSpec { width: Some(64), height: Some(64), training_batch: Some(1 << 30), ..spec() });
+    assert!(matches!(error, Err(Error::Memory(_))), "{error:?}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_anything_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    published::write(Architecture::Klein4B, folder.path()).unwrap();
+    let of = |spec: &BenchSpec| Needed::of::<Flex>(spec, folder.path(), &Default::default()).unwrap();
+    let klein = BenchSpec { architecture: Architecture::Klein4B, width: None, height: None, loras: 0, ..spec() };
+    let needed = of(&klein);
+    // 3.9 billion numbers of the transformer, 3.1 of the layers of the text encoder that are needed, 0.1 of the autoencoder.
+    assert!((26_000_000_000..30_000_000_000).contains(&needed.weights), "{needed:?}");
+    let larger = of(&BenchSpec { width: Some(2048), height: Some(2048), ..klein.clone() });
+    assert!(larger.weights == needed.weights && larger.activations > 3 * needed.activations, "{larger:?}");
+    assert!(of(&BenchSpec { loras: 2, ..klein.clone() }).weights > needed.weights);
+    let error = bench_within(&klein, Some(8 << 30)).unwrap_err();
+    let both = ["8.0 GiB are free", &readable(needed.weights + needed.activations)].map(str::to_owned);
+    assert!(both.iter().all(|number| error.to_string().contains(number)), "{error}");
+    // A folder's weights count as they lie there.
+    let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("starter");
+    let error = bench_within(&BenchSpec { folder: Some(starter), ..spec() }, Some(1 << 20)).unwrap_err();
+    assert!(matches!(error, Error::Memory(_)), "{error}");
+    let error = bench(&BenchSpec { width: Some(4160), ..spec() }).unwrap_err();
+    assert!(matches!(error, Error::Input(_)) && error.to_string().contains("4096"), "{error}");
 }
