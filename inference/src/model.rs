@@ -92,6 +92,9 @@ pub struct ModelFacts {
     pub default_guidance: f64,
     /// Whether it was distilled to few steps without guidance.
     pub distilled: bool,
+    /// What steps through the noise, as A1111 and its relatives name it in recipes: `Euler`, or `Euler a` where noise is added again
+    /// after every step.
+    pub sampler: String,
 }
 
 /// Reads what a model is from the configurations of its folder; no weight is touched.
@@ -136,6 +139,7 @@ impl ModelFacts {
             default_steps: configs.advised_steps.unwrap_or(steps),
             default_guidance: configs.advised_guidance.unwrap_or(guidance),
             distilled,
+            sampler: "Euler".to_owned(),
         }
     }
 
@@ -156,6 +160,7 @@ impl ModelFacts {
             default_steps: configs.advised_steps.unwrap_or(steps),
             default_guidance: configs.advised_guidance.unwrap_or(guidance),
             distilled,
+            sampler: if configs.scheduler.is_ancestral() { "Euler a" } else { "Euler" }.to_owned(),
         }
     }
 }
