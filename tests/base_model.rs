@@ -19,17 +19,22 @@ on_each_engine!(
 );
 
 /// Cases of the reference implementation whose models are small, and their families.
-const MODELS: [(&str, &str); 3] = [("dev-several-references", "flux2"), ("sdxl", "sdxl"), ("sdxl-turbo", "sdxl")];
+/// A case, the family of its model, and the sampler that its scheduler is.
+const MODELS: [(&str, &str, &str); 3] =
+    [("dev-several-references", "flux2", "Euler"), ("sdxl", "sdxl", "Euler"), ("sdxl-turbo", "sdxl", "Euler a")];
 
 async fn models_of_every_architecture_generate(engine: Engine) {
     let house = House::open_with(engine, &[]).await;
     let ada = house.person("ada").await;
-    for (case, family) in MODELS {
+    for (case, family, sampler) in MODELS {
         let model = add(&house, case).await;
         assert_eq!(model["family"], family);
 
-        let (picture, _) = generate(&house, &ada, &model["id"], json!({})).await;
+        let (picture, asset) = generate(&house, &ada, &model["id"], json!({})).await;
         assert_eq!((picture.width, picture.height), (64, 96), "{case}");
+        let query = "query ($id: ID!) { asset(id: $id) { recipe } }";
+        let shown = house.data_of(Some(&ada.token), query, json!({ "id": asset })).await;
+        assert_eq!(shown["asset"]["recipe"]["sampler"], sampler, "{case}");
     }
     house.close().await;
 }

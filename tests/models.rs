@@ -379,6 +379,24 @@ async fn a_folder_that_was_added_is_looked_at() {
     assert!(here.run(&["verify", "own"]).await.refused().contains("vae/config.json"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_in_one_file_that_is_refused_leaves_nothing_behind() {
+    let here = Installation::new();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../inference/tests/fixtures/single-file/klein.safetensors");
+    let (file, like) = (file.to_str().unwrap().to_owned(), fixture().to_str().unwrap().to_owned());
+    let add = async |more: &[&str]| here.run(&[&["add", &file, "--like", &like], more].concat()).await;
+    let long = "x".repeat(121);
+    for refused in [&["--name", "../x"][..], &["--name", &long], &["--name", "X"], &["--name", "x", "--title", &long]] {
+        let said = add(refused).await.refused();
+        assert!(said.contains("name") || said.contains("title"), "{said}");
+        let left: Vec<String> = files(here.path()).into_iter().filter(|file| file.ends_with(".safetensors")).collect();
+        assert!(left.is_empty(), "{refused:?} leaves {left:?}");
+    }
+    assert!(here.run(&["add", &like, "--name", "a b"]).await.refused().contains("is no name"), "of a folder as well");
+    add(&["--name", "x"]).await.well();
+    assert!(here.path().join("models/x").join(TRANSFORMER).exists());
+}
+
 async fn a_model_goes_as_it_came(engine: Engine) {
     let hub = Hub::open(&fixture()).await;
     let house = House::open(engine).await;

@@ -51,7 +51,7 @@ impl Service {
     /// A sentence that says what is in the way.
     pub async fn start(mut settings: ServeSettings, metrics: Option<PrometheusHandle>) -> anyhow::Result<Self> {
         settings.check().map_err(anyhow::Error::msg)?;
-        settings.device.device.check()?;
+        settings.device.check()?;
         let listener = server::bind(settings.listen).await?;
         let address = listener.local_addr()?;
         settings.listen = address;

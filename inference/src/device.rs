@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use burn::tensor::backend::Backend;
 
-use crate::{error::Error, nn};
+use crate::{dtype::Precision, error::Error, nn};
 
 /// Where a model runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -28,6 +28,20 @@ impl DeviceName {
             Self::Cuda(_) => Err(Self::without_cuda()),
             #[cfg(feature = "cuda")]
             Self::Cuda(number) => crate::cuda::check(*number),
+        }
+    }
+
+    /// Makes sure that the device computes in these numbers, before any work is done: what is asked for is what is reported.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the numbers that it computes in.
+    pub fn check_precision(&self, precision: Precision) -> Result<(), Error> {
+        match (self, precision) {
+            (Self::Cpu, Precision::Bf16 | Precision::Fp8) => Err(Error::Device(format!(
+                "The processor computes in `f32`, and `{}` is asked for. Ask for `f32`, or for an NVIDIA card as `cuda:0`.",
+                precision.name()
+            ))),
+            (Self::Cpu, Precision::F32) | (Self::Cuda(_), _) => Ok(()),
         }
     }
 

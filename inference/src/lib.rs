@@ -1,5 +1,7 @@
 //! Image models, LoRA and LoRA training on burn. This crate turns a request into pictures or into a LoRA and knows
-//! nothing of users, teams or tables; no tensor crosses its line.
+//! nothing of users, teams or tables. What it re-exports here (requests, reports, [`Model`], [`facts`], [`inspect`], [`convert`], …) is
+//! without tensors, and is all that a service needs; the modules of the architectures have tensors in their signatures, for who
+//! puts networks together.
 
 pub mod bench;
 pub mod compare;

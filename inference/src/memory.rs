@@ -44,6 +44,12 @@ pub fn available(device: &DeviceName) -> Option<u64> {
     }
 }
 
+/// A number of bytes as people read it.
+pub(crate) fn readable(bytes: u64) -> String {
+    let mebibytes = bytes as f64 / f64::from(1 << 20);
+    if mebibytes < 1024.0 { format!("{mebibytes:.0} MiB") } else { format!("{:.1} GiB", mebibytes / 1024.0) }
+}
+
 /// What the weights of a model folder take on a device, in bytes. Headers are read, and no weight.
 ///
 /// # Errors

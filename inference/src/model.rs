@@ -92,6 +92,9 @@ pub struct ModelFacts {
     pub default_guidance: f64,
     /// Whether it was distilled to few steps without guidance.
     pub distilled: bool,
+    /// What steps through the noise, as A1111 and its relatives name it in recipes: `Euler`, or `Euler a` where noise is added again
+    /// after every step.
+    pub sampler: String,
 }
 
 /// Reads what a model is from the configurations of its folder; no weight is touched.
@@ -136,6 +139,7 @@ impl ModelFacts {
             default_steps: configs.advised_steps.unwrap_or(steps),
             default_guidance: configs.advised_guidance.unwrap_or(guidance),
             distilled,
+            sampler: "Euler".to_owned(),
         }
     }
 
@@ -156,6 +160,7 @@ impl ModelFacts {
             default_steps: configs.advised_steps.unwrap_or(steps),
             default_guidance: configs.advised_guidance.unwrap_or(guidance),
             distilled,
+            sampler: if configs.scheduler.is_ancestral() { "Euler a" } else { "Euler" }.to_owned(),
         }
     }
 }
@@ -213,12 +218,13 @@ enum Runner {
 }
 
 impl Model {
-    /// Loads a model folder in diffusers' layout onto a device. The processor computes in f32 whatever `precision` says.
+    /// Loads a model folder in diffusers' layout onto a device.
     ///
     /// # Errors
-    /// When the device is missing, or a file of the folder is missing, damaged or not understood.
+    /// When the device is missing or does not compute in such numbers, or a file of the folder is missing, damaged or not understood.
     pub fn load(folder: &Path, device: &DeviceName, precision: Precision) -> Result<Self> {
         device.check()?;
+        device.check_precision(precision)?;
         let facts = facts(folder)?;
         let runner = match device {
             DeviceName::Cpu => Runner::Cpu(Pipeline::load(folder, precision, &Default::default())?),
@@ -311,10 +317,10 @@ pub(crate) trait Work {
 /// Does work on a device.
 ///
 /// # Errors
-/// When the device is missing, and those of the work.
+/// When the device is missing or does not compute in such numbers, and those of the work.
 pub(crate) fn on<W: Work>(device: &DeviceName, precision: Precision, work: W) -> Result<W::Output> {
     device.check()?;
-    let _ = precision;
+    device.check_precision(precision)?;
     match device {
         DeviceName::Cpu => work.run::<Autodiff<Flex>>(&Default::default()),
         #[cfg(feature = "cuda")]

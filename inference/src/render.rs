@@ -12,7 +12,7 @@ use crate::{
 const PREVIEW_EDGE: u32 = 256;
 
 /// The longest edge that is rendered, in pixels.
-const LONGEST_EDGE: u32 = 4096;
+pub(crate) const LONGEST_EDGE: u32 = 4096;
 
 /// The most steps of a picture.
 const MOST_STEPS: u32 = 1000;

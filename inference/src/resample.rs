@@ -1,7 +1,9 @@
 //! Scaling with the arithmetic of Pillow (`src/libImaging/Resample.c`), where a result must be that of the reference
 //! implementation to the last bit. [`Picture::resized`] is for everything else.
 
-use crate::image::Picture;
+use std::ops::Range;
+
+use crate::image::{Part, Picture};
 
 /// Binary places of the weights, which are whole numbers there.
 const PRECISION: u32 = 32 - 8 - 2;
@@ -26,6 +28,53 @@ struct Window {
     weights: Vec<i32>,
 }
 
+/// How the pixels that are wanted along an axis are made.
+struct Axis {
+    /// The pixels that go into them.
+    needed: Range<u32>,
+    /// Their windows, which count from the first that is needed; none where the length stays as it is.
+    windows: Option<Vec<Window>>,
+}
+
+impl Axis {
+    /// The `wanted` ones of `to` pixels that `from` are brought to.
+    fn new(from: u32, to: u32, wanted: Range<u32>, filter: Filter) -> Self {
+        if from == to {
+            return Self { needed: wanted, windows: None };
+        }
+        let mut windows = windows(from, to, wanted, filter);
+        let first = windows.iter().map(|window| window.start).min().unwrap_or_default();
+        let end = windows.iter().map(|window| window.start + window.weights.len()).max().unwrap_or_default();
+        windows.iter_mut().for_each(|window| window.start -= first);
+        Self { needed: first as u32..end as u32, windows: Some(windows) }
+    }
+
+    /// The pixels of an axis across, made of those that are needed.
+    fn across(&self, needed: Picture) -> Picture {
+        let Some(windows) = &self.windows else { return needed };
+        let mut rgb = Vec::with_capacity(windows.len() * needed.height as usize * 3);
+        for row in needed.rgb.chunks_exact(needed.width as usize * 3) {
+            for window in windows {
+                for channel in 0..3 {
+                    rgb.push(mix(window, |place| row[place * 3 + channel]));
+                }
+            }
+        }
+        Picture { width: windows.len() as u32, height: needed.height, rgb }
+    }
+
+    /// The same of an axis down.
+    fn down(&self, needed: Picture) -> Picture {
+        let Some(windows) = &self.windows else { return needed };
+        let row = needed.width as usize * 3;
+        let mut rgb = Vec::with_capacity(row * windows.len());
+        for window in windows {
+            rgb.extend((0..row).map(|column| mix(window, |place| needed.rgb[place * row + column])));
+        }
+        Picture { width: needed.width, height: windows.len() as u32, rgb }
+    }
+}
+
 /// The picture at exactly this size, by a Lanczos kernel of three lobes; edges of 0 become 1.
 pub fn lanczos(picture: &Picture, width: u32, height: u32) -> Picture {
     resized(picture, width, height, LANCZOS)
@@ -36,14 +85,30 @@ pub fn bicubic(picture: &Picture, width: u32, height: u32) -> Picture {
     resized(picture, width, height, BICUBIC)
 }
 
+/// A part of what [`bicubic`] makes, which lies inside of it, to the last bit: only what the part is made of is looked at, so that it
+/// costs what the part costs, however large the whole would be.
+pub fn bicubic_part(picture: &Picture, (width, height): (u32, u32), part: Part) -> Picture {
+    resized_part(picture, (width, height), part, BICUBIC)
+}
+
 fn resized(picture: &Picture, width: u32, height: u32, filter: Filter) -> Picture {
     let (width, height) = (width.max(1), height.max(1));
-    let to_width = |picture: Picture| if picture.width == width { picture } else { across(&picture, width, filter) };
-    let to_height = |picture: Picture| if picture.height == height { picture } else { down(&picture, height, filter) };
+    resized_part(picture, (width, height), Part { left: 0, top: 0, width, height }, filter)
+}
+
+fn resized_part(picture: &Picture, (width, height): (u32, u32), part: Part, filter: Filter) -> Picture {
+    let columns = Axis::new(picture.width, width, part.left..part.left + part.width, filter);
+    let rows = Axis::new(picture.height, height, part.top..part.top + part.height, filter);
+    let needed = picture.cropped(Part {
+        left: columns.needed.start,
+        top: rows.needed.start,
+        width: columns.needed.len() as u32,
+        height: rows.needed.len() as u32,
+    });
     if begins_down(picture, width, height) {
-        to_width(to_height(picture.clone()))
+        columns.across(rows.down(needed))
     } else {
-        to_height(to_width(picture.clone()))
+        rows.down(columns.across(needed))
     }
 }
 
@@ -53,28 +118,6 @@ fn begins_down(picture: &Picture, width: u32, height: u32) -> bool {
     height < picture.height && (width > picture.width || picture.height > picture.width.saturating_mul(2))
 }
 
-fn across(picture: &Picture, width: u32, filter: Filter) -> Picture {
-    let windows = windows(picture.width, width, filter);
-    let mut rgb = Vec::with_capacity(width as usize * picture.height as usize * 3);
-    for row in picture.rgb.chunks_exact(picture.width as usize * 3) {
-        for window in &windows {
-            for channel in 0..3 {
-                rgb.push(mix(window, |place| row[place * 3 + channel]));
-            }
-        }
-    }
-    Picture { width, height: picture.height, rgb }
-}
-
-fn down(picture: &Picture, height: u32, filter: Filter) -> Picture {
-    let row = picture.width as usize * 3;
-    let mut rgb = Vec::with_capacity(row * height as usize);
-    for window in windows(picture.height, height, filter) {
-        rgb.extend((0..row).map(|column| mix(&window, |place| picture.rgb[place * row + column])));
-    }
-    Picture { width: picture.width, height, rgb }
-}
-
 /// The weighted sum over a window, rounded and kept within eight bits.
 fn mix(window: &Window, value: impl Fn(usize) -> u8) -> u8 {
     let half = 1i32 << (PRECISION - 1);
@@ -82,8 +125,8 @@ fn mix(window: &Window, value: impl Fn(usize) -> u8) -> u8 {
     ((half + products.sum::<i32>()) >> PRECISION).clamp(0, 255) as u8
 }
 
-/// The windows of all pixels of an axis.
-fn windows(from: u32, to: u32, filter: Filter) -> Vec<Window> {
+/// The windows of the `wanted` ones of `to` pixels of an axis.
+fn windows(from: u32, to: u32, wanted: Range<u32>, filter: Filter) -> Vec<Window> {
     let scale = f64::from(from) / f64::from(to);
     // Scaled up, the kernel stays as wide as it is.
     let filter_scale = scale.max(1.0);
@@ -98,7 +141,7 @@ fn windows(from: u32, to: u32, filter: Filter) -> Vec<Window> {
         let whole = |weight: f64| (weight / sum * f64::from(1u32 << PRECISION)).round() as i32;
         Window { start, weights: weights.into_iter().map(whole).collect() }
     };
-    (0..to).map(window).collect()
+    wanted.map(window).collect()
 }
 
 fn cubic(x: f64) -> f64 {
@@ -130,5 +173,25 @@ mod tests {
         let high =
             Picture { width: 3, height: 8, rgb: grey(&(0..24).map(|at| (at * 83 % 256) as u8).collect::<Vec<_>>()) };
         assert_eq!(bicubic(&high, 2, 5).rgb, grey(&[88, 134, 186, 117, 168, 106, 156, 94, 145, 83]));
+    }
+
+    #[test]
+    fn a_part_is_that_of_the_whole() {
+        let colour = |at: u32| (at.wrapping_mul(2_654_435_761) >> 24) as u8;
+        // (the picture, the size that it is brought to, the part)
+        let cases = [
+            ((40, 30), (20, 15), [3, 2, 12, 9]),
+            ((40, 30), (120, 90), [50, 31, 17, 40]),
+            ((9, 41), (18, 20), [0, 7, 18, 13]),
+            ((9, 41), (9, 60), [2, 0, 5, 60]),
+            ((41, 9), (20, 9), [19, 8, 1, 1]),
+            ((200, 1), (44_800, 224), [22_288, 0, 224, 224]),
+        ];
+        for ((width, height), size, [left, top, across, down]) in cases {
+            let picture = Picture { width, height, rgb: (0..width * height * 3).map(colour).collect() };
+            let part = Part { left, top, width: across, height: down };
+            let whole = bicubic(&picture, size.0, size.1);
+            assert!(bicubic_part(&picture, size, part) == whole.cropped(part), "{part:?} of {size:?} differs");
+        }
     }
 }

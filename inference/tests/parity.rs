@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use atelier_inference::{DeviceName, ParityReport, Precision, parity, single_file::unpack};
+use atelier_inference::{DeviceName, Model, ParityReport, Precision, parity, single_file::unpack};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -181,6 +181,16 @@ fn reference_pictures_in_another_order_are_noticed() {
     edit(&case.path().join("case.json"), |request| request["image"].as_array_mut().unwrap().reverse());
     let report = repeat(case.path());
     assert!(!report.ok && report.max_abs["image"] < 1e-4 && report.max_abs["image_edit.image"] > 1e-4, "{report:#?}");
+}
+
+#[test]
+fn a_case_is_not_judged_in_numbers_that_the_device_does_not_compute_in() {
+    for precision in [Precision::Bf16, Precision::Fp8] {
+        let error = parity(&fixtures().join("klein"), &DeviceName::Cpu, precision).unwrap_err().to_string();
+        assert!(error.contains(precision.name()) && error.contains("`f32`"), "{error}");
+        let loaded = Model::load(&fixtures().join("klein/model"), &DeviceName::Cpu, precision);
+        assert_eq!(loaded.err().map(|error| error.to_string()), Some(error));
+    }
 }
 
 #[test]

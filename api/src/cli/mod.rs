@@ -44,7 +44,7 @@ enum Command {
     Demo(demo::Demo),
     /// Make model folders known, download them from a hub, check them and list them
     Models(models::Models),
-    /// Say what is in a LoRA file
+    /// Say what is in a LoRA file, or how a picture was made
     Inspect(inspect::Inspect),
     /// Repeat cases of the reference implementation and compare every tensor
     Parity(parity::Parity),

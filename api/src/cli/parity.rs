@@ -23,9 +23,9 @@ impl Parity {
     /// Prints one JSON line a case; status 0 only if every case is equal to the reference.
     ///
     /// # Errors
-    /// When the device is not there.
+    /// When the device is not there, or does not compute in the numbers that are asked for.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        self.device.device.check()?;
+        self.device.check()?;
         let mut all_ok = true;
         for case in &self.cases {
             match inference::parity(case, &self.device.device, self.device.precision()) {

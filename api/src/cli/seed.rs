@@ -69,7 +69,7 @@ impl Seed {
     /// When there are LoRAs already, the service runs, or the disk is full.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
-        self.device.device.check()?;
+        self.device.check()?;
         let house = house::open(&self.house, String::new(), HouseUse::Serve).await?;
         house::provide_starter(&house).await?;
         let maker = SeededLoras::new(&house.settings.models.join(STARTER))?;

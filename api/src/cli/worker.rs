@@ -36,7 +36,7 @@ impl WorkerCommand {
     /// A sentence that says why the worker cannot run.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
-        self.device.device.check()?;
+        self.device.check()?;
         // A worker writes no links.
         let house = house::open(&self.house, String::new(), HouseUse::Work).await?;
         house::provide_starter(&house).await?;

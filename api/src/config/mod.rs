@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use atelier_worker::inference::{DeviceName, Precision};
+use atelier_worker::inference::{DeviceName, Error, Precision};
 use clap::{ArgAction, Args, builder::BoolishValueParser};
 
 use self::location::{BlobLocation, DatabaseLocation, SearchLocation, Secret};
@@ -124,6 +124,15 @@ pub struct DeviceSettings {
 }
 
 impl DeviceSettings {
+    /// Checks that the device is there and computes in the numbers that are asked for.
+    ///
+    /// # Errors
+    /// A sentence that says what to change.
+    pub fn check(&self) -> Result<(), Error> {
+        self.device.check()?;
+        self.device.check_precision(self.precision())
+    }
+
     /// Bytes that loaded models may fill, where somebody said so.
     pub fn room_for_models(&self) -> Option<u64> {
         self.model_memory.map(|gibibytes| (gibibytes.max(0.0) * f64::from(1 << 30)) as u64)
@@ -496,6 +505,16 @@ mod tests {
             let Err(sentence) = parse(arguments) else { panic!("{arguments:?} is taken") };
             assert!(sentence.contains(advice), "{arguments:?}: {sentence}");
         }
+    }
+
+    #[test]
+    fn numbers_that_the_device_does_not_compute_in_are_refused() {
+        for dtype in ["bf16", "fp8"] {
+            let sentence = parse(&["--dtype", dtype]).unwrap().device.check().unwrap_err().to_string();
+            assert!(sentence.contains(dtype) && sentence.contains("`f32`"), "{sentence}");
+        }
+        parse(&["--dtype", "f32"]).unwrap().device.check().unwrap();
+        parse(&[]).unwrap().device.check().unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod choice;
 mod default;
 mod here;
+mod name;
 mod offer;
 mod sharing;
 
@@ -27,6 +28,7 @@ pub use choice::{choose, get, is_offered, list, matching, smallest_edges};
 pub(crate) use choice::{offered, offered_to};
 pub use default::{BaseModelDefaultError, reset_team_default, set_default, set_team_default};
 pub use here::present;
+pub use name::check_name;
 pub use offer::{Removal, RemoveBaseModelError, Uses, offer, remove, unfinished_jobs};
 pub use sharing::{Audience, ShareBaseModelError, audiences, share, share_with_everyone, unshare};
 
@@ -42,7 +44,8 @@ failures! {
 /// is absolute or lies below the data directory's `models`.
 ///
 /// # Errors
-/// [`RegisterBaseModelError::NotUnderstood`] with what is wrong with the folder.
+/// [`RegisterBaseModelError::NotUnderstood`] with what is wrong with the folder; a name that is none (see [`check_name`]), unless a base
+/// model is called so already.
 pub async fn register(
     ctx: &Context,
     name: &str,
@@ -68,6 +71,7 @@ pub async fn register(
             if row.is_changed() { row.update(&tx).await? } else { known }
         }
         None => {
+            let name = check_name(&name)?;
             let is_first = base_model::Entity::find().one(&tx).await?.is_none();
             let mut row = base_model::ActiveModel {
                 id: Set(ctx.new_id()),

@@ -56,7 +56,7 @@ pub struct StartTraining {
     pub learning_rate: Option<f64>,
     /// Pictures a step.
     pub batch_size: Option<i32>,
-    /// Pixels of the shorter edge; none is the model's own.
+    /// Edge, in pixels, of a square with as many pixels as the pictures are brought to; none is the model's own.
     pub resolution: Option<i32>,
     /// Seed of everything random; none draws one.
     pub seed: Option<i64>,

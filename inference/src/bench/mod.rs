@@ -2,6 +2,7 @@
 //! Weights come from a folder, or are drawn in the published sizes, so that a machine can be measured before anybody fetches
 //! gigabytes.
 
+mod memory;
 mod operations;
 mod published;
 mod subject;
@@ -9,7 +10,11 @@ mod subject;
 mod tests;
 mod training;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use burn::{
     module::Param,
@@ -20,22 +25,25 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::{published::Architecture, training::TrainingFigures};
 use self::{
+    memory::Needed,
+    operations::Generation,
     subject::{Flux2Subject, Picture, SdxlSubject, Subject},
     training::Learning,
 };
+pub use self::{published::Architecture, training::TrainingFigures};
 use crate::{
     device::{DeviceName, finish, is_processor},
     dtype::Precision,
     error::{Error, Result},
     lora::inject::Prepared,
-    memory,
+    memory::{available, used_of_card},
     model::{self, Pipeline, Work},
     nn::{
         linear::Linear,
         recorded::{AFTER_ONE, AFTER_STEPS},
     },
+    render::LONGEST_EDGE,
     training::trainable::Trainable,
 };
 
@@ -128,8 +136,15 @@ pub struct Stage {
 /// Measures.
 ///
 /// # Errors
-/// When the device is missing or fails, the folder holds no model, or the size is out of bounds.
+/// When the device is missing, fails or does not compute in such numbers, the folder holds no model, the size is out of bounds, or
+/// [`Error::Memory`] when what is asked for does not fit into what the device has left.
 pub fn bench(spec: &BenchSpec) -> Result<BenchReport> {
+    spec.device.check()?;
+    bench_within(spec, available(&spec.device))
+}
+
+/// Measures on a device that has so many bytes left.
+fn bench_within(spec: &BenchSpec, available: Option<u64>) -> Result<BenchReport> {
     if spec.repeats == 0 {
         return Err(Error::Input("Nothing is measured in 0 repeats; ask for at least one.".to_owned()));
     }
@@ -139,11 +154,28 @@ pub fn bench(spec: &BenchSpec) -> Result<BenchReport> {
     if spec.training_batch == Some(0) {
         return Err(Error::Input("Nothing is learnt from batches of 0 pictures; ask for at least one.".to_owned()));
     }
-    model::on(&spec.device, spec.precision, Measuring { spec })
+    for edge in [spec.width, spec.height].into_iter().flatten().filter(|edge| *edge > LONGEST_EDGE) {
+        return Err(Error::Input(format!("{edge} pixels are asked for; pictures have up to {LONGEST_EDGE} an edge.")));
+    }
+    model::on(&spec.device, spec.precision, Measuring { spec, available })
 }
 
 struct Measuring<'a> {
     spec: &'a BenchSpec,
+    /// Bytes that the device has left; none where nobody says.
+    available: Option<u64>,
+}
+
+impl Measuring<'_> {
+    /// Bytes that the device has left beside the weights of a folder's model.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] when weights and pictures do not fit, and those of reading configurations.
+    fn left_beside_weights<B: Backend>(&self, folder: &Path, device: &B::Device) -> Result<Option<u64>> {
+        let needed = Needed::of::<B>(self.spec, folder, device)?;
+        needed.check(self.available)?;
+        Ok(self.available.map(|available| available.saturating_sub(needed.weights)))
+    }
 }
 
 impl Work for Measuring<'_> {
@@ -151,23 +183,28 @@ impl Work for Measuring<'_> {
 
     fn run<B: AutodiffBackend>(self, device: &B::Device) -> Result<BenchReport> {
         let spec = self.spec;
-        let pipeline: Pipeline<B::InnerBackend> = match &spec.folder {
-            Some(folder) => Pipeline::load(folder, spec.precision, device)?,
+        let (pipeline, left): (Pipeline<B::InnerBackend>, _) = match &spec.folder {
+            Some(folder) => {
+                let left = self.left_beside_weights::<B::InnerBackend>(folder, device)?;
+                (Pipeline::load(folder, spec.precision, device)?, left)
+            }
             None => {
                 let frame = tempfile::tempdir().map_err(Error::io(&std::env::temp_dir()))?;
                 published::write(spec.architecture, frame.path())?;
+                let left = self.left_beside_weights::<B::InnerBackend>(frame.path(), device)?;
                 <B::InnerBackend as Backend>::seed(device, 0);
-                Pipeline::drawn(frame.path(), spec.precision, device)?
+                (Pipeline::drawn(frame.path(), spec.precision, device)?, left)
             }
         };
         match pipeline {
-            Pipeline::Flux2(pipeline) => measure::<B, _>(spec, &Flux2Subject(*pipeline), device),
-            Pipeline::Sdxl(pipeline) => measure::<B, _>(spec, &SdxlSubject(*pipeline), device),
+            Pipeline::Flux2(pipeline) => measure::<B, _>(spec, &Flux2Subject(*pipeline), left, device),
+            Pipeline::Sdxl(pipeline) => measure::<B, _>(spec, &SdxlSubject(*pipeline), left, device),
         }
     }
 }
 
-fn measure<B, S>(spec: &BenchSpec, subject: &S, device: &B::Device) -> Result<BenchReport>
+/// Measures a subject; `left` are the bytes that the device has left beside its weights.
+fn measure<B, S>(spec: &BenchSpec, subject: &S, left: Option<u64>, device: &B::Device) -> Result<BenchReport>
 where
     B: AutodiffBackend,
     S: Subject<B::InnerBackend, Pipeline: Trainable<B>>,
@@ -176,17 +213,18 @@ where
     let calibration_tflops = calibration::<B::InnerBackend>(device);
     // Before anything else, so that the memory in use until then is that of the training.
     let learnt = spec.training_batch.map(|batch| {
-        let learning = Learning { picture, batch, repeats: spec.repeats, calibration_tflops };
+        let learning = Learning { picture, batch, repeats: spec.repeats, calibration_tflops, left };
         learning.measure::<B, S>(subject, device)
     });
     let (mut stages, training) =
         learnt.transpose()?.map(|(stages, figures)| (stages, Some(figures))).unwrap_or_default();
     let adapted = with_drawn_loras::<B::InnerBackend, S>(spec, subject, device)?;
     let rendered = pictures::<B::InnerBackend, S>(spec.repeats, subject, adapted.as_ref(), picture, device)?;
-    let (of_step, of_decoding) = subject.operations(picture);
+    let Generation { text, step, decode } = subject.operations(picture);
     let operations = |stage: &str| match stage {
-        "step" => Some(of_step),
-        "decode" => Some(of_decoding),
+        "text" => Some(text),
+        "step" => Some(step),
+        "decode" => Some(decode),
         _ => None,
     };
     for (stage, times) in rendered.times {
@@ -210,7 +248,7 @@ where
         lora_overhead: rendered.overhead,
         training,
         peak_memory: peak_memory(),
-        card_memory: memory::used_of_card(&spec.device),
+        card_memory: used_of_card(&spec.device),
     })
 }
 

@@ -1,5 +1,5 @@
 //! How many operations stages take: two for each multiplication that is added to a sum. What is element by element is not
-//! counted, nor what works on one row a picture: embeddings of times and sizes, and modulations.
+//! counted, nor what works on one row a picture: embeddings of times and sizes, modulations, and CLIP's projection.
 //!
 //! A training step is counted as what has to be done, not as what a backend does: nothing that is computed again on the way
 //! back is counted twice. The forward pass is that of a picture, and the pairs. On the way back
@@ -11,7 +11,23 @@
 
 use std::ops::{Add, AddAssign, Mul};
 
-use crate::{flux2::config::Flux2TransformerConfig, nn::autoencoder::Shape, sdxl::config::UNetConfig};
+use crate::{
+    flux2::config::Flux2TransformerConfig,
+    nn::autoencoder::Shape,
+    sdxl::config::UNetConfig,
+    text::{clip::ClipConfig, decoder::DecoderConfig},
+};
+
+/// Operations of the stages of making a picture. The PNG file takes none: it is made of whole numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Generation {
+    /// From token ids to the context.
+    pub text: f64,
+    /// Of a denoising step.
+    pub step: f64,
+    /// From latents to the picture.
+    pub decode: f64,
+}
 
 /// Operations of a matrix product over rows.
 fn linear(rows: usize, inputs: usize, outputs: usize) -> f64 {
@@ -78,6 +94,25 @@ impl Mul<f64> for Passes {
     fn mul(self, times: f64) -> Self {
         Self { forward: self.forward * times, backward: self.backward * times }
     }
+}
+
+/// A text of so many tokens through the first layers of a decoder: every token looks at every other, as attention is counted
+/// whether it is causal or not.
+pub(super) fn text_decoder(config: &DecoderConfig, tokens: usize, layers: usize) -> f64 {
+    let (hidden, inner) = (config.hidden, config.inner);
+    let (width, key_value_width) = (config.heads * config.head_width, config.key_value_heads * config.head_width);
+    let projections = 2.0 * linear(tokens, hidden, width) + 2.0 * linear(tokens, hidden, key_value_width);
+    layers as f64 * (projections + attention(tokens, tokens, width) + 3.0 * linear(tokens, hidden, inner))
+}
+
+/// A text of so many tokens through a text encoder of CLIP. The last layer is needed only for what the text says as a whole.
+pub(super) fn clip_text_encoder(config: &ClipConfig, tokens: usize, has_projection: bool) -> f64 {
+    let width = config.hidden_size;
+    let layer = 4.0 * linear(tokens, width, width)
+        + attention(tokens, tokens, width)
+        + 2.0 * linear(tokens, width, config.intermediate_size);
+    let layers = if has_projection { config.num_hidden_layers } else { config.num_hidden_layers.saturating_sub(1) };
+    layers as f64 * layer
 }
 
 /// One picture through FLUX.2's transformer, with so many tokens of text and of the picture, and pairs of this rank beside

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     RANK,
-    operations::{self, Passes},
+    operations::{self, Generation, Passes},
 };
 use crate::{
     error::Result,
@@ -64,8 +64,8 @@ pub(super) trait Subject<B: Backend>: Sized {
     fn multiple(&self) -> u32;
     /// Parameters of what denoises.
     fn parameters(&self) -> usize;
-    /// Operations of a step and of decoding.
-    fn operations(&self, picture: Picture) -> (f64, f64);
+    /// Operations of making a picture, stage by stage.
+    fn operations(&self, picture: Picture) -> Generation;
     /// Operations of learning from one picture, with pairs of this rank.
     fn training_operations(&self, picture: Picture, rank: usize) -> Passes;
     /// This with LoRAs beside every linear layer.
@@ -130,12 +130,16 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
         self.0.transformer.num_params()
     }
 
-    fn operations(&self, picture: Picture) -> (f64, f64) {
+    fn operations(&self, picture: Picture) -> Generation {
         let (rows, columns) = self.grid(picture);
         let configs = &self.0.configs;
         let times = if configs.is_guided_freely() { 2.0 } else { 1.0 };
-        let step = times * self.training_operations(picture, 0).forward;
-        (step, operations::decoder(&configs.autoencoder.shape(), (2 * rows, 2 * columns)))
+        let layers = self.0.text_layers.iter().copied().max().unwrap_or_default();
+        Generation {
+            text: operations::text_decoder(&configs.text_encoder.decoder(), self.0.prompt_length, layers),
+            step: times * self.training_operations(picture, 0).forward,
+            decode: operations::decoder(&configs.autoencoder.shape(), (2 * rows, 2 * columns)),
+        }
     }
 
     fn training_operations(&self, picture: Picture, rank: usize) -> Passes {
@@ -219,12 +223,17 @@ impl<B: Backend> Subject<B> for SdxlSubject<B> {
         self.0.unet.num_params()
     }
 
-    fn operations(&self, picture: Picture) -> (f64, f64) {
+    fn operations(&self, picture: Picture) -> Generation {
         let grid = self.0.grid(picture.height, picture.width);
         let configs = &self.0.configs;
         let times = if configs.is_turbo() { 1.0 } else { 2.0 };
-        let step = times * self.training_operations(picture, 0).forward;
-        (step, operations::decoder(&configs.autoencoder.shape(), grid))
+        let text = operations::clip_text_encoder(&configs.text_encoder, self.0.tokenizer.longest(), false)
+            + operations::clip_text_encoder(&configs.text_encoder_2, self.0.tokenizer_2.longest(), true);
+        Generation {
+            text,
+            step: times * self.training_operations(picture, 0).forward,
+            decode: operations::decoder(&configs.autoencoder.shape(), grid),
+        }
     }
 
     fn training_operations(&self, picture: Picture, rank: usize) -> Passes {

@@ -65,6 +65,8 @@ pub(super) struct Learning {
     pub repeats: u32,
     /// Operations a second of the calibration, in units of 10^12.
     pub calibration_tflops: f64,
+    /// Bytes that the device has left beside the model's weights; none where nobody says.
+    pub left: Option<u64>,
 }
 
 /// Durations of each stage.
@@ -75,7 +77,8 @@ impl Learning {
     /// device twice as well, where it reads the loss and the length of the gradients.
     ///
     /// # Errors
-    /// [`Error::Input`] when no training brings pictures to this size, [`Error::Device`] when the device failed.
+    /// [`Error::Input`] when no training brings pictures to this size, [`Error::Memory`] when a step does not fit,
+    /// [`Error::Device`] when the device failed.
     pub fn measure<B, S>(self, subject: &S, device: &B::Device) -> Result<(BTreeMap<String, Stage>, TrainingFigures)>
     where
         B: AutodiffBackend,
@@ -84,6 +87,7 @@ impl Learning {
         let pipeline = subject.pipeline();
         self.check_size(pipeline.bucket_step())?;
         let spec = self.spec();
+        Trainable::<B>::memory(pipeline, &spec, self.left).check()?;
         let pairs = first_pairs::<B, S::Pipeline>(pipeline, &spec);
         let trained_parameters = pairs.values().map(|pair| pair.a.len() + pair.b.len()).sum();
         let mut trainer = Trainer::<B, S::Pipeline>::new(pipeline, &pairs, &spec)?;
@@ -128,6 +132,11 @@ impl Learning {
         )))
     }
 
+    /// The edge of a square of as many pixels as the picture has.
+    fn edge_of_square(&self) -> u32 {
+        (f64::from(self.picture.width) * f64::from(self.picture.height)).sqrt().ceil() as u32
+    }
+
     /// A training as anybody's, but for what does not matter to a step.
     fn spec(&self) -> TrainingSpec {
         TrainingSpec {
@@ -139,7 +148,7 @@ impl Learning {
             alpha: RANK as f64,
             learning_rate: 1e-4,
             batch_size: self.batch,
-            resolution: None,
+            resolution: Some(self.edge_of_square()),
             seed: 0,
             validation_share: 0.0,
             repeats: 1,
@@ -147,7 +156,7 @@ impl Learning {
             sample_seed: 0,
             samples_strength: 1.0,
             init_lora: None,
-            checkpointing: None,
+            checkpointing: Some(false),
             metadata: BTreeMap::new(),
         }
     }

@@ -58,7 +58,7 @@ pub struct ComparisonGrid {
     pub prompts: Vec<String>,
     /// Words that call the LoRA's style up; they stand before every prompt, without the LoRA as well.
     pub trigger: String,
-    /// Strengths, rising.
+    /// Strengths, in whatever order: they are drawn rising, each once.
     pub strengths: Vec<f64>,
     /// Seeds: two or more.
     pub seeds: Vec<u64>,
@@ -72,7 +72,18 @@ impl ComparisonGrid {
             let sentence = "A comparison takes two prompts, two seeds and a strength at least; give more.";
             return Err(Error::Input(sentence.to_owned()));
         }
+        if let Some(strength) = self.strengths.iter().find(|strength| !strength.is_finite()) {
+            return Err(Error::Input(format!("A strength of {strength} is no number; give others.")));
+        }
         Ok(())
+    }
+
+    /// The strengths, rising and each once: a safe range is one without a gap, which only neighbours show.
+    fn rising_strengths(&self) -> Vec<f64> {
+        let mut strengths = self.strengths.clone();
+        strengths.sort_by(f64::total_cmp);
+        strengths.dedup();
+        strengths
     }
 }
 
@@ -138,7 +149,8 @@ pub struct Compared {
 /// Compares on every model, one after the other.
 ///
 /// # Errors
-/// [`Error::Lora`] when the file is no LoRA that is understood, [`Error::Input`] for a grid that is too small,
+/// [`Error::Lora`] when the file is no LoRA that is understood, [`Error::Input`] for a grid that is too small or has a strength
+/// that is no number,
 /// [`Error::Stopped`] when the sink says so, and those of loading a model.
 pub fn compare(spec: &ComparisonSpec, sink: &mut dyn Sink) -> Result<Vec<Compared>> {
     spec.grid.check()?;
@@ -197,13 +209,15 @@ pub fn compare_on(
     if comparison.mismatch.is_some() {
         return Ok(Compared { comparison, sheet: None });
     }
-    let mut drawing = Drawing { grid, model, sink, done: 0 };
+    let strengths = grid.rising_strengths();
+    let total = (grid.prompts.len() * (strengths.len() + 1)) as u32;
+    let mut drawing = Drawing { grid, model, sink, done: 0, total };
     let without = drawing.draw(None)?;
     let mut rows = vec![row("without".to_owned(), &without)];
     let base = Unadapted::of(grid, scorer, &without)?;
-    for strength in &grid.strengths {
-        let with = drawing.draw(Some(*strength))?;
-        comparison.strengths.push(base.against(grid, scorer, *strength, &with)?);
+    for strength in strengths {
+        let with = drawing.draw(Some(strength))?;
+        comparison.strengths.push(base.against(grid, scorer, strength, &with)?);
         rows.push(row(format!("{strength}"), &with));
     }
     comparison.safe_range = safe_range(&comparison.strengths);
@@ -229,6 +243,8 @@ struct Drawing<'a> {
     model: &'a Model,
     sink: &'a mut dyn Sink,
     done: u32,
+    /// Prompts, each counted once a strength and once without the LoRA.
+    total: u32,
 }
 
 impl Drawing<'_> {
@@ -255,8 +271,7 @@ impl Drawing<'_> {
                 references: Vec::new(),
                 start: None,
             };
-            let total = (grid.prompts.len() * (grid.strengths.len() + 1)) as u32;
-            let step = Progress::Sampling { epoch: 0, done: self.done, total };
+            let step = Progress::Sampling { epoch: 0, done: self.done, total: self.total };
             let rendered = self.model.render(&request, &mut Passing { sink: &mut *self.sink, step })?;
             drawn.push(rendered.into_iter().map(|one| one.picture).collect());
             self.done += 1;

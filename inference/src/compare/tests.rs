@@ -14,7 +14,8 @@ fn grid() -> ComparisonGrid {
         lora: case("klein-lora-bfl").join("lora.safetensors"),
         prompts: vec!["a red fox".to_owned(), "a blue house".to_owned()],
         trigger: String::new(),
-        strengths: vec![0.0, 0.5, 1.0],
+        // Neither rising nor each once, as somebody may name them.
+        strengths: vec![1.0, 0.0, 0.5, 1.0],
         seeds: vec![1, 2],
         steps: Some(2),
     }
@@ -36,6 +37,8 @@ fn the_effect_grows_with_the_strength_and_another_model_is_named() {
     let [fitting, other] = &compared[..] else { panic!("two models were asked for") };
     let Comparison { strengths, mismatch, matched_share, .. } = &fitting.comparison;
     assert_eq!((mismatch, *matched_share), (&None, 1.0));
+    let drawn: Vec<f64> = strengths.iter().map(|found| found.strength).collect();
+    assert_eq!(drawn, [0.0, 0.5, 1.0]);
     let effects: Vec<f64> = strengths.iter().map(|found| found.effect).collect();
     assert_eq!(effects[0], 0.0, "strength 0 changes nothing");
     assert!(0.0 < effects[1] && effects[1] < effects[2], "{effects:?}");
@@ -75,6 +78,9 @@ fn the_safe_range_is_the_longest_without_a_gap() {
 #[test]
 fn a_grid_that_says_nothing_is_refused() {
     let error = compare(&spec(ComparisonGrid { seeds: vec![1], ..grid() }, &["klein"]), &mut Quiet).err().unwrap();
+    assert!(matches!(error, Error::Input(_)), "{error}");
+    let no_number = ComparisonGrid { strengths: vec![1.0, f64::NAN], ..grid() };
+    let error = compare(&spec(no_number, &["klein"]), &mut Quiet).err().unwrap();
     assert!(matches!(error, Error::Input(_)), "{error}");
     // The same seed twice: what the LoRA changes has nothing to be measured against.
     let error =

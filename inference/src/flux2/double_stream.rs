@@ -1,4 +1,6 @@
-//! A block with two streams: text and picture keep weights of their own and attend to each other.
+//! A block with two streams: text and picture keep weights of their own and attend to each other (MMDiT: Esser et al., "Scaling
+//! Rectified Flow Transformers for High-Resolution Image Synthesis", 2024). `Flux2TransformerBlock` in diffusers'
+//! `transformer_flux2.py`.
 
 use burn::{
     module::Module,

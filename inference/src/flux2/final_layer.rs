@@ -1,5 +1,6 @@
-//! The last normalisation: scale and shift from the embedded time. In diffusers' files scale comes first, in Black Forest
-//! Labs' shift.
+//! The last normalisation: scale and shift from the embedded time (the final layer of Peebles and Xie, "Scalable Diffusion Models
+//! with Transformers", 2022). In diffusers' files (`AdaLayerNormContinuous` in `models/normalization.py`) scale comes first, in
+//! Black Forest Labs' (`flux2/src/flux2/model.py`) shift.
 
 use burn::{
     module::Module,

@@ -1,4 +1,5 @@
-//! Latents: packed two by two, normalised, laid out as tokens, and back.
+//! Latents: packed two by two, laid out as tokens, and back: `_patchify_latents`, `_pack_latents` and their inverses in diffusers'
+//! `pipelines/flux2/pipeline_flux2.py`.
 
 use burn::tensor::{Tensor, backend::Backend};
 

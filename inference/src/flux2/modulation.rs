@@ -1,5 +1,6 @@
-//! Modulation: shift, scale and gate of a residual branch, from the embedded time. FLUX.2 shares it between all blocks
-//! of a kind.
+//! Modulation: shift, scale and gate of a residual branch, from the embedded time (adaLN: Peebles and Xie, "Scalable Diffusion
+//! Models with Transformers", 2022). FLUX.2 shares it between all blocks of a kind. `Flux2Modulation` in diffusers'
+//! `transformer_flux2.py`.
 
 use burn::{
     module::Module,

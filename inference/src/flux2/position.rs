@@ -1,5 +1,6 @@
 //! Positions of tokens: (time, row, column, place in the text). Text tokens differ in the last, picture tokens in row and
-//! column, reference pictures in time.
+//! column, reference pictures in time. Each is an axis of the rotary embedding (Su et al., "RoFormer", 2021): `_prepare_text_ids`,
+//! `_prepare_latent_ids` and `_prepare_image_ids` in diffusers' `pipelines/flux2/pipeline_flux2.py`.
 
 /// Positions of a packed picture of `rows` × `columns` tokens.
 pub fn picture(rows: usize, columns: usize, time: i64) -> Vec<[i64; 4]> {

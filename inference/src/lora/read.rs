@@ -44,7 +44,7 @@ pub fn read_to_use(path: &Path) -> Result<Adapter> {
 /// The scale of a group's pair: alpha / rank.
 pub(super) fn scale(file: &MappedFile, group: &Group, alphas: &StatedAlphas) -> Result<f32> {
     let scale = match &group.alpha {
-        Some(key) => file.floats(key)?.first().copied().unwrap_or(1.0) / group.rank as f32,
+        Some(key) => file.number(key)? / group.rank as f32,
         None => alphas.scale(group.mapping.modules.first().map(String::as_str).unwrap_or_default(), group.rank),
     };
     if scale.is_finite() { Ok(scale) } else { Err(not_a_number(&group.name)) }

@@ -7,6 +7,7 @@ use std::{
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use safetensors::Dtype;
 use tempfile::TempDir;
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    weights::safetensors::{MappedFile, StoredTensor, write},
+    weights::safetensors::{MappedFile, StoredTensor, in_file_order, write},
 };
 
 const LAYOUTS: [Layout; 3] = [Layout::Bfl, Layout::Diffusers, Layout::Kohya];
@@ -241,6 +242,38 @@ fn an_alpha_in_the_metadata_counts_where_no_tensor_states_it() {
     assert_eq!(read(&path).expect("a LoRA").targets["x_embedder"].scale, 0.25);
     let (_folder, path) = written(tensors, &[(CONFIGURATION_KEY, r#"{"transformer.use_dora": true}"#)]);
     assert!(read(&path).expect_err("DoRA").to_string().contains("DoRA"));
+}
+
+#[test]
+fn an_alpha_is_read_whatever_its_number_format() {
+    let name = "lora_unet_double_blocks_0_img_attn_proj";
+    let (down, up) = ([4, 16], [8, 4]);
+    let alphas: [(Dtype, &[u8]); 9] = [
+        // `torch.tensor(2)`, as diffusers' converter to kohya's names writes it.
+        (Dtype::I64, &2i64.to_le_bytes()),
+        (Dtype::U64, &2u64.to_le_bytes()),
+        (Dtype::I32, &2i32.to_le_bytes()),
+        (Dtype::U32, &2u32.to_le_bytes()),
+        (Dtype::I16, &2i16.to_le_bytes()),
+        (Dtype::U16, &2u16.to_le_bytes()),
+        (Dtype::I8, &[2]),
+        (Dtype::U8, &[2]),
+        (Dtype::F64, &2f64.to_le_bytes()),
+    ];
+    let folder = folder();
+    let path = folder.path().join("lora.safetensors");
+    for (dtype, bytes) in alphas {
+        let alpha = StoredTensor { name: format!("{name}.alpha"), dtype, shape: vec![], bytes: bytes.into() };
+        let down = StoredTensor::f32(format!("{name}.lora_down.weight"), down.to_vec(), [0.5; 4 * 16]);
+        let up = StoredTensor::f32(format!("{name}.lora_up.weight"), up.to_vec(), [0.5; 8 * 4]);
+        let mut tensors = [alpha, down, up];
+        in_file_order(&mut tensors);
+        write(&path, &tensors, &BTreeMap::new()).expect("a file");
+        let adapter = read(&path).unwrap_or_else(|error| panic!("{dtype}: {error}"));
+        let scales: Vec<f32> = adapter.targets.values().map(|pair| pair.scale).collect();
+        assert_eq!(scales, [0.5], "{dtype}");
+        assert_eq!(inspect(&path).expect("a report").alpha, 2.0, "{dtype}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Two-dimensional convolution and group normalisation.
+//! Two-dimensional convolution and group normalisation (Wu and He, "Group Normalization", 2018), as PyTorch's `Conv2d` and
+//! `GroupNorm` compute them.
 
 use burn::{
     module::{Initializer, Module, ModuleMapper, Param},

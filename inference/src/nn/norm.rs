@@ -1,4 +1,5 @@
-//! Normalisations. Statistics are taken in f32 whatever the precision of the model.
+//! Normalisations: of the root mean square (Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019) and of mean and
+//! variance (Ba et al., "Layer Normalization", 2016). Statistics are taken in f32 whatever the precision of the model.
 
 use burn::{
     module::{Initializer, Module, Param},

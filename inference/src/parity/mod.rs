@@ -94,7 +94,7 @@ struct CaseLora {
 /// Repeats a case on a device.
 ///
 /// # Errors
-/// When the case's folder is not whole, its model is not understood, or the device is missing. A result that differs is
+/// When the case's folder is not whole, its model is not understood, or the device is missing or does not compute in such numbers. A result that differs is
 /// no error: the report says so.
 pub fn parity(case: &Path, device: &DeviceName, precision: Precision) -> Result<ParityReport> {
     let parsed: Case = folder::read_json(&case.join("case.json"))?;

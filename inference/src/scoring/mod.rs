@@ -64,9 +64,10 @@ impl Scorer {
     /// Loads CLIP, and the aesthetic head if one lies beside it as `aesthetic.safetensors`.
     ///
     /// # Errors
-    /// When the device is missing, or a file of the folder is missing, damaged or not understood.
+    /// When the device is missing or does not compute in such numbers, or a file of the folder is missing, damaged or not understood.
     pub fn load(folder: &Path, device: &DeviceName, precision: Precision) -> Result<Self> {
         device.check()?;
+        device.check_precision(precision)?;
         let runner = match device {
             DeviceName::Cpu => Runner::Cpu(Box::new(Judge::load(folder, &Default::default())?)),
             #[cfg(feature = "cuda")]
@@ -80,7 +81,6 @@ impl Scorer {
             #[cfg(not(feature = "cuda"))]
             DeviceName::Cuda(_) => return Err(DeviceName::without_cuda()),
         };
-        let _ = precision;
         Ok(Self { runner })
     }
 

@@ -122,14 +122,16 @@ impl Preprocessing {
         Tensor::from_data(TensorData::new(values, [1, 3, edge, edge]), device)
     }
 
-    /// The middle of the picture, after its shorter edge was brought to its size.
+    /// The middle of the picture, after its shorter edge was brought to its size. What is cut off is not made: of a line of pixels the
+    /// whole would be as long as the line times the edge.
     fn square(&self, picture: &Picture) -> Picture {
         let (width, height) = (u64::from(picture.width.max(1)), u64::from(picture.height.max(1)));
         let shorter = width.min(height);
         let scaled = |edge: u64| (u64::from(self.shortest_edge) * edge / shorter) as u32;
-        let resized = resample::bicubic(picture, scaled(width), scaled(height));
-        let (left, top) = ((resized.width - self.crop) / 2, (resized.height - self.crop) / 2);
-        resized.cropped(Part { left, top, width: self.crop, height: self.crop })
+        let (width, height) = (scaled(width), scaled(height));
+        let (left, top) = ((width - self.crop) / 2, (height - self.crop) / 2);
+        let middle = Part { left, top, width: self.crop, height: self.crop };
+        resample::bicubic_part(picture, (width, height), middle)
     }
 }
 
@@ -146,5 +148,21 @@ impl Stated {
             return refuse("turns off a step that CLIP was trained with");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_pixels_is_brought_to_a_square_without_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let preprocessing = Preprocessing::read(folder.path(), 224).unwrap();
+        // Scaled as a whole it had 22 million pixels across and 224 down, 15 GB of them.
+        let line = Picture::new(100_000, 1, vec![90; 300_000]).unwrap();
+        for line in [Picture { width: 1, height: 100_000, ..line.clone() }, line] {
+            assert!(preprocessing.square(&line) == Picture::filled(224, 224, [90; 3]), "it has other colours");
+        }
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
+    memory::readable,
     nn::attention::keeps_scores,
 };
 
@@ -59,11 +60,6 @@ impl MemoryEstimate {
             _ => Ok(()),
         }
     }
-}
-
-fn readable(bytes: u64) -> String {
-    let mebibytes = bytes as f64 / f64::from(1 << 20);
-    if mebibytes < 1024.0 { format!("{mebibytes:.0} MiB") } else { format!("{:.1} GiB", mebibytes / 1024.0) }
 }
 
 /// Bytes of a number in f32.

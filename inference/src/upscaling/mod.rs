@@ -106,7 +106,8 @@ impl Upscaler {
         Ok(Self { runner })
     }
 
-    /// The picture at `width` x `height`, which are no smaller than it is.
+    /// The picture at `width` x `height`, which are no smaller than it is. Where there is nothing to grow, a network that makes
+    /// pictures larger is not run; one that leaves their size as it is runs once.
     ///
     /// # Errors
     /// [`Error::Input`] for a size out of bounds, [`Error::Stopped`] when the listener says so.
@@ -149,7 +150,8 @@ fn by_lanczos(picture: &Picture, width: u32, height: u32) -> Upscaled {
     Upscaled { picture, method: UpscalingMethod::Lanczos }
 }
 
-/// Grows the picture through the network until it is large enough, then brings it to the size.
+/// Grows the picture through the network until it is large enough, then brings it to the size. A network that does not make
+/// pictures larger, as those that take noise and blocks of JPEG away, runs once.
 fn by_network<B: Backend>(
     network: &RrdbNet<B>,
     device: &B::Device,
@@ -157,46 +159,69 @@ fn by_network<B: Backend>(
     (width, height): (u32, u32),
     after_tile: &mut AfterTile<'_>,
 ) -> Result<Upscaled> {
-    let mut grown = picture.clone();
-    while network.scale() > 1 && (grown.width < width || grown.height < height) {
-        grown = pass(network, device, &grown, after_tile)?;
+    let is_large_enough = |picture: &Picture| picture.width >= width && picture.height >= height;
+    let keeps_size = network.scale() == 1;
+    if is_large_enough(picture) && !keeps_size {
+        return Ok(by_lanczos(picture, width, height));
+    }
+    let mut grown = pass(network, device, picture, (width, height), after_tile)?;
+    while !keeps_size && !is_large_enough(&grown) {
+        grown = pass(network, device, &grown, (width, height), after_tile)?;
     }
     let picture = resample::lanczos(&grown, width, height);
     Ok(Upscaled { picture, method: UpscalingMethod::RrdbNet })
 }
 
-/// The whole picture through the network once, tile by tile.
+/// By which divisor of the network's scale an edge of what it makes can be reduced and still be no shorter than `wanted`: so what
+/// is put together is less than twice as long as what is wanted, however long the network makes it.
+fn reduction(edge: u32, scale: u32, wanted: u32) -> u32 {
+    let is_enough =
+        |by: &u32| scale.is_multiple_of(*by) && u64::from(scale / by) * u64::from(edge) >= u64::from(wanted);
+    (1..=scale).rev().find(is_enough).unwrap_or(1)
+}
+
+/// The whole picture through the network once, tile by tile. What is larger than `wanted` by more than a divisor of the network's
+/// scale is reduced by it, as the mean of its pixels, before tiles are put together.
 fn pass<B: Backend>(
     network: &RrdbNet<B>,
     device: &B::Device,
     picture: &Picture,
+    wanted: (u32, u32),
     after_tile: &mut AfterTile<'_>,
 ) -> Result<Picture> {
     let scale = network.scale();
+    let (across, down) = (reduction(picture.width, scale, wanted.0), reduction(picture.height, scale, wanted.1));
+    let (wider, higher) = (scale / across, scale / down);
     let padded = padded(picture, network.unshuffle as u32);
     let cut = tiles(padded.width, padded.height, TILE, OVERLAP, network.unshuffle as u32);
-    let mut blend = Blend::new(scale * padded.width, scale * padded.height, scale * OVERLAP);
+    let mut blend = Blend::new(wider * padded.width, higher * padded.height, wider.min(higher) * OVERLAP);
     for (tile, number) in cut.iter().zip(1..) {
         let part = padded.cropped(*tile);
         // The network takes 0 … 1, and pictures come as -1 … 1.
         let input = to_tensor::<B>([&part], device).add_scalar(1.0).div_scalar(2.0);
-        let values: Vec<f32> = network.forward(input).mul_scalar(255.0).into_data().iter::<f32>().collect();
+        let made = network.forward(input).clamp(0.0, 1.0).mul_scalar(255.0);
+        let values: Vec<f32> = made.into_data().iter::<f32>().collect();
         let larger = Part {
-            left: scale * tile.left,
-            top: scale * tile.top,
-            width: scale * tile.width,
-            height: scale * tile.height,
+            left: wider * tile.left,
+            top: higher * tile.top,
+            width: wider * tile.width,
+            height: higher * tile.height,
         };
-        let plane = larger.width as usize * larger.height as usize;
+        let row = (scale * tile.width) as usize;
+        let plane = row * (scale * tile.height) as usize;
         blend.add(larger, |x, y| {
-            let at = y as usize * larger.width as usize + x as usize;
-            [values[at], values[plane + at], values[2 * plane + at]]
+            let rows = (y * down) as usize..((y + 1) * down) as usize;
+            let columns = (x * across) as usize..((x + 1) * across) as usize;
+            [0, 1, 2].map(|colour| {
+                let of_row = |y: usize| &values[colour * plane + y * row..][columns.clone()];
+                rows.clone().flat_map(of_row).sum::<f32>() / (across * down) as f32
+            })
         });
         if after_tile(number, cut.len() as u32) == Control::Stop {
             return Err(Error::Stopped);
         }
     }
-    Ok(blend.finish().cropped(Part { left: 0, top: 0, width: scale * picture.width, height: scale * picture.height }))
+    Ok(blend.finish().cropped(Part { left: 0, top: 0, width: wider * picture.width, height: higher * picture.height }))
 }
 
 /// The picture with its last row and column repeated, so that its edges are multiples of a number.

@@ -1,7 +1,7 @@
 //! RRDBNet (Wang et al., "ESRGAN", 2018), with the input of Real-ESRGAN (Wang et al., 2021):
 //! `basicsr/archs/rrdbnet_arch.py`.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use burn::{
     module::Module,
@@ -196,6 +196,19 @@ fn unshuffled<B: Backend>(pictures: Tensor<B, 4>, edge: usize) -> Tensor<B, 4> {
     ])
 }
 
+/// How many blocks a trunk has: their numbers are 0 and those that follow, without a gap.
+fn blocks<'a>(names: impl Iterator<Item = &'a str>, path: &Path) -> Result<usize> {
+    let number = |name: &'a str| without_prefix(name).strip_prefix("body.")?.split_once('.')?.0.parse::<usize>().ok();
+    let numbers: BTreeSet<usize> = names.filter_map(number).collect();
+    match (0..).zip(&numbers).find(|(expected, found)| expected != *found) {
+        None => Ok(numbers.len()),
+        Some((missing, found)) => Err(Error::Weights(format!(
+            "`{}` has a block `body.{found}` and none of the number {missing}, so that its network is not whole; fetch it again.",
+            path.display()
+        ))),
+    }
+}
+
 /// The shape of the network that a file holds.
 fn shape(file: &TensorFile, path: &Path) -> Result<RrdbNetShape> {
     let dims = |wanted: &str| {
@@ -211,9 +224,7 @@ fn shape(file: &TensorFile, path: &Path) -> Result<RrdbNetShape> {
     };
     let (features, inputs) = dims("conv_first.weight")?;
     let (growth, _) = dims("body.0.rdb1.conv1.weight")?;
-    let numbers =
-        file.names().filter_map(|name| without_prefix(name).strip_prefix("body.")?.split_once('.')?.0.parse().ok());
-    let blocks = numbers.max().map_or(0, |last: usize| last + 1);
+    let blocks = blocks(file.names(), path)?;
     let unshuffle = [1, 2, 4].into_iter().find(|edge| COLOURS * edge * edge == inputs).ok_or_else(|| {
         Error::Weights(format!("`{}` takes {inputs} channels; networks for pictures take 3, 12 or 48.", path.display()))
     })?;

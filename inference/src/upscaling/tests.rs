@@ -5,13 +5,20 @@ use std::path::{Path, PathBuf};
 
 use burn::{backend::Flex, tensor::Tensor};
 
-use super::{LONGEST_EDGE, Upscaler, UpscalingMethod, rrdbnet::RrdbNet};
+use super::{
+    LONGEST_EDGE, Upscaler, UpscalingMethod,
+    rrdbnet::{RrdbNet, RrdbNetShape},
+};
 use crate::{
     device::DeviceName,
     error::Error,
     image::{Part, Picture},
     progress::Control,
-    weights::tensor_file::TensorFile,
+    weights::{
+        module_file::{self, Stored},
+        safetensors::{StoredTensor, write},
+        tensor_file::TensorFile,
+    },
 };
 
 fn case(name: &str) -> PathBuf {
@@ -69,6 +76,60 @@ fn tiles_leave_no_seams() {
 }
 
 #[test]
+fn the_result_says_whether_the_network_ran() {
+    let upscaler = Upscaler::load(&case("x4.safetensors"), &DeviceName::Cpu).unwrap();
+    let picture = picture(40, 24);
+    let mut tiles = 0;
+    let mut run = |upscaler: &Upscaler, width: u32, height: u32| {
+        tiles = 0;
+        let upscaled = upscaler.upscale(&picture, width, height, &mut |_, _| {
+            tiles += 1;
+            Control::Continue
+        });
+        (upscaled.unwrap(), tiles)
+    };
+    let (same, tiles) = run(&upscaler, 40, 24);
+    assert_eq!((same.method, tiles), (UpscalingMethod::Lanczos, 0));
+    assert!(same.picture == picture, "nothing was to grow");
+    let (larger, tiles) = run(&upscaler, 41, 24);
+    assert_eq!((larger.method, tiles), (UpscalingMethod::RrdbNet, 1));
+    // A network that leaves the size as it is.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x1.safetensors");
+    let shape = RrdbNetShape { features: 4, growth: 2, blocks: 2, unshuffle: 4 };
+    let drawn = RrdbNet::<Flex>::new(shape, &Default::default());
+    module_file::save::<Flex, _>(&drawn, &file, Stored::F32, Default::default()).unwrap();
+    let upscaler = Upscaler::load(&file, &DeviceName::Cpu).unwrap();
+    for (width, height) in [(40, 24), (60, 36)] {
+        let (through, tiles) = run(&upscaler, width, height);
+        assert_eq!((through.method, tiles), (UpscalingMethod::RrdbNet, 1));
+        assert_eq!((through.picture.width, through.picture.height), (width, height));
+    }
+}
+
+#[test]
+fn what_is_put_together_is_less_than_twice_as_large_as_what_is_wanted() {
+    // The published network, and a picture that is nearly large enough.
+    assert_eq!(super::reduction(4000, 4, 4080), 2);
+    for (edge, scale, wanted, by) in [(1024, 4, 4096, 1), (1024, 4, 4000, 1), (1024, 2, 4096, 1), (4000, 4, 4000, 4)] {
+        assert_eq!(super::reduction(edge, scale, wanted), by);
+    }
+    let network = RrdbNet::<Flex>::load(&case("x4.safetensors"), &Default::default()).unwrap();
+    let picture = picture(230, 40);
+    let whole = super::pass(&network, &Default::default(), &picture, (920, 160), &mut go_on).unwrap();
+    assert_eq!((whole.width, whole.height), (920, 160));
+    let reduced = super::pass(&network, &Default::default(), &picture, (235, 100), &mut go_on).unwrap();
+    assert_eq!((reduced.width, reduced.height), (460, 160));
+    // Each pixel is the mean of those that it stands for.
+    for (x, y) in [(0, 0), (197, 31), (459, 159)] {
+        let (one, other) = (whole.pixel(2 * x, y), whole.pixel(2 * x + 1, y));
+        for ((one, other), mean) in one.into_iter().zip(other).zip(reduced.pixel(x, y)) {
+            assert!((f32::from(one) / 2.0 + f32::from(other) / 2.0 - f32::from(mean)).abs() <= 1.5, "at {x}, {y}");
+        }
+    }
+}
+
+#[test]
 fn without_weights_it_is_lanczos_up_to_the_largest_size() {
     let picture = picture(64, 64);
     let larger = Upscaler::without_weights().upscale(&picture, LONGEST_EDGE, LONGEST_EDGE, &mut go_on).unwrap();
@@ -92,6 +153,16 @@ fn sizes_out_of_bounds_and_other_networks_are_refused() {
     }
     let error = Upscaler::load(&case("x4.expected.safetensors"), &DeviceName::Cpu).err().unwrap().to_string();
     assert!(error.contains("conv_first"), "{error}");
+    // Numbers of blocks that a file states are not believed.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gap.safetensors");
+    for (number, missing) in [("2", 1), ("18446744073709551615", 1)] {
+        let names = ["conv_first", "body.0.rdb1.conv1", &format!("body.{number}.rdb1.conv1")];
+        let tensors = names.map(|name| StoredTensor::f32(format!("{name}.weight"), vec![1, 3, 3, 3], [0.0; 27]));
+        write(&file, &tensors, &Default::default()).unwrap();
+        let error = Upscaler::load(&file, &DeviceName::Cpu).err().unwrap().to_string();
+        assert!(error.contains(&format!("body.{number}")) && error.contains(&format!("number {missing}")), "{error}");
+    }
     let stopped = Upscaler::load(&case("x4.safetensors"), &DeviceName::Cpu).unwrap();
     let stopped = stopped.upscale(&picture(40, 40), 160, 160, &mut |_, _| Control::Stop);
     assert!(matches!(stopped, Err(Error::Stopped)));

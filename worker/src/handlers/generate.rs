@@ -34,10 +34,10 @@ pub async fn generate(ctx: &Context, device: &Device, claim: &Claim, stop: &Stop
     let used = work.loras.iter().map(|used| recipe_lora(&used.lora.name, &used.version, used.strength));
     let used: Vec<RecipeLora> = used.collect();
     let pictures = u32::try_from(request.seeds.len()).unwrap_or(u32::MAX);
-    let rendered = render(ctx, device, claim.lease, stop, folder, request.clone(), (0, pictures)).await?;
-    let mut assets = Vec::with_capacity(rendered.len());
-    for one in rendered {
-        let mut recipe = recipe(&request, &work.base_model.name, one.seed, used.clone());
+    let made = render(ctx, device, claim.lease, stop, folder, request.clone(), (0, pictures)).await?;
+    let mut assets = Vec::with_capacity(made.pictures.len());
+    for one in made.pictures {
+        let mut recipe = recipe(&request, (&work.base_model.name, &made.sampler), one.seed, used.clone());
         (recipe.references, recipe.start) = (references_of(&work), start_of(&work));
         let stored = store(ctx, one.picture, recipe.to_text_chunks()).await?;
         assets.push(RenderedAsset {

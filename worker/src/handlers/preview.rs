@@ -41,8 +41,10 @@ pub async fn preview(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
             start: None,
         };
         let used = recipe_lora(&work.lora.name, &work.version, work.strength);
-        let recipe = recipe(&request, &work.base_model.name, seed.unsigned_abs(), vec![used]);
-        for one in render(ctx, device, claim.lease, stop, folder.clone(), request, (before, pictures)).await? {
+        let place = (before, pictures);
+        let made = render(ctx, device, claim.lease, stop, folder.clone(), request.clone(), place).await?;
+        let recipe = recipe(&request, (&work.base_model.name, &made.sampler), seed.unsigned_abs(), vec![used]);
+        for one in made.pictures {
             let stored = store(ctx, one.picture, recipe.to_text_chunks()).await?;
             let png = ctx.blobs.read(&stored.picture.sha256).await?;
             let look = inspect(&ctx.inspector, move |inspector| inspector.look(&png)).await?;

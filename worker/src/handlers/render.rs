@@ -14,8 +14,13 @@ use crate::{
 /// The longer edge of a thumbnail, in pixels.
 const THUMBNAIL_EDGE: u32 = 256;
 
-/// What steps through the noise, as recipes name it.
-const SAMPLER: &str = "Euler";
+/// Pictures, and what made them.
+pub struct Made {
+    /// The pictures.
+    pub pictures: Vec<Rendered>,
+    /// What stepped through the noise, as recipes name it.
+    pub sampler: String,
+}
 
 /// Renders on the device, passing its steps on. The request's pictures are counted as following `before` others, of
 /// `pictures` in all.
@@ -30,10 +35,12 @@ pub async fn render(
     folder: PathBuf,
     request: RenderRequest,
     (before, pictures): (u32, u32),
-) -> Result<Vec<Rendered>, Failure> {
+) -> Result<Made, Failure> {
     on_device(ctx, device, lease, stop, move |models, sink| {
         let mut sink = sink.counting(before, pictures);
-        models.get(&folder)?.render(&request, &mut sink)
+        let model = models.get(&folder)?;
+        let pictures = model.render(&request, &mut sink)?;
+        Ok(Made { pictures, sampler: model.facts().sampler.clone() })
     })
     .await
 }
@@ -65,14 +72,15 @@ pub async fn on_device<T: Send + 'static>(
     }
 }
 
-/// How a picture of a request is made again.
-pub fn recipe(request: &RenderRequest, model: &str, seed: u64, loras: Vec<RecipeLora>) -> Recipe {
+/// How a picture of a request is made again, with a model of this name and a sampler. Folders have no hash that other programs look
+/// models up by.
+pub fn recipe(request: &RenderRequest, (model, sampler): (&str, &str), seed: u64, loras: Vec<RecipeLora>) -> Recipe {
     Recipe {
         prompt: request.prompt.clone(),
         negative_prompt: request.negative_prompt.clone(),
         model: Some(model.to_owned()),
         model_hash: None,
-        sampler: Some(SAMPLER.to_owned()),
+        sampler: Some(sampler.to_owned()),
         seed: Some(seed),
         steps: Some(request.steps),
         guidance: Some(request.guidance),

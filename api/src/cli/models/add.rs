@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use atelier_domain::base_model;
+use atelier_domain::{base_model, context::Context, entities::base_model::Model};
 use atelier_worker::inference::single_file::unpack;
 use clap::Parser;
 
@@ -26,7 +26,7 @@ pub struct Add {
     #[arg(long, value_name = "DIR")]
     like: Option<PathBuf>,
 
-    /// Name of the base model: lower-case letters, digits, dots and dashes [default: the folder's name]
+    /// Name of the base model: lower-case letters, digits, dots, dashes and underscores [default: the folder's name]
     #[arg(long)]
     name: Option<String>,
 
@@ -50,18 +50,31 @@ impl Add {
     /// Makes the folder known.
     pub async fn run(self) -> anyhow::Result<()> {
         start_log(&self.house.log)?;
-        let mut folder = std::path::absolute(&self.folder)?;
-        let stem = if folder.is_file() { folder.file_stem() } else { folder.file_name() };
+        let source = std::path::absolute(&self.folder)?;
+        let stem = if source.is_file() { source.file_stem() } else { source.file_name() };
         let own_name = stem.and_then(|name| name.to_str()).map(str::to_lowercase);
         let name = self.name.clone().or(own_name).context("The folder has no name. Give one with `--name`.")?;
-        if folder.is_file() {
-            folder = self.unpacked(&folder, &name)?;
-        }
-        let title = self.title.unwrap_or_else(|| name.clone());
-        let path = folder.to_str().context("The folder's path is not UTF-8. Move it.")?;
         let house = house::open(&self.house, String::new(), HouseUse::Administer).await?;
-        let model = base_model::register(&house, &name, &title, path, &self.license).await?;
-        offer(&house, &model, self.default).await
+        if !source.is_file() {
+            let model = self.registered(&house, &name, &source).await?;
+            return offer(&house, &model, self.default).await;
+        }
+        // What is wrong with the name is said before gigabytes are written, and where they are written follows from it.
+        let name = base_model::check_name(&name)?;
+        let folder = self.unpacked(&source, &name)?;
+        let registered = self.registered(&house, &name, &folder).await;
+        if registered.is_err() {
+            // The first failure is what is told.
+            std::fs::remove_dir_all(&folder).ok();
+        }
+        offer(&house, &registered?, self.default).await
+    }
+
+    /// The folder's row.
+    async fn registered(&self, house: &Context, name: &str, folder: &Path) -> anyhow::Result<Model> {
+        let title = self.title.as_deref().unwrap_or(name);
+        let path = folder.to_str().context("The folder's path is not UTF-8. Move it.")?;
+        Ok(base_model::register(house, name, title, path, &self.license).await?)
     }
 
     /// Makes a folder of a checkpoint in one file, in the data folder.

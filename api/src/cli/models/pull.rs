@@ -29,7 +29,7 @@ pub struct Pull {
     #[arg(long, value_name = "REVISION", default_value = "main")]
     revision: String,
 
-    /// Name of the base model: lower-case letters, digits, dots and dashes [default: the repository's NAME]
+    /// Name of the base model: lower-case letters, digits, dots, dashes and underscores [default: the repository's NAME]
     #[arg(long)]
     name: Option<String>,
 
@@ -123,6 +123,9 @@ impl Pull {
     /// The base model that is brought up to date, if there is one; another model must not be replaced by accident.
     async fn check_name(&self, house: &Context, name: &str) -> anyhow::Result<Option<entities::base_model::Model>> {
         let former = base_model::find(house, name).await?;
+        if former.is_none() {
+            base_model::check_name(name)?;
+        }
         let own = format!("{}/", self.repository.folder());
         let is_taken = name == STARTER || former.as_ref().is_some_and(|former| !former.folder.starts_with(&own));
         if is_taken {

@@ -40,7 +40,7 @@ pub struct StartTrainingInput {
     pub learning_rate: Option<f64>,
     /// Pictures a step; what suits the base model without it.
     pub batch_size: Option<i32>,
-    /// Pixels of the shorter edge; the model's own without it.
+    /// Edge, in pixels, of a square with as many pixels as the pictures are brought to; the model's own without it.
     pub resolution: Option<i32>,
     /// Seed of everything random; drawn without it.
     pub seed: Option<BigInt>,

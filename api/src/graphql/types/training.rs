@@ -92,7 +92,7 @@ impl TrainingRun {
         self.0.batch_size
     }
 
-    /// Pixels of the shorter edge; none is the model's own.
+    /// Edge, in pixels, of a square with as many pixels as the pictures are brought to; none is the model's own.
     async fn resolution(&self) -> Option<i32> {
         self.0.resolution
     }

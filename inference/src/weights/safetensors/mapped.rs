@@ -56,13 +56,44 @@ impl MappedFile {
         &self.body()[entry.start as usize..entry.end as usize]
     }
 
+    /// The entry of a tensor.
+    fn entry(&self, name: &str) -> Result<&TensorEntry> {
+        let entry = self.header.tensors.get(name);
+        entry.ok_or_else(|| Error::Weights(format!("The file holds no tensor `{name}`.")))
+    }
+
+    /// The number that a tensor of one number is, such as a LoRA's alpha: integers are read as well as what [`Self::floats`] reads,
+    /// because writers keep the type that the number had in their program (diffusers' converter to kohya's names writes
+    /// alphas as int64).
+    ///
+    /// # Errors
+    /// As [`Self::floats`], and [`Error::Weights`] when the tensor is not one number.
+    pub fn number(&self, name: &str) -> Result<f32> {
+        let entry = self.entry(name)?;
+        let bytes = self.bytes(entry);
+        let numbers = match entry.dtype {
+            Dtype::I64 => words(bytes, |eight| i64::from_le_bytes(eight) as f32),
+            Dtype::U64 => words(bytes, |eight| u64::from_le_bytes(eight) as f32),
+            Dtype::I32 => words(bytes, |four| i32::from_le_bytes(four) as f32),
+            Dtype::U32 => words(bytes, |four| u32::from_le_bytes(four) as f32),
+            Dtype::I16 => words(bytes, |two| f32::from(i16::from_le_bytes(two))),
+            Dtype::U16 => words(bytes, |two| f32::from(u16::from_le_bytes(two))),
+            Dtype::I8 => words(bytes, |one| f32::from(i8::from_le_bytes(one))),
+            Dtype::U8 => words(bytes, |[one]| f32::from(one)),
+            _ => self.floats(name)?,
+        };
+        match numbers[..] {
+            [number] => Ok(number),
+            _ => Err(Error::Weights(format!("The tensor `{name}` holds {} numbers and not one.", numbers.len()))),
+        }
+    }
+
     /// The numbers of a tensor as f32, row by row. F32, F16, BF16, F64, F8_E4M3 and F8_E5M2 are read.
     ///
     /// # Errors
     /// [`Error::Weights`] when the file has no such tensor, or stores it in another number format.
     pub fn floats(&self, name: &str) -> Result<Vec<f32>> {
-        let entry = self.header.tensors.get(name);
-        let entry = entry.ok_or_else(|| Error::Weights(format!("The file holds no tensor `{name}`.")))?;
+        let entry = self.entry(name)?;
         let bytes = self.bytes(entry);
         Ok(match entry.dtype {
             Dtype::F32 => words(bytes, f32::from_le_bytes),
