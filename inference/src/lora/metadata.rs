@@ -175,7 +175,7 @@ pub struct TrainingFacts<'a> {
     /// The word that calls the style up; empty when there is none.
     pub trigger_word: &'a str,
     /// Rank.
-    pub rank: u32,
+    pub rank: usize,
     /// Alpha.
     pub alpha: f64,
     /// Pictures trained on.

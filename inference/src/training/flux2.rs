@@ -48,13 +48,8 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         &self.transformer
     }
 
-    /// Those of the blocks, and what leads into them and out of them. Never the last normalisation's, whose halves
-    /// converters disagree on, and not what embeds the time.
     fn is_trained(layer: &str) -> bool {
-        let outer = ["x_embedder", "context_embedder", "proj_out", "modulation"];
-        layer.starts_with("transformer_blocks.")
-            || layer.starts_with("single_transformer_blocks.")
-            || outer.iter().any(|part| layer.contains(part))
+        is_trained(layer)
     }
 
     fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate {
@@ -158,9 +153,18 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         (Adapter::new(pairs, metadata), Layout::Bfl)
     }
 
-    fn pairs_of(&self, adapter: Adapter) -> Result<BTreeMap<String, LowRankPair>> {
-        Ok(adapter.targets)
+    fn pairs_of(&self, adapter: Adapter) -> BTreeMap<String, LowRankPair> {
+        adapter.targets
     }
+}
+
+/// Whether a layer of the transformer is trained: those of the blocks, and what leads into them and out of them. Never the
+/// last normalisation's, whose halves converters disagree on, and not what embeds the time.
+pub(super) fn is_trained(layer: &str) -> bool {
+    let outer = ["x_embedder", "context_embedder", "proj_out", "modulation"];
+    layer.starts_with("transformer_blocks.")
+        || layer.starts_with("single_transformer_blocks.")
+        || outer.iter().any(|part| layer.contains(part))
 }
 
 impl<P: Backend> Flux2Pipeline<P> {
@@ -200,13 +204,10 @@ struct FlowBatch<B: Backend> {
 
 #[cfg(test)]
 mod tests {
-    use burn::backend::{Autodiff, Flex};
-
     use super::*;
 
     #[test]
     fn what_is_trained_can_be_read_by_everybody() {
-        let is_trained = <Flux2Pipeline<Flex> as Trainable<Autodiff<Flex>>>::is_trained;
         assert!(is_trained("transformer_blocks.0.ff.linear_in"));
         assert!(is_trained("single_transformer_blocks.3.attn.to_out"));
         assert!(!is_trained("norm_out.linear"));

@@ -4,6 +4,7 @@
 pub(crate) mod bucketing;
 pub(crate) mod cache;
 mod checkpoint;
+mod continued;
 mod dataset;
 mod flux2;
 pub mod loss;

@@ -22,7 +22,7 @@ use super::{
     trainable::{Batch, Trainable},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     image::Picture,
     lora::{Adapter, Layout, LowRankPair},
     nn::chain::{self, Constants},
@@ -64,10 +64,8 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         &self.unet
     }
 
-    /// Those of the transformers: projections of attention, feed-forward layers, and what leads in and out. It is what
-    /// kohya adapts where nobody says otherwise.
     fn is_trained(layer: &str) -> bool {
-        layer.contains("attentions.")
+        is_trained(layer)
     }
 
     fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate {
@@ -165,16 +163,21 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         (Adapter::of_sdxl(pairs, metadata), layout)
     }
 
-    fn pairs_of(&self, adapter: Adapter) -> Result<BTreeMap<String, LowRankPair>> {
-        let of_unet = |(name, pair): (String, LowRankPair)| match name.strip_prefix(PART) {
-            Some(layer) => Ok((layer.to_owned(), pair)),
-            None => Err(Error::Lora(format!(
-                "The LoRA to go on from adapts `{name}`, and only layers of the UNet are trained. Go on from a LoRA of the \
-                 UNet alone."
-            ))),
-        };
-        adapter.targets.into_iter().map(of_unet).collect()
+    fn pairs_of(&self, adapter: Adapter) -> BTreeMap<String, LowRankPair> {
+        let layer = |name: &str| name.strip_prefix(PART).unwrap_or(name).to_owned();
+        adapter.targets.into_iter().map(|(name, pair)| (layer(&name), pair)).collect()
     }
+}
+
+/// Whether a layer of the UNet is trained: those of the transformers, which are projections of attention, feed-forward
+/// layers, and what leads in and out. It is what kohya adapts where nobody says otherwise.
+fn is_trained(layer: &str) -> bool {
+    layer.contains("attentions.")
+}
+
+/// Whether a module of a pipeline, its part before the path, is a layer that is trained.
+pub(super) fn is_trained_module(module: &str) -> bool {
+    module.strip_prefix(PART).is_some_and(is_trained)
 }
 
 impl<P: Backend> SdxlPipeline<P> {
@@ -291,7 +294,7 @@ struct Level {
 mod tests {
     use std::collections::BTreeSet;
 
-    use burn::backend::{Autodiff, Flex};
+    use burn::backend::Flex;
 
     use super::*;
     use crate::lora::inject::Adaptable;
@@ -329,7 +332,6 @@ mod tests {
     fn what_is_trained_is_counted_and_called_what_other_programs_call_it() {
         let narrow = config([10, 20, 40], 24, 2);
         let mut unet = UNet::<Flex>::new(&narrow, &Default::default());
-        let is_trained = <SdxlPipeline<Flex> as Trainable<Autodiff<Flex>>>::is_trained;
         let layers = unet.linear_layers();
         let trained: Vec<_> = layers.iter().filter(|(name, _)| is_trained(name)).collect();
         let features = trained.iter().map(|(_, layer)| layer.features()).map(|(inputs, outputs)| inputs + outputs);

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     error::{Error, Result},
+    lora::hashes::hashes,
     progress::EpochOutput,
 };
 
@@ -64,7 +65,7 @@ pub struct TrainingSpec {
     pub sample_seed: u64,
     /// With which strength.
     pub samples_strength: f64,
-    /// A LoRA to go on from.
+    /// A LoRA to go on from: its own pairs are trained, so that its rank and alpha hold and not those that stand here.
     pub init_lora: Option<PathBuf>,
     /// Whether gradients are checkpointed, which takes less memory and a third more time; said by nobody, they are where
     /// memory would not do otherwise.
@@ -121,7 +122,11 @@ impl TrainingSpec {
 
     /// A digest of everything that decides the result, `base` being some of the base model's weights: a checkpoint of another
     /// training is not gone on from.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the LoRA to go on from cannot be read.
     pub(super) fn fingerprint(&self, base: &[f32]) -> Result<String> {
+        let continued = self.init_lora.as_deref().map(|path| hashes(path, 0)).transpose()?;
         // Where the files lie does not matter, nor which samples are rendered on the way.
         let names =
             self.pictures.iter().map(|picture| (picture.path.file_name().map(ToOwned::to_owned), &picture.caption));
@@ -138,7 +143,7 @@ impl TrainingSpec {
             self.seed,
             self.validation_share,
             self.repeats,
-            self.init_lora,
+            continued.map(|hashes| hashes.sha256),
         );
         Ok(hex(&Sha256::digest(decisive)))
     }

@@ -23,7 +23,7 @@ use crate::{
     Control, DeviceName, Error, Layout, LoraUse, Model, Picture, Precision, Progress, Quiet, RenderRequest, Sink,
     inspect,
     lora::{
-        Adapter, LowRankPair,
+        LowRankPair,
         inject::{self, Adaptable},
         read::read,
         save::save,
@@ -283,18 +283,50 @@ fn a_training_goes_on_from_a_lora_of_the_unet() {
     let further = TrainingSpec { init_lora: Some(adapter.clone()), ..spec(more.path(), pictures.path()) };
     let second = model.train(&further, &mut Quiet).unwrap();
     assert_ne!(losses(&second), losses(&report));
-    // A file with pairs of text encoders is not half gone on from.
-    let other = tempfile::tempdir().unwrap();
-    let lora = other.path().join("lora.safetensors");
-    let pair =
-        LowRankPair { a: vec![0.5; 16], b: vec![0.5; 16], rank: 1, inputs: 16, outputs: 16, kernel: None, scale: 1.0 };
-    let name = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj";
-    let mut targets = read(&adapter).unwrap().targets;
-    targets.insert(name.to_owned(), pair);
-    save(&Adapter::of_sdxl(targets, BTreeMap::new()), Layout::Kohya, &lora).unwrap();
-    let refused = TrainingSpec { init_lora: Some(lora), ..spec(other.path(), pictures.path()) };
-    let error = model.train(&refused, &mut Quiet).unwrap_err();
-    assert!(error.to_string().contains("text_encoder"), "{error}");
+    // Its own rank and alpha hold, whatever the spec says of new pairs, and its file says so.
+    let other = TrainingSpec { directory: more.path().join("other"), rank: 8, alpha: 8.0, epochs: 1, ..further };
+    let third = model.train(&other, &mut Quiet).unwrap();
+    let told = inspect(&third.epochs_output[0].adapter).unwrap();
+    assert_eq!((told.rank, told.alpha), (4, 2.0));
+    assert_eq!((&*told.metadata["ss_network_dim"], &*told.metadata["ss_network_alpha"]), ("4", "2"));
+}
+
+#[test]
+fn a_lora_that_a_training_would_lose_something_of_is_not_gone_on_from() {
+    let pictures = tempfile::tempdir().unwrap();
+    let pair = |kernel: Option<[usize; 2]>| {
+        let size = kernel.map_or(1, |[height, width]| height * width);
+        let (a, b) = (vec![0.5; 16 * size], vec![0.5; 16]);
+        LowRankPair { a, b, rank: 1, inputs: 16 * size, outputs: 16, kernel, scale: 1.0 }
+    };
+    let strange = [
+        ("sdxl", "text_encoder.text_model.encoder.layers.0.self_attn.q_proj", None),
+        ("sdxl", "unet.mid_block.resnets.0.conv1", Some([3, 3])),
+        ("sdxl", "unet.time_embedding.linear_1", None),
+        ("klein-training", "norm_out.linear", None),
+        ("klein-training", "time_guidance_embed.timestep_embedder.linear_1", None),
+    ];
+    for (case, name, kernel) in strange {
+        let (model, directory) = (model(case), tempfile::tempdir().unwrap());
+        let learnt = TrainingSpec { epochs: 1, ..spec(&directory.path().join("first"), pictures.path()) };
+        let learnt = model.train(&learnt, &mut Quiet).unwrap().epochs_output[0].adapter.clone();
+        let mut adapter = read(&learnt).unwrap();
+        adapter.targets.insert(name.to_owned(), pair(kernel));
+        let lora = directory.path().join("lora.safetensors");
+        save(&adapter, Layout::Diffusers, &lora).unwrap();
+        let refused = TrainingSpec { init_lora: Some(lora), ..spec(&directory.path().join("none"), pictures.path()) };
+        let error = model.train(&refused, &mut Quiet).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+        assert_eq!(error.to_string().contains("convolution"), kernel.is_some(), "{error}");
+        assert!(!refused.directory.exists(), "{name}");
+    }
+    // One for another model is refused with both names.
+    let directory = tempfile::tempdir().unwrap();
+    let first = TrainingSpec { epochs: 1, ..spec(directory.path(), pictures.path()) };
+    let learnt = model("sdxl").train(&first, &mut Quiet).unwrap().epochs_output[0].adapter.clone();
+    let other = TrainingSpec { init_lora: Some(learnt), ..spec(&directory.path().join("none"), pictures.path()) };
+    let error = model("klein-training").train(&other, &mut Quiet).unwrap_err().to_string();
+    assert!(error.contains("SDXL") && error.contains("FLUX.2"), "{error}");
 }
 
 #[test]

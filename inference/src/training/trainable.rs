@@ -107,9 +107,6 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
     /// Pairs under the names of the network's layers as a LoRA of the family, and the layout that it is written in.
     fn adapter(&self, pairs: BTreeMap<String, LowRankPair>, metadata: BTreeMap<String, String>) -> (Adapter, Layout);
 
-    /// The pairs of a LoRA that a training goes on from, under the names of the network's layers.
-    ///
-    /// # Errors
-    /// [`Error::Lora`](crate::Error::Lora) when it adapts what is not trained.
-    fn pairs_of(&self, adapter: Adapter) -> Result<BTreeMap<String, LowRankPair>>;
+    /// The pairs of a LoRA of the family that a training goes on from, under the names of the network's layers.
+    fn pairs_of(&self, adapter: Adapter) -> BTreeMap<String, LowRankPair>;
 }
