@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{flux2, sdxl};
+use super::{flux2, layers::TrainedLayers, sdxl};
 use crate::{
     error::{Error, Result},
     lora::{Adapter, Family, read::read},
@@ -21,7 +21,7 @@ pub fn read_continued(path: &Path) -> Result<Adapter> {
              on from a LoRA whose keys are all understood."
         )));
     }
-    let (is_trained, trained): (fn(&str) -> bool, &str) = match adapter.facts.family {
+    let (is_trained, trained): (fn(&str, TrainedLayers) -> bool, &str) = match adapter.facts.family {
         Family::Flux2 => (flux2::is_trained, "the blocks, of what leads into and out of them, and of the modulations"),
         Family::Sdxl => (sdxl::is_trained_module, "the UNet's transformers"),
         Family::Sd1 => {
@@ -29,7 +29,7 @@ pub fn read_continued(path: &Path) -> Result<Adapter> {
             return Err(Error::Lora(sentence.to_owned()));
         }
     };
-    if let Some((module, pair)) = adapter.targets.iter().find(|(module, _)| !is_trained(module)) {
+    if let Some((module, pair)) = adapter.targets.iter().find(|(module, _)| !is_trained(module, TrainedLayers::All)) {
         let kind = if pair.kernel.is_some() { "the convolution " } else { "" };
         return Err(Error::Lora(format!(
             "The LoRA to go on from adapts {kind}`{module}`, which is not trained here and would be lost. Go on from a LoRA \

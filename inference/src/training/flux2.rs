@@ -12,6 +12,7 @@ use burn::{
 use rand_chacha::ChaCha20Rng;
 
 use super::{
+    layers::TrainedLayers,
     loss::{FlowTask, GUIDANCE, flow_task, logit_normal_times, mean_squared_error, rectified_flow},
     memory::{KEPT_A_FEATURE, Kept, MemoryEstimate, NUMBER, OF_OPTIMISER, kept_number, kept_scores},
     spec::TrainingSpec,
@@ -33,6 +34,9 @@ use crate::{
 /// Mean of the normal distribution whose logistic function the times are.
 const TIME_MEAN: f64 = 0.4;
 
+/// The layer by whose width programs tell FLUX.2 from FLUX.1; it is always trained.
+const TELLING_LAYER: &str = "transformer_blocks.0.ff.linear_in";
+
 /// Tokens of a prompt, at most.
 const LONGEST_PROMPT: u64 = 512;
 
@@ -48,8 +52,8 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         &self.transformer
     }
 
-    fn is_trained(layer: &str) -> bool {
-        is_trained(layer)
+    fn is_trained(layer: &str, layers: TrainedLayers) -> bool {
+        is_trained(layer, layers)
     }
 
     fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate {
@@ -158,13 +162,16 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
     }
 }
 
-/// Whether a layer of the transformer is trained: those of the blocks, and what leads into them and out of them. Never the
-/// last normalisation's, whose halves converters disagree on, and not what embeds the time.
-pub(super) fn is_trained(layer: &str) -> bool {
+/// Whether a layer of the transformer is one of those that are trained. Never the last normalisation's, whose halves
+/// converters disagree on, and not what embeds the time.
+pub(super) fn is_trained(layer: &str, layers: TrainedLayers) -> bool {
     let outer = ["x_embedder", "context_embedder", "proj_out", "modulation"];
-    layer.starts_with("transformer_blocks.")
-        || layer.starts_with("single_transformer_blocks.")
-        || outer.iter().any(|part| layer.contains(part))
+    let is_in_block = layer.starts_with("transformer_blocks.") || layer.starts_with("single_transformer_blocks.");
+    match layers {
+        TrainedLayers::All => is_in_block || outer.iter().any(|part| layer.contains(part)),
+        TrainedLayers::Blocks => is_in_block,
+        TrainedLayers::Attention => is_in_block && layer.contains(".attn.") || layer == TELLING_LAYER,
+    }
 }
 
 impl<P: Backend> Flux2Pipeline<P> {
@@ -208,8 +215,10 @@ mod tests {
 
     #[test]
     fn what_is_trained_can_be_read_by_everybody() {
-        assert!(is_trained("transformer_blocks.0.ff.linear_in"));
-        assert!(is_trained("single_transformer_blocks.3.attn.to_out"));
-        assert!(!is_trained("norm_out.linear"));
+        for layers in [TrainedLayers::All, TrainedLayers::Blocks, TrainedLayers::Attention] {
+            assert!(is_trained("transformer_blocks.0.ff.linear_in", layers));
+            assert!(is_trained("single_transformer_blocks.3.attn.to_out", layers));
+            assert!(!is_trained("norm_out.linear", layers));
+        }
     }
 }

@@ -7,6 +7,7 @@ mod checkpoint;
 mod continued;
 mod dataset;
 mod flux2;
+mod layers;
 pub mod loss;
 mod memory;
 mod optimiser;
@@ -19,6 +20,7 @@ pub(crate) mod trainable;
 pub(crate) mod trainer;
 mod validation;
 
+pub use layers::TrainedLayers;
 pub use memory::MemoryEstimate;
 pub use spec::{TrainingPicture, TrainingReport, TrainingSpec};
 

@@ -50,9 +50,9 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
 ) -> Result<TrainingReport> {
     let estimate = pipeline.memory(spec, memory_left);
     estimate.check()?;
-    let pairs = match &spec.init_lora {
+    let (pairs, network_arguments) = match &spec.init_lora {
         Some(path) => continued_pairs::<B, P>(pipeline, path, facts)?,
-        None => first_pairs::<B, P>(pipeline, spec),
+        None => (first_pairs::<B, P>(pipeline, spec), Some(metadata::network_arguments(&spec.layers.to_string()))),
     };
     let trainer = Trainer::<B, P>::new(pipeline, &pairs, spec)?;
     std::fs::create_dir_all(&spec.directory).map_err(Error::io(&spec.directory))?;
@@ -70,6 +70,7 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
         facts,
         cache,
         trainer,
+        network_arguments,
         state: State::default(),
         pictures: learnt.len(),
         started: Instant::now(),
@@ -92,18 +93,19 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
     run.go_through(sink)
 }
 
-/// The pairs of a LoRA that the training goes on from.
+/// The pairs of a LoRA that the training goes on from, and what its header says that they were made with.
 fn continued_pairs<B: AutodiffBackend, P: Trainable<B>>(
     pipeline: &P,
     path: &Path,
     facts: &ModelFacts,
-) -> Result<BTreeMap<String, LowRankPair>> {
+) -> Result<(BTreeMap<String, LowRankPair>, Option<String>)> {
     let adapter = read_continued(path)?;
     let AdapterFacts { family, hidden_width, context_width, .. } = adapter.facts;
     let lora = Base { family: family.name(), hidden_width, context_width };
     let model = Base { family: &facts.family, hidden_width: facts.hidden_width, context_width: facts.context_width };
     fits(lora, model)?;
-    Ok(pipeline.pairs_of(adapter))
+    let network_arguments = adapter.metadata.get(metadata::NETWORK_ARGUMENTS).cloned();
+    Ok((pipeline.pairs_of(adapter), network_arguments))
 }
 
 /// What tells a base model from others of the same shape: a few weights of layers in every depth.
@@ -133,6 +135,8 @@ struct Run<'a, B: AutodiffBackend, P: Trainable<B>> {
     facts: &'a ModelFacts,
     cache: Cache<B::InnerBackend>,
     trainer: Trainer<'a, B, P>,
+    /// What the pairs were made with, as a header says it.
+    network_arguments: Option<String>,
     state: State,
     pictures: usize,
     started: Instant,
@@ -269,6 +273,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
             // The adapter's own: one that was gone on from keeps them.
             rank: adapter.rank(),
             alpha: adapter.alpha(),
+            network_arguments: self.network_arguments.as_deref().unwrap_or_default(),
             pictures: self.pictures,
             steps: self.state.step,
             epoch,

@@ -16,6 +16,7 @@ use rand_chacha::ChaCha20Rng;
 
 use super::{
     bucketing::Frame,
+    layers::TrainedLayers,
     loss::{PredictionTask, mean_squared_error, noise_prediction, prediction_task},
     memory::{KEPT_A_FEATURE, Kept, MemoryEstimate, NUMBER, OF_OPTIMISER, kept_number, kept_scores},
     spec::TrainingSpec,
@@ -64,8 +65,8 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         &self.unet
     }
 
-    fn is_trained(layer: &str) -> bool {
-        is_trained(layer)
+    fn is_trained(layer: &str, layers: TrainedLayers) -> bool {
+        is_trained(layer, layers)
     }
 
     fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate {
@@ -169,15 +170,19 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
     }
 }
 
-/// Whether a layer of the UNet is trained: those of the transformers, which are projections of attention, feed-forward
-/// layers, and what leads in and out. It is what kohya adapts where nobody says otherwise.
-fn is_trained(layer: &str) -> bool {
-    layer.contains("attentions.")
+/// Whether a layer of the UNet is one of those that are trained. All are those of the transformers, which kohya adapts where
+/// nobody says otherwise: projections of attention, feed-forward layers, and what leads in and out.
+fn is_trained(layer: &str, layers: TrainedLayers) -> bool {
+    match layers {
+        TrainedLayers::All => layer.contains("attentions."),
+        TrainedLayers::Blocks => layer.contains(".transformer_blocks."),
+        TrainedLayers::Attention => layer.contains(".attn1.") || layer.contains(".attn2."),
+    }
 }
 
-/// Whether a module of a pipeline, its part before the path, is a layer that is trained.
-pub(super) fn is_trained_module(module: &str) -> bool {
-    module.strip_prefix(PART).is_some_and(is_trained)
+/// Whether a module of a pipeline, its part before the path, is one of the layers that are trained.
+pub(super) fn is_trained_module(module: &str, layers: TrainedLayers) -> bool {
+    module.strip_prefix(PART).is_some_and(|layer| is_trained(layer, layers))
 }
 
 impl<P: Backend> SdxlPipeline<P> {
@@ -333,13 +338,15 @@ mod tests {
         let narrow = config([10, 20, 40], 24, 2);
         let mut unet = UNet::<Flex>::new(&narrow, &Default::default());
         let layers = unet.linear_layers();
-        let trained: Vec<_> = layers.iter().filter(|(name, _)| is_trained(name)).collect();
+        let trained: Vec<_> = layers.iter().filter(|(name, _)| is_trained(name, TrainedLayers::All)).collect();
         let features = trained.iter().map(|(_, layer)| layer.features()).map(|(inputs, outputs)| inputs + outputs);
         assert_eq!(features.sum::<usize>() as u64, trained_features(&narrow));
         // 11 transformers with two projections each, and 70 blocks with 10 layers each.
         assert_eq!(trained.len(), 722);
         let ends: BTreeSet<&str> = trained.iter().map(|(name, _)| name.rsplit_once('.').expect("a path").1).collect();
         assert_eq!(ends, BTreeSet::from(["0", "2", "proj", "proj_in", "proj_out", "to_k", "to_q", "to_v"]));
-        assert!(!is_trained("time_embedding.linear_1") && !is_trained("up_blocks.0.resnets.0.time_emb_proj"));
+        for outside in ["time_embedding.linear_1", "up_blocks.0.resnets.0.time_emb_proj"] {
+            assert!(!is_trained(outside, TrainedLayers::All), "{outside}");
+        }
     }
 }

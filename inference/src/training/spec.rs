@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::layers::TrainedLayers;
 use crate::{
     error::{Error, Result},
     lora::hashes::hashes,
@@ -47,6 +48,9 @@ pub struct TrainingSpec {
     pub rank: u32,
     /// The pairs count alpha / rank.
     pub alpha: f64,
+    /// Which layers get pairs.
+    #[serde(default)]
+    pub layers: TrainedLayers,
     /// Learning rate at its peak.
     pub learning_rate: f64,
     /// Pictures a step.
@@ -65,7 +69,8 @@ pub struct TrainingSpec {
     pub sample_seed: u64,
     /// With which strength.
     pub samples_strength: f64,
-    /// A LoRA to go on from: its own pairs are trained, so that its rank and alpha hold and not those that stand here.
+    /// A LoRA to go on from: its own pairs are trained, so that its rank, alpha and layers hold and not those
+    /// that stand here.
     pub init_lora: Option<PathBuf>,
     /// Whether gradients are checkpointed, which takes less memory and a third more time; said by nobody, they are where
     /// memory would not do otherwise.
@@ -127,12 +132,17 @@ impl TrainingSpec {
     /// [`Error::Io`] when the LoRA to go on from cannot be read.
     pub(super) fn fingerprint(&self, base: &[f32]) -> Result<String> {
         let continued = self.init_lora.as_deref().map(|path| hashes(path, 0)).transpose()?;
+        // As before there was a choice, so that what was begun then goes on.
+        let layers = match self.layers {
+            TrainedLayers::All => String::new(),
+            layers => format!(" {layers}"),
+        };
         // Where the files lie does not matter, nor which samples are rendered on the way.
         let names =
             self.pictures.iter().map(|picture| (picture.path.file_name().map(ToOwned::to_owned), &picture.caption));
         let names: Vec<_> = names.collect();
         let decisive = format!(
-            "{base:?} {names:?} {:?} {} {} {} {} {} {:?} {} {} {} {:?}",
+            "{base:?} {names:?} {:?} {} {} {} {} {} {:?} {} {} {} {:?}{layers}",
             self.trigger_word,
             self.epochs,
             self.rank,

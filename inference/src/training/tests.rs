@@ -1,7 +1,7 @@
 //! Trainings of every family from beginning to end, on tiny models with drawn weights.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use burn::{
 };
 
 use super::{
-    TrainingPicture, TrainingReport, TrainingSpec,
+    TrainedLayers, TrainingPicture, TrainingReport, TrainingSpec,
     bucketing::Frame,
     loss::noise_prediction,
     trainable::{Batch, Trainable},
@@ -74,6 +74,7 @@ fn spec(directory: &Path, pictures: &Path) -> TrainingSpec {
         epochs: 2,
         rank: 4,
         alpha: 2.0,
+        layers: TrainedLayers::All,
         learning_rate: 5e-3,
         batch_size: 2,
         resolution: Some(64),
@@ -143,25 +144,25 @@ fn a_training_is_not_gone_on_from_on_another_model() {
     assert!(refused.to_string().contains("another base model"), "{refused}");
 }
 
-/// The gradients of every trained pair, plain and with checkpoints.
-struct BothWays;
+/// The gradients of every pair of some layers, plain and with checkpoints.
+struct BothWays(TrainedLayers);
 
 impl PipelineWork for BothWays {
     type Output = Vec<(String, f32, f32)>;
 
     fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> crate::error::Result<Self::Output> {
         Ok(match pipeline {
-            Pipeline::Flux2(pipeline) => both_ways::<B, _>(pipeline.as_ref()),
-            Pipeline::Sdxl(pipeline) => both_ways::<B, _>(pipeline.as_ref()),
+            Pipeline::Flux2(pipeline) => both_ways::<B, _>(pipeline.as_ref(), self.0),
+            Pipeline::Sdxl(pipeline) => both_ways::<B, _>(pipeline.as_ref(), self.0),
         })
     }
 }
 
 /// For every matrix of every pair: its layer, how far its gradients lie apart, and their norm.
-fn both_ways<B: AutodiffBackend, P: Trainable<B>>(pipeline: &P) -> Vec<(String, f32, f32)> {
+fn both_ways<B: AutodiffBackend, P: Trainable<B>>(pipeline: &P, layers: TrainedLayers) -> Vec<(String, f32, f32)> {
     let nowhere = std::path::PathBuf::new();
     let folder = tempfile::tempdir().unwrap();
-    let mut pairs = first_pairs::<B, P>(pipeline, &spec(&nowhere, folder.path()));
+    let mut pairs = first_pairs::<B, P>(pipeline, &TrainingSpec { layers, ..spec(&nowhere, folder.path()) });
     // Where B is zero, A has no gradient.
     let values = pairs.values_mut().flat_map(|pair| pair.b.iter_mut());
     values.enumerate().for_each(|(number, value)| *value = ((number * 37 % 101) as f32 - 50.0) / 500.0);
@@ -196,8 +197,13 @@ fn both_ways<B: AutodiffBackend, P: Trainable<B>>(pipeline: &P) -> Vec<(String, 
 
 #[test]
 fn checkpointed_gradients_are_the_same() {
-    for case in ["klein-training", "sdxl"] {
-        let compared = model(case).with_pipeline(BothWays).unwrap();
+    for (case, layers) in [
+        ("klein-training", TrainedLayers::All),
+        // Nothing is learnt before the first block.
+        ("klein-training", TrainedLayers::Blocks),
+        ("sdxl", TrainedLayers::All),
+    ] {
+        let compared = model(case).with_pipeline(BothWays(layers)).unwrap();
         assert!(compared.len() > 20, "{case}: {}", compared.len());
         for (layer, apart, norm) in compared {
             assert!(norm > 0.0 && apart <= 1e-5 * norm, "{case}: {layer} lies {apart} apart, of {norm}");
@@ -270,6 +276,33 @@ fn request(loras: Vec<LoraUse>) -> RenderRequest {
         preview_every: None,
         references: Vec::new(),
         start: None,
+    }
+}
+
+#[test]
+fn only_the_layers_that_are_named_are_trained() {
+    for (case, attention) in [("klein-training", ".attn."), ("sdxl", ".attn")] {
+        let (model, pictures) = (model(case), tempfile::tempdir().unwrap());
+        let trained = |layers: TrainedLayers| {
+            let directory = tempfile::tempdir().unwrap();
+            let spec = TrainingSpec { epochs: 1, layers, ..spec(directory.path(), pictures.path()) };
+            let adapter = model.train(&spec, &mut Quiet).unwrap().epochs_output[0].adapter.clone();
+            let said = format!("{{\"layers\":\"{layers}\"}}");
+            assert_eq!(inspect(&adapter).unwrap().metadata["ss_network_args"], said, "{case}");
+            // Another choice is another training.
+            let other = if layers == TrainedLayers::All { TrainedLayers::Blocks } else { TrainedLayers::All };
+            let refused = model.train(&TrainingSpec { layers: other, ..spec }, &mut Quiet).unwrap_err();
+            assert!(refused.to_string().contains("other settings"), "{refused}");
+            read(&adapter).unwrap().targets.into_keys().collect::<BTreeSet<_>>()
+        };
+        let (all, of_blocks, of_attention) =
+            (trained(TrainedLayers::All), trained(TrainedLayers::Blocks), trained(TrainedLayers::Attention));
+        let is_in_block = |name: &&String| name.contains("transformer_blocks.");
+        assert_eq!(of_blocks, all.iter().filter(is_in_block).cloned().collect(), "{case}");
+        let is_telling = |name: &str| name == "transformer_blocks.0.ff.linear_in";
+        let attends = |name: &&String| is_in_block(name) && name.contains(attention) || is_telling(name);
+        assert_eq!(of_attention, all.iter().filter(attends).cloned().collect(), "{case}");
+        assert!(of_attention.len() < of_blocks.len() && of_blocks.len() < all.len(), "{case}");
     }
 }
 

@@ -12,7 +12,7 @@ use burn::{
 };
 use rand_chacha::ChaCha20Rng;
 
-use super::{bucketing::Frame, memory::MemoryEstimate, spec::TrainingSpec};
+use super::{bucketing::Frame, layers::TrainedLayers, memory::MemoryEstimate, spec::TrainingSpec};
 use crate::{
     error::Result,
     image::Picture,
@@ -51,8 +51,8 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
     /// The network that is trained.
     fn network(&self) -> &Self::Frozen;
 
-    /// Whether a linear layer of the network gets a pair.
-    fn is_trained(layer: &str) -> bool;
+    /// Whether a linear layer of the network is one of those that get a pair.
+    fn is_trained(layer: &str, layers: TrainedLayers) -> bool;
 
     /// Estimates what a training takes beside the model's weights, on a device that has so many bytes left.
     fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate;
