@@ -252,6 +252,10 @@ impl Inspector for HeaderInspector {
         std::fs::write(out, bytes).map_err(|error| Rejected(error.to_string()))
     }
 
+    fn continuable(&self, file: &Path) -> Result<(), Rejected> {
+        self.lora(file).map(drop)
+    }
+
     fn fits(&self, lora: &InspectedLora, model: &InspectedModel) -> Result<(), Rejected> {
         if (&lora.family, &lora.variant) == (&model.family, &model.variant) {
             return Ok(());

@@ -42,5 +42,5 @@ pub use recipe::{Recipe, RecipeLora, RecipeStart};
 pub use render::{LoraUse, RenderRequest, Rendered, StartPicture};
 pub use scoring::{PictureScore, Scorer};
 pub use text::sentence::SentenceEncoder;
-pub use training::{MemoryEstimate, TrainedLayers, TrainingPicture, TrainingReport, TrainingSpec};
+pub use training::{MemoryEstimate, TrainedLayers, TrainingPicture, TrainingReport, TrainingSpec, check_continued};
 pub use upscaling::{Upscaled, Upscaler, UpscalingMethod};

@@ -158,6 +158,10 @@ impl Inspector for ModelInspector {
         atelier_inference::convert(file, layout, out).map_err(rejected)
     }
 
+    fn continuable(&self, file: &Path) -> Result<(), Rejected> {
+        atelier_inference::check_continued(file).map_err(rejected)
+    }
+
     fn fits(&self, lora: &InspectedLora, model: &InspectedModel) -> Result<(), Rejected> {
         let lora = Base { family: &lora.family, hidden_width: lora.hidden_width, context_width: lora.context_width };
         let model =

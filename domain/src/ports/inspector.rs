@@ -181,6 +181,12 @@ pub trait Inspector: Send + Sync {
     /// [`Rejected`] when the LoRA has no form in that layout.
     fn convert_lora(&self, file: &Path, layout: LoraLayout, out: &Path) -> Result<(), Rejected>;
 
+    /// Whether a training can go on from a LoRA without losing something of it.
+    ///
+    /// # Errors
+    /// [`Rejected`] with what would be lost, or why the file is not read.
+    fn continuable(&self, file: &Path) -> Result<(), Rejected>;
+
     /// Whether a LoRA fits a base model.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What a training does when nobody says otherwise.
 
-use atelier_entities::base_model;
+use atelier_entities::{base_model, kinds::TrainedLayers};
 
 /// Epochs.
 pub const EPOCHS: i32 = 8;
@@ -19,6 +19,8 @@ const SMALL: i32 = 256;
 pub struct Defaults {
     /// Rank, and alpha.
     pub rank: i32,
+    /// Which layers get pairs.
+    pub layers: TrainedLayers,
     /// Learning rate at its peak.
     pub learning_rate: f64,
     /// Pictures a step.
@@ -33,9 +35,9 @@ impl Defaults {
     pub fn of(model: &base_model::Model) -> Self {
         let is_small = model.family == STARTER && model.native_width.max(model.native_height) <= SMALL;
         if is_small {
-            Self { rank: 32, learning_rate: 3e-3, batch_size: 4, repeats: 32 }
+            Self { rank: 32, layers: TrainedLayers::All, learning_rate: 3e-3, batch_size: 4, repeats: 32 }
         } else {
-            Self { rank: 16, learning_rate: 1e-4, batch_size: 1, repeats: 10 }
+            Self { rank: 16, layers: TrainedLayers::All, learning_rate: 1e-4, batch_size: 1, repeats: 10 }
         }
     }
 }

@@ -3,7 +3,12 @@
 
 use std::path::Path;
 
-use super::{flux2, layers::TrainedLayers, sdxl};
+use super::{
+    flux2,
+    layers::TrainedLayers,
+    sdxl,
+    spec::{HIGHEST_ALPHA, HIGHEST_RANK},
+};
 use crate::{
     error::{Error, Result},
     lora::{Adapter, Family, read::read},
@@ -36,5 +41,20 @@ pub fn read_continued(path: &Path) -> Result<Adapter> {
              that adapts nothing but linear layers of {trained}."
         )));
     }
+    let (rank, alpha) = (adapter.rank(), adapter.alpha());
+    if rank > HIGHEST_RANK as usize || !(alpha > 0.0 && alpha <= HIGHEST_ALPHA) {
+        return Err(Error::Lora(format!(
+            "The LoRA to go on from has rank {rank} and alpha {alpha}. Trained are ranks up to {HIGHEST_RANK} and alphas \
+             above 0 and up to {HIGHEST_ALPHA}."
+        )));
+    }
     Ok(adapter)
+}
+
+/// Checks whether a training can go on from a LoRA, whatever model it is for.
+///
+/// # Errors
+/// As reading it; [`Error::Lora`] with what of it would be lost.
+pub fn check_continued(path: &Path) -> Result<()> {
+    read_continued(path).map(drop)
 }

@@ -20,6 +20,7 @@ pub(crate) mod trainable;
 pub(crate) mod trainer;
 mod validation;
 
+pub use continued::check_continued;
 pub use layers::TrainedLayers;
 pub use memory::MemoryEstimate;
 pub use spec::{TrainingPicture, TrainingReport, TrainingSpec};

@@ -16,7 +16,10 @@ use crate::{
 const MOST_PICTURES: usize = 1000;
 
 /// The highest rank.
-const HIGHEST_RANK: u32 = 256;
+pub(super) const HIGHEST_RANK: u32 = 256;
+
+/// The highest alpha.
+pub(super) const HIGHEST_ALPHA: f64 = 4.0 * HIGHEST_RANK as f64;
 
 /// The most epochs.
 const MOST_EPOCHS: u32 = 1000;
@@ -110,8 +113,8 @@ impl TrainingSpec {
                 self.learning_rate
             ));
         }
-        if !(self.alpha > 0.0 && self.alpha <= 4.0 * f64::from(HIGHEST_RANK)) {
-            return refuse(format!("Alpha is {}; it must lie above 0 and not above {}.", self.alpha, 4 * HIGHEST_RANK));
+        if !(self.alpha > 0.0 && self.alpha <= HIGHEST_ALPHA) {
+            return refuse(format!("Alpha is {}; it must lie above 0 and not above {HIGHEST_ALPHA}.", self.alpha));
         }
         if !(0.0..=0.5).contains(&self.validation_share) {
             return refuse(format!(
