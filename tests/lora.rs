@@ -19,6 +19,7 @@ on_each_engine!(
     what_a_team_has_not_published_is_found_by_its_members_alone,
     the_index_is_built_anew_while_people_search,
     a_file_is_handed_out_in_the_layout_that_is_asked_for,
+    what_a_program_leaves_out_of_a_layout_is_said,
     a_link_that_was_changed_or_is_too_old_opens_nothing,
     paging_yields_every_row_once_while_rows_are_inserted,
     a_list_that_cannot_go_on_as_it_began_is_refused,
@@ -334,6 +335,31 @@ async fn what_a_team_has_not_published_is_found_by_its_members_alone(engine: Eng
 async fn download(house: &House, person: &Person, version: &str, layout: Option<&str>) -> Value {
     let input = json!({ "versionId": version, "layout": layout });
     house.done(person, "downloadLora", input, "file { url fileName sha256 size layout }").await["file"].clone()
+}
+
+async fn what_a_program_leaves_out_of_a_layout_is_said(engine: Engine) {
+    let house = House::open(engine).await;
+    let ada = house.person("ada").await;
+    let modulation = "double_stream_modulation_img";
+    let (down, up) =
+        [".lora_A.weight", ".lora_B.weight"].map(|end| format!("diffusion_model.{modulation}.lin{end}")).into();
+    let tensors = [
+        ("diffusion_model.txt_in.lora_A.weight", [2, 24]),
+        ("diffusion_model.txt_in.lora_B.weight", [32, 2]),
+        (down.as_str(), [2, 32]),
+        (up.as_str(), [192, 2]),
+    ];
+    let file = files::safetensors(&tensors, 0.01, json!({ "format": "pt" }));
+    let lora = house.lora_from_file(&ada, None, "Ink wash", &file).await;
+    // Once more, when the conversion is there already.
+    for (layout, said) in [("BFL", 0), ("DIFFUSERS", 0), ("KOHYA", 1), ("KOHYA", 1)] {
+        let input = json!({ "versionId": lora.version, "layout": layout });
+        let file = house.done(&ada, "downloadLora", input, "file { leftOut }").await["file"].clone();
+        let left_out = file["leftOut"].as_array().unwrap();
+        assert_eq!(left_out.len(), said, "{layout}: {left_out:?}");
+        assert!(left_out.iter().all(|sentence| text(sentence).contains(modulation)), "{left_out:?}");
+    }
+    house.close().await;
 }
 
 async fn a_file_is_handed_out_in_the_layout_that_is_asked_for(engine: Engine) {

@@ -23,6 +23,9 @@ pub struct Model {
     /// BLAKE3 of the file; none as above.
     #[sea_orm(column_type = "Text", nullable)]
     pub blake3: Option<String>,
+    /// What programs leave out of it, in sentences; none of what was converted before it was kept.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub left_out: Option<Json>,
     /// Bytes.
     pub file_size: i64,
     /// When.

@@ -26,15 +26,16 @@ fn main() -> ExitCode {
 fn every_layout(number: usize, file: &std::path::Path, out: &std::path::Path) -> Result<(), Error> {
     std::fs::create_dir_all(out).map_err(Error::io(out))?;
     let report = inspect(file)?;
+    let mut left_out = Vec::new();
     if report.family == "flux2" {
         for layout in [Layout::Bfl, Layout::Diffusers, Layout::Kohya] {
-            convert(file, layout, &out.join(format!("{number}.{layout}.safetensors")))?;
+            left_out.extend(convert(file, layout, &out.join(format!("{number}.{layout}.safetensors")))?);
         }
     }
     let facts = serde_json::json!({
         "file": file, "family": report.family, "variant": report.variant, "layout": report.layout, "rank": report.rank,
         "alpha": report.alpha, "modules": report.modules, "tensors": report.tensors, "matched_share": report.matched_share,
-        "problems": report.problems,
+        "problems": report.problems, "left_out": left_out,
     });
     println!("{facts}");
     Ok(())

@@ -149,7 +149,7 @@ impl Inspector for ModelInspector {
         })
     }
 
-    fn convert_lora(&self, file: &Path, layout: LoraLayout, out: &Path) -> Result<(), Rejected> {
+    fn convert_lora(&self, file: &Path, layout: LoraLayout, out: &Path) -> Result<Vec<String>, Rejected> {
         let layout = match layout {
             LoraLayout::Bfl => Layout::Bfl,
             LoraLayout::Diffusers => Layout::Diffusers,

@@ -9,7 +9,10 @@ use sea_orm::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{MEDIA_TYPE, versions};
+use super::{
+    MEDIA_TYPE,
+    versions::{self, words},
+};
 use crate::{
     actor::Actor,
     blob,
@@ -47,6 +50,8 @@ pub struct Download {
     pub size: i64,
     /// `BFL`, `DIFFUSERS` or `KOHYA`.
     pub layout: String,
+    /// What programs leave out of it, in sentences.
+    pub left_out: Vec<String>,
 }
 
 /// Gives a link to a version's file, as it is or in another layout. A conversion is made once and kept. A person counts
@@ -66,16 +71,17 @@ pub async fn download(
     }
     authorize(actor, Action::LoraDownload, &lora)?;
     let layout = layout.map(name).filter(|layout| *layout != version.layout);
-    let (layout, sha256, size) = match layout {
-        None => (version.layout.clone(), version.blob_sha256.clone(), version.file_size),
+    let (layout, sha256, size, left_out) = match layout {
+        None => (version.layout.clone(), version.blob_sha256.clone(), version.file_size, Vec::new()),
         Some(layout) => {
             let file = converted(ctx, &version, layout).await?;
-            (file.layout, file.blob_sha256, file.file_size)
+            let left_out = file.left_out.as_ref().map(words).unwrap_or_default();
+            (file.layout, file.blob_sha256, file.file_size, left_out)
         }
     };
     count(ctx, actor, &lora, &version).await?;
     let file_name = file_name(&lora.name, version.number, &layout);
-    Ok(Download { url: blob::link(ctx, &sha256, &file_name), file_name, sha256, size, layout })
+    Ok(Download { url: blob::link(ctx, &sha256, &file_name), file_name, sha256, size, layout, left_out })
 }
 
 /// A layout's name, as columns and the API spell it.
@@ -122,7 +128,7 @@ async fn converted(
     if let Err(error) = tokio::fs::remove_dir_all(&folder).await {
         tracing::warn!(folder = %folder.display(), %error, "a working folder could not be removed");
     }
-    let (stored, facts) = result?;
+    let Converted { stored, facts, left_out } = result?;
     let row = lora_file::ActiveModel {
         id: Set(ctx.new_id()),
         lora_version_id: Set(version.id),
@@ -130,6 +136,7 @@ async fn converted(
         blob_sha256: Set(stored.sha256.clone()),
         auto_v3: Set(facts.as_ref().map(|facts| facts.auto_v3.clone())),
         blake3: Set(facts.map(|facts| facts.blake3)),
+        left_out: Set(Some(json!(left_out))),
         file_size: Set(stored.size),
         created_at: Set(ctx.now()),
     };
@@ -143,24 +150,33 @@ async fn converted(
     Ok(file.ok_or_else(|| anyhow::anyhow!("the converted file of version {} was not kept", version.id))?)
 }
 
+/// A file in another layout, in the store.
+struct Converted {
+    stored: Stored,
+    /// What the inspector found in it.
+    facts: Option<InspectedLora>,
+    /// What programs leave out of it.
+    left_out: Vec<String>,
+}
+
 async fn convert(
     ctx: &Context,
     version: &version::Model,
     layout: LoraLayout,
     folder: &std::path::Path,
-) -> Result<(Stored, Option<InspectedLora>), DownloadError> {
+) -> Result<Converted, DownloadError> {
     let (source, out) = (folder.join("source.safetensors"), folder.join("out.safetensors"));
     ctx.blobs.copy_to(&version.blob_sha256, &source).await?;
     let written = out.clone();
-    let convert = move |inspector: &dyn Inspector| -> Result<Option<InspectedLora>, Rejected> {
-        inspector.convert_lora(&source, layout, &written)?;
+    let convert = move |inspector: &dyn Inspector| -> Result<(Option<InspectedLora>, Vec<String>), Rejected> {
+        let left_out = inspector.convert_lora(&source, layout, &written)?;
         // Its further hashes are a help in finding it; it is handed out without them, too.
-        Ok(inspector.lora(&written).ok())
+        Ok((inspector.lora(&written).ok(), left_out))
     };
-    let facts = inspect(&ctx.inspector, convert)
+    let (facts, left_out) = inspect(&ctx.inspector, convert)
         .await?
         .map_err(|rejected| DownloadError::NoSuchLayout { reason: rejected.0 })?;
-    Ok((ctx.blobs.put_file(&out, MEDIA_TYPE).await?, facts))
+    Ok(Converted { stored: ctx.blobs.put_file(&out, MEDIA_TYPE).await?, facts, left_out })
 }
 
 /// Counts a download: once for a person and version.

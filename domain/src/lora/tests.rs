@@ -252,6 +252,7 @@ async fn a_layout_is_converted_once_and_a_person_counts_once_a_version() {
     assert!(ctx.blobs.holds(&first.sha256).await.expect("a store"));
     let again = download(ctx, &bob, version.id, Some(LoraLayout::Diffusers)).await.expect("a link");
     assert_eq!(again, first);
+    assert_eq!((plain.left_out.len(), first.left_out.len()), (0, 1), "what is left out is kept with the conversion");
     let error = download(ctx, &bob, version.id, Some(LoraLayout::Kohya)).await.expect_err("no such form");
     assert!(matches!(error, DownloadError::NoSuchLayout { .. }), "{error}");
     download(ctx, &ada, version.id, None).await.expect("a link");

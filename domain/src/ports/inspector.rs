@@ -175,11 +175,11 @@ pub trait Inspector: Send + Sync {
     /// [`Rejected`] for what is no LoRA, is damaged or of a kind that is not supported.
     fn lora(&self, file: &Path) -> Result<InspectedLora, Rejected>;
 
-    /// Writes a LoRA in another layout.
+    /// Writes a LoRA in another layout, and gives what programs leave out of the new file, in sentences.
     ///
     /// # Errors
     /// [`Rejected`] when the LoRA has no form in that layout.
-    fn convert_lora(&self, file: &Path, layout: LoraLayout, out: &Path) -> Result<(), Rejected>;
+    fn convert_lora(&self, file: &Path, layout: LoraLayout, out: &Path) -> Result<Vec<String>, Rejected>;
 
     /// Whether a training can go on from a LoRA without losing something of it.
     ///

@@ -4,16 +4,17 @@ use std::path::Path;
 
 use super::{
     read::read,
-    save::{Layout, save},
+    save::{Layout, left_out, save},
 };
 use crate::error::{Error, Result};
 
-/// Converts a file. What it changes in a model stays the same up to the rounding of bf16.
+/// Converts a file, and gives what programs leave out of the new one, in sentences. What it changes in a model stays the same
+/// up to the rounding of bf16.
 ///
 /// # Errors
 /// Those of [`read`] and [`save`], and [`Error::Lora`] for a file with keys that are not understood: they would be
 /// lost.
-pub fn convert(path: &Path, layout: Layout, out: &Path) -> Result<()> {
+pub fn convert(path: &Path, layout: Layout, out: &Path) -> Result<Vec<String>> {
     let adapter = read(path)?;
     if let Some(first) = adapter.unmatched.first() {
         return Err(Error::Lora(format!(
@@ -22,5 +23,6 @@ pub fn convert(path: &Path, layout: Layout, out: &Path) -> Result<()> {
             adapter.keys,
         )));
     }
-    save(&adapter, layout, out)
+    save(&adapter, layout, out)?;
+    Ok(left_out(&adapter, layout))
 }

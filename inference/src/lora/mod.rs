@@ -20,4 +20,4 @@ pub use adapter::{Adapter, LowRankPair};
 pub use convert::convert;
 pub use formats::detect::{AdapterFacts, Base, Family, fits};
 pub use inspect::{LoraReport, inspect};
-pub use save::{Layout, save};
+pub use save::{Layout, left_out, save};

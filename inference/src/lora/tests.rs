@@ -10,8 +10,12 @@ use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
 use super::{
-    Adapter, Layout, LowRankPair, convert::convert, formats::peft::CONFIGURATION_KEY, inspect::inspect, read::read,
-    save::save,
+    Adapter, Layout, LowRankPair,
+    convert::convert,
+    formats::peft::CONFIGURATION_KEY,
+    inspect::inspect,
+    read::read,
+    save::{left_out, save},
 };
 use crate::{
     error::Error,
@@ -230,6 +234,23 @@ fn adapters_of_convolutions_keep_their_kernels() {
             kernels.into_values().collect::<Vec<_>>()
         });
     }
+}
+
+#[test]
+fn a_layout_that_a_program_does_not_read_in_full_says_so() {
+    let unread = "double_stream_modulation_img.linear";
+    let modules = [("transformer_blocks.0.ff.linear_in", 8, 48), ("x_embedder", 16, 8), (unread, 8, 48)];
+    let targets = modules.map(|(name, inputs, outputs)| (name.to_owned(), pair(2, inputs, outputs, 1.0, 1)));
+    let folder = folder();
+    let (source, out) = (folder.path().join("source.safetensors"), folder.path().join("out.safetensors"));
+    save(&Adapter::new(targets.clone().into(), BTreeMap::new()), Layout::Bfl, &source).expect("a file");
+    for layout in LAYOUTS {
+        let said = convert(&source, layout, &out).expect("a conversion");
+        assert_eq!(said.len(), usize::from(layout == Layout::Kohya), "{layout}: {said:?}");
+        assert!(said.iter().all(|said| said.contains("1 of the 3") && said.contains(unread)), "{said:?}");
+    }
+    let read = targets.into_iter().filter(|(name, _)| name != unread).collect();
+    assert!(left_out(&Adapter::new(read, BTreeMap::new()), Layout::Kohya).is_empty());
 }
 
 #[test]

@@ -21,7 +21,8 @@ use crate::graphql::{
 #[graphql(remote = "kinds::TrainedLayers")]
 pub enum TrainedLayers {
     /// All that are ever trained: of FLUX.2 the blocks, what leads into them and out of them, and the modulations; of SDXL
-    /// the transformers of the UNet with what leads into them and out of them.
+    /// the transformers of the UNet with what leads into them and out of them. FLUX.2's modulations are left out by diffusers
+    /// where a file has the names of kohya's sd-scripts.
     All,
     /// The layers of the blocks alone: attention and feed-forward.
     Blocks,
