@@ -142,20 +142,37 @@ impl<B: Backend> SdxlPipeline<B> {
     /// # Errors
     /// When a tokenizer fails on a prompt.
     pub fn encode_long_prompts<const N: usize>(&self, prompts: [&str; N]) -> Result<[TextConditioning<B>; N]> {
+        let most = self.chunks(&prompts)?;
+        let mut encoded = Vec::with_capacity(N);
+        for prompt in prompts {
+            encoded.push(self.encode_in_chunks(prompt, most)?);
+        }
+        Ok(std::array::from_fn(|place| encoded[place].clone()))
+    }
+
+    /// How many chunks the longest of some prompts takes.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on a prompt.
+    pub fn chunks(&self, prompts: &[&str]) -> Result<usize> {
         let mut most = 1;
         for prompt in prompts {
             for tokenizer in [&self.tokenizer, &self.tokenizer_2] {
                 most = most.max(tokenizer.encode_in_chunks(prompt, 1)?.len());
             }
         }
-        let mut encoded = Vec::with_capacity(N);
-        for prompt in prompts {
-            let first = self.tokenizer.encode_in_chunks(prompt, most)?;
-            let second = self.tokenizer_2.encode_in_chunks(prompt, most)?;
-            let chunks = first.into_iter().zip(second).map(|(first, second)| self.encode_chunk(first, second));
-            encoded.push(TextConditioning::joined(chunks.collect::<Result<_>>()?));
-        }
-        Ok(std::array::from_fn(|place| encoded[place].clone()))
+        Ok(most)
+    }
+
+    /// Encodes a prompt in so many chunks, or in more where it takes them; the last ones are empty.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on the prompt.
+    pub fn encode_in_chunks(&self, prompt: &str, at_least: usize) -> Result<TextConditioning<B>> {
+        let first = self.tokenizer.encode_in_chunks(prompt, at_least)?;
+        let second = self.tokenizer_2.encode_in_chunks(prompt, at_least)?;
+        let chunks = first.into_iter().zip(second).map(|(first, second)| self.encode_chunk(first, second));
+        Ok(TextConditioning::joined(chunks.collect::<Result<_>>()?))
     }
 
     /// Encodes tokens of the first and of the second tokenizer.

@@ -88,15 +88,20 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         (to_tokens(packed).reshape([1, rows * columns * channels]), (rows, columns))
     }
 
+    /// Its text encoders take in long prompts as a whole, and all are padded to one length.
+    fn text_chunks(&self, _prompts: &[&str]) -> Result<usize> {
+        Ok(1)
+    }
+
     /// Tokens of the context one after another.
-    fn encode_text(&self, prompt: &str) -> Result<Tensor<B::InnerBackend, 2>> {
+    fn encode_text(&self, prompt: &str, _chunks: usize) -> Result<Tensor<B::InnerBackend, 2>> {
         let context = self.encode_prompts(&[prompt])?;
         let [_, tokens, width] = context.dims();
         Ok(context.reshape([1, tokens * width]))
     }
 
-    fn encode_no_text(&self) -> Result<Tensor<B::InnerBackend, 2>> {
-        Trainable::<B>::encode_text(self, "")
+    fn encode_no_text(&self, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>> {
+        Trainable::<B>::encode_text(self, "", chunks)
     }
 
     fn leaves_prompts_out(&self) -> bool {

@@ -71,7 +71,10 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
 
     fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate {
         let configs = &self.configs;
-        let (unet, text) = (&configs.unet, self.tokenizer.longest() as u64);
+        let captions: Vec<&str> = spec.pictures.iter().map(|picture| picture.caption.as_str()).collect();
+        // What a tokenizer fails on is said when it is encoded.
+        let chunks = self.chunks(&captions).unwrap_or(1);
+        let (unet, text) = (&configs.unet, (self.tokenizer.longest() * chunks) as u64);
         let edge = u64::from(spec.resolution.unwrap_or(configs.native_size()) / configs.size_multiple().max(1));
         let adapters = OF_OPTIMISER * u64::from(spec.rank) * trained_features(unet) * NUMBER;
         let a_number = u64::from(spec.batch_size) * kept_number::<B>();
@@ -96,15 +99,19 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         (latents.reshape([1, channels * rows * columns]), (rows, columns))
     }
 
-    /// Tokens of the context one after another, then the text as a whole.
-    fn encode_text(&self, prompt: &str) -> Result<Tensor<B::InnerBackend, 2>> {
-        Ok(row(self.encode_prompt(prompt)?))
+    fn text_chunks(&self, prompts: &[&str]) -> Result<usize> {
+        self.chunks(prompts)
+    }
+
+    /// Tokens of the context one after another, then the text as a whole: as prompts of any length are rendered.
+    fn encode_text(&self, prompt: &str, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>> {
+        Ok(row(self.encode_in_chunks(prompt, chunks)?))
     }
 
     /// The same as stands for no prompt beside guidance: zeros, or an empty text, as the folder says.
-    fn encode_no_text(&self) -> Result<Tensor<B::InnerBackend, 2>> {
-        let empty = self.encode_prompt("")?;
-        Ok(row(self.encode_negative(None, &empty)?))
+    fn encode_no_text(&self, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>> {
+        let empty = self.encode_in_chunks("", chunks)?;
+        Ok(row(if self.configs.force_zeros_for_empty_prompt { empty.zeros_like() } else { empty }))
     }
 
     fn leaves_prompts_out(&self) -> bool {

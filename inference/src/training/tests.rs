@@ -134,6 +134,20 @@ fn a_training_that_was_stopped_ends_with_the_same_bits() {
 }
 
 #[test]
+fn the_last_words_of_a_long_caption_are_learnt_from() {
+    let (model, pictures) = (model("sdxl"), tempfile::tempdir().unwrap());
+    let train = |ending: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spec = TrainingSpec { epochs: 1, ..spec(directory.path(), pictures.path()) };
+        // One of them is longer than CLIP takes in at once, and the others are not.
+        spec.pictures[0].caption = format!("{} {ending}", "stripes ".repeat(100));
+        losses(&model.train(&spec, &mut Quiet).unwrap())
+    };
+    assert_eq!(train("at night"), train("at night"));
+    assert_ne!(train("at night"), train("at noon"));
+}
+
+#[test]
 fn a_training_is_not_gone_on_from_on_another_model() {
     let (directory, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let spec = spec(directory.path(), pictures.path());
@@ -174,7 +188,7 @@ fn both_ways<B: AutodiffBackend, P: Trainable<B>>(pipeline: &P, layers: TrainedL
         noise: Tensor::from_inner(latents.clone().flip([1])),
         latents: Tensor::from_inner(latents.clone()),
         times: pipeline.even_times(1),
-        texts: Tensor::from_inner(pipeline.encode_text("a red fox").unwrap()),
+        texts: Tensor::from_inner(pipeline.encode_text("a red fox", 1).unwrap()),
         frames: vec![Frame { original: (64, 64), corner: (0, 0), target: (64, 64) }],
         grid,
     };

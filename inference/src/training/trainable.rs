@@ -63,17 +63,24 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
     /// Latents of a picture, `[1, values]`, and their rows and columns.
     fn encode_picture(&self, picture: &Picture) -> (Tensor<B::InnerBackend, 2>, (usize, usize));
 
-    /// A prompt as the network sees it, `[1, values]`.
+    /// In how many chunks the longest of some prompts is encoded. Texts of as many chunks are of one length, so that they fit
+    /// into one batch.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on one of them.
+    fn text_chunks(&self, prompts: &[&str]) -> Result<usize>;
+
+    /// A prompt as the network sees it, in so many chunks, `[1, values]`.
     ///
     /// # Errors
     /// When a tokenizer fails on it.
-    fn encode_text(&self, prompt: &str) -> Result<Tensor<B::InnerBackend, 2>>;
+    fn encode_text(&self, prompt: &str, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>>;
 
-    /// What the network sees where there is no prompt, `[1, values]`.
+    /// What the network sees where there is no prompt, in so many chunks, `[1, values]`.
     ///
     /// # Errors
     /// When a tokenizer fails.
-    fn encode_no_text(&self) -> Result<Tensor<B::InnerBackend, 2>>;
+    fn encode_no_text(&self, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>>;
 
     /// Whether some pictures are learnt without their prompt, so that both sides of the guidance learn.
     fn leaves_prompts_out(&self) -> bool;
