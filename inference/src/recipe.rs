@@ -64,6 +64,9 @@ pub struct RecipeStart {
     pub mask: Option<String>,
     /// How much of it was drawn anew, up to 1.
     pub strength: f64,
+    /// Pixels that were drawn around it: on the left, above, on the right and below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margins: Option<[u32; 4]>,
 }
 
 /// A LoRA in a recipe.

@@ -33,6 +33,7 @@ mod m20261127_000037_terms;
 mod m20261127_000038_tags;
 mod m20261128_000041_what_trainings_begin_with;
 mod m20261128_000042_what_is_left_out;
+mod m20261128_000043_margins;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -69,6 +70,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000038_tags::Migration),
             Box::new(m20261128_000041_what_trainings_begin_with::Migration),
             Box::new(m20261128_000042_what_is_left_out::Migration),
+            Box::new(m20261128_000043_margins::Migration),
         ]
     }
 }

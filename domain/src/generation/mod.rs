@@ -1,6 +1,7 @@
 //! Generating pictures: asked for by a person, rendered by a worker, kept as assets with their recipe.
 
 mod assets;
+mod margins;
 pub(crate) mod pictures;
 mod reproduce;
 mod start;
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub use assets::{AssetFilter, DeleteAssetError, asset, assets, assets_of, delete_asset};
+pub use margins::Margins;
 pub use pictures::pictures_of;
 pub use reproduce::{ReproduceAsset, ReproducedPicture, reproduce};
 pub use start::{PictureSource, StartGeneration, StartGenerationError, WantedLora, WantedStart, start};

@@ -44,9 +44,10 @@ pub async fn reproduce(
 ) -> Result<generation::Model, StartGenerationError> {
     let (wanted, given) = match input.picture {
         ReproducedPicture::Asset(id) => of_asset(ctx, actor, id).await?,
-        ReproducedPicture::Preview(id) => {
-            (of_preview(preview::get(ctx, actor, id).await?), GivenPictures { pictures: Vec::new(), strength: None })
-        }
+        ReproducedPicture::Preview(id) => (
+            of_preview(preview::get(ctx, actor, id).await?),
+            GivenPictures { pictures: Vec::new(), strength: None, margins: None },
+        ),
     };
     let wanted = StartGeneration { team: input.team, ..wanted };
     let call = Call { name: "reproduceAsset", input: &input, key: input.idempotency_key.as_deref() };

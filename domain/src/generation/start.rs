@@ -6,7 +6,10 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::pictures::{self, GivenPictures};
+use super::{
+    margins::Margins,
+    pictures::{self, GivenPictures},
+};
 use crate::{
     actor::Actor,
     audit, base_model as models,
@@ -63,6 +66,8 @@ pub struct WantedStart {
     pub mask: Option<PictureSource>,
     /// How much of it is drawn anew, above 0 and up to 1.
     pub strength: f64,
+    /// What is drawn around it; it stays as it is then, whatever the strength.
+    pub margins: Option<Margins>,
 }
 
 /// What a person asks for.
@@ -253,6 +258,9 @@ fn row(
     model: &base_model::Model,
 ) -> Result<generation::ActiveModel, Invalid> {
     let guidance = input.guidance.unwrap_or(model.default_guidance);
+    let width = edge("width", input.width.unwrap_or(model.native_width), model.size_multiple)?;
+    let height = edge("height", input.height.unwrap_or(model.native_height), model.size_multiple)?;
+    let margins = given.margins.map(|margins| margins.check((width, height), model.size_multiple, LONGEST_EDGE));
     Ok(generation::ActiveModel {
         id: Set(ctx.new_id()),
         team_id: Set(team),
@@ -262,13 +270,14 @@ fn row(
         prompt: Set(text::check("prompt", prompt, 0, LONGEST_PROMPT)?),
         negative_prompt: Set(text::check("negativePrompt", &input.negative_prompt, 0, 4000)?),
         seed: Set(text::check_range("seed", input.seed.unwrap_or_else(|| ctx.random.seed()), 0, (1 << 53) - 1)?),
-        width: Set(edge("width", input.width.unwrap_or(model.native_width), model.size_multiple)?),
-        height: Set(edge("height", input.height.unwrap_or(model.native_height), model.size_multiple)?),
+        width: Set(width),
+        height: Set(height),
         steps: Set(text::check_range("steps", input.steps.unwrap_or(model.default_steps), 1, 150)?),
         guidance: Set(text::check_range("guidance", guidance, 0.0, 30.0)?),
         count: Set(text::check_range("count", input.count.unwrap_or(1), 1, MOST_PICTURES)?),
         merges_loras: Set(input.merges_loras),
         start_strength: Set(given.strength.map(pictures::strength).transpose()?),
+        start_margins: Set(margins.transpose()?.map(|margins| json!(margins))),
         created_at: Set(ctx.now()),
     })
 }

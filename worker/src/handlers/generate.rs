@@ -3,7 +3,7 @@
 use atelier_domain::{
     context::Context,
     entities::kinds::GenerationPictureRole,
-    generation::{self, GenerationWork, RenderedAsset},
+    generation::{self, GenerationWork, Margins, RenderedAsset},
     jobs::claim::Claim,
     ports::inspector::model_folder,
 };
@@ -94,6 +94,7 @@ fn start_of(work: &GenerationWork) -> Option<RecipeStart> {
         picture: hashes(work, GenerationPictureRole::Start).next()?,
         mask: hashes(work, GenerationPictureRole::Mask).next(),
         strength: work.generation.start_strength?,
+        margins: Margins::of(&work.generation).map(around),
     })
 }
 
@@ -116,6 +117,19 @@ async fn given_pictures(ctx: &Context, work: &GenerationWork) -> Result<GivenPic
         }
     }
     let strength = work.generation.start_strength;
-    let start = begins_as.zip(strength).map(|(picture, strength)| StartPicture { picture, strength, mask });
+    let start = match (begins_as.zip(strength), Margins::of(&work.generation)) {
+        (Some((picture, strength)), None) => Some(StartPicture { picture, strength, mask }),
+        (Some((picture, _)), Some(margins)) => {
+            let (width, height) = margins.leave((work.generation.width, work.generation.height));
+            let picture = picture.resized_covering(width.unsigned_abs(), height.unsigned_abs());
+            Some(StartPicture::around(&picture, around(margins))?)
+        }
+        (None, _) => None,
+    };
     Ok(GivenPictures { references, start })
+}
+
+/// Margins in the order in which pictures and recipes have them.
+fn around(margins: Margins) -> [u32; 4] {
+    [margins.left, margins.top, margins.right, margins.bottom].map(i32::unsigned_abs)
 }

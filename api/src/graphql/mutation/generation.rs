@@ -2,7 +2,9 @@
 
 use async_graphql::{Context, ID, InputObject, Object, OneofObject, Result};
 use atelier_domain::{
-    generation::{self, PictureSource, ReproduceAsset, ReproducedPicture, StartGeneration, WantedLora, WantedStart},
+    generation::{
+        self, Margins, PictureSource, ReproduceAsset, ReproducedPicture, StartGeneration, WantedLora, WantedStart,
+    },
     id::Noun,
 };
 
@@ -46,6 +48,23 @@ impl PictureSourceInput {
     }
 }
 
+/// Pixels that are drawn around a picture.
+#[derive(InputObject)]
+pub struct GenerationMarginsInput {
+    /// On the left.
+    #[graphql(default)]
+    pub left: i32,
+    /// Above.
+    #[graphql(default)]
+    pub top: i32,
+    /// On the right.
+    #[graphql(default)]
+    pub right: i32,
+    /// Below.
+    #[graphql(default)]
+    pub bottom: i32,
+}
+
 /// A picture that the new ones begin as; it is cut to their shape.
 #[derive(InputObject)]
 pub struct GenerationStartInput {
@@ -56,6 +75,9 @@ pub struct GenerationStartInput {
     /// How much of it is drawn anew: near 0 next to nothing, 1 everything.
     #[graphql(default = 0.6)]
     pub strength: f64,
+    /// Carries the picture on beyond its edges: it is cut to what these margins leave of the new pictures' size and stays as it
+    /// is, whatever the strength, and the margins are drawn. Without a mask.
+    pub margins: Option<GenerationMarginsInput>,
 }
 
 impl GenerationStartInput {
@@ -64,6 +86,12 @@ impl GenerationStartInput {
             picture: self.picture.decoded()?,
             mask: self.mask.map(PictureSourceInput::decoded).transpose()?,
             strength: self.strength,
+            margins: self.margins.map(|GenerationMarginsInput { left, top, right, bottom }| Margins {
+                left,
+                top,
+                right,
+                bottom,
+            }),
         })
     }
 }

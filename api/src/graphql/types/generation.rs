@@ -1,9 +1,10 @@
 //! Generations and the pictures that they made.
 
-use async_graphql::{Context, Enum, ID, Json, Object, Result};
+use async_graphql::{Context, Enum, ID, Json, Object, Result, SimpleObject};
 use atelier_domain::{
     blob,
     entities::{asset, generation, generation_lora, generation_picture, kinds},
+    generation::Margins,
     id::Noun,
 };
 use chrono::{DateTime, Utc};
@@ -14,6 +15,19 @@ use crate::graphql::{
     loaders::load,
     scalars::BigInt,
 };
+
+/// Pixels that are drawn around a picture.
+#[derive(SimpleObject)]
+pub struct GenerationMargins {
+    /// On the left.
+    left: i32,
+    /// Above.
+    top: i32,
+    /// On the right.
+    right: i32,
+    /// Below.
+    bottom: i32,
+}
 
 /// A wish for pictures.
 pub struct Generation(pub generation::Model);
@@ -58,6 +72,12 @@ impl Generation {
     /// How much of the picture that it begins as is drawn anew, up to 1; none where it begins as noise.
     async fn start_strength(&self) -> Option<f64> {
         self.0.start_strength
+    }
+
+    /// What is drawn around the picture that it begins as; none where that fills the new pictures.
+    async fn start_margins(&self) -> Option<GenerationMargins> {
+        let Margins { left, top, right, bottom } = Margins::of(&self.0)?;
+        Some(GenerationMargins { left, top, right, bottom })
     }
 
     /// The pictures, in order; none before the job has ended well.
