@@ -381,6 +381,8 @@ async fn a_file_is_handed_out_in_the_layout_that_is_asked_for(engine: Engine) {
     assert_eq!(part.status(), 206);
     assert_eq!(part.bytes().await.unwrap(), file[8..16]);
 
+    let tags = json!({ "id": lora.id, "tags": ["ink", "fine lines"] });
+    house.done(&ada, "updateLora", tags, "lora { id }").await;
     for (layout, key) in
         [("KOHYA", "lora_unet_double_blocks_0_img_attn"), ("DIFFUSERS", "transformer.transformer_blocks.0")]
     {
@@ -390,6 +392,8 @@ async fn a_file_is_handed_out_in_the_layout_that_is_asked_for(engine: Engine) {
         assert_eq!(given["size"], bytes.len());
         let header = files::header(&bytes);
         assert!(header.keys().any(|name| name.starts_with(key)), "{layout}: {:?}", header.keys());
+        let says = |key: &str| header["__metadata__"][key].as_str();
+        assert_eq!((says("modelspec.license"), says("modelspec.tags")), (Some("CC0-1.0"), Some("ink, fine lines")));
         assert_eq!(download(&house, &ada, &lora.version, Some(layout)).await["sha256"], given["sha256"], "made once");
         let hash = sha256(&bytes);
         for given in [&hash, &hash[..8]] {

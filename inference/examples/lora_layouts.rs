@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use atelier_inference::{Error, Layout, convert, inspect};
 
@@ -29,7 +29,12 @@ fn every_layout(number: usize, file: &std::path::Path, out: &std::path::Path) ->
     let mut left_out = Vec::new();
     if report.family == "flux2" {
         for layout in [Layout::Bfl, Layout::Diffusers, Layout::Kohya] {
-            left_out.extend(convert(file, layout, &out.join(format!("{number}.{layout}.safetensors")))?);
+            left_out.extend(convert(
+                file,
+                layout,
+                &BTreeMap::new(),
+                &out.join(format!("{number}.{layout}.safetensors")),
+            )?);
         }
     }
     let facts = serde_json::json!({

@@ -1,14 +1,12 @@
 //! Trains a LoRA.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use atelier_domain::{
     context::Context,
     entities::kinds,
     jobs::{Lease, Step, claim::Claim},
+    lora::header,
     ports::inspector::{Inspector, inspect, model_folder},
     training::{self, EpochResult, TrainingResult, TrainingWork, defaults::Defaults},
 };
@@ -64,7 +62,8 @@ async fn spec(ctx: &Context, work: &TrainingWork, directory: &Path) -> Result<Tr
         kinds::TrainedLayers::Blocks => TrainedLayers::Blocks,
         kinds::TrainedLayers::Attention => TrainedLayers::Attention,
     };
-    let metadata = BTreeMap::from([("modelspec.title".to_owned(), work.lora.name.clone())]);
+    let mut metadata = header::card(&work.lora);
+    metadata.insert("modelspec.title".to_owned(), work.lora.name.clone());
     Ok(TrainingSpec {
         directory: directory.to_owned(),
         pictures,
