@@ -215,7 +215,7 @@ async fn what_a_trainer_wrote_fills_the_card_and_terms_are_chosen(engine: Engine
     let house = House::open(engine).await;
     let ada = house.person("ada").await;
     let written = json!({
-        "ss_output_name": "gouache_v2", "modelspec.license": "House rules",
+        "ss_output_name": "gouache_v2", "modelspec.license": "House rules", "air": "urn:air:flux2:lora:civitai:7@9",
         "ss_tag_frequency": "{\"one\": {\"paper\": 3, \"Gouache\": 9}, \"two\": {\"paper\": 4, \"a caption that is far too long for a tag of anything\": 20}}",
     });
     let tensors =
@@ -223,8 +223,15 @@ async fn what_a_trainer_wrote_fills_the_card_and_terms_are_chosen(engine: Engine
     let file = files::safetensors(&tensors, 0.01, written);
     let announced = json!({ "purpose": "LORA_FILE", "fileName": "export.safetensors", "size": file.len() });
     let upload = house.send_file(&ada, announced, &file).await;
-    let card = "version { lora { id name tags license terms { requiresCredit } } }";
-    let lora = house.done(&ada, "importLora", json!({ "uploadId": upload }), card).await["version"]["lora"].clone();
+    let card = "version { airName { name ecosystem type source identifier version }
+        lora { id name tags license terms { requiresCredit } } }";
+    let version = house.done(&ada, "importLora", json!({ "uploadId": upload }), card).await["version"].clone();
+    let air_name = json!({
+        "name": "urn:air:flux2:lora:civitai:7@9", "ecosystem": "flux2", "type": "lora", "source": "civitai",
+        "identifier": "7", "version": "9",
+    });
+    assert_eq!(version["airName"], air_name);
+    let lora = version["lora"].clone();
     assert_eq!((&lora["name"], &lora["tags"]), (&json!("gouache_v2"), &json!(["gouache", "paper"])));
     assert_eq!((&lora["license"], &lora["terms"]), (&json!("House rules"), &Value::Null));
 

@@ -4,6 +4,7 @@
 //! them beside a model's weights; [`save::save`] and [`convert()`] write them.
 
 pub mod adapter;
+pub mod air;
 pub mod convert;
 pub mod formats;
 pub mod hashes;
@@ -17,6 +18,7 @@ pub mod shelf;
 mod tests;
 
 pub use adapter::{Adapter, LowRankPair};
+pub use air::{AirName, air_name};
 pub use convert::convert;
 pub use formats::detect::{AdapterFacts, Base, Family, fits};
 pub use inspect::{LoraReport, inspect};
