@@ -19,6 +19,7 @@ on_each_engine!(
     pictures_are_made_from_references,
     pictures_are_drawn_over_in_part,
     a_picture_is_carried_on_beyond_its_edges,
+    a_picture_is_drawn_as_if_it_were_cut_from_another,
     a_lora_is_trained_on_sdxl_and_used
 );
 
@@ -148,6 +149,35 @@ async fn a_picture_is_carried_on_beyond_its_edges(engine: Engine) {
     for (margins, more, code) in wrong {
         assert_eq!(refusal(&house, &ada, &model["id"], start(margins.clone(), more)).await, code, "{margins}");
     }
+    house.close().await;
+}
+
+async fn a_picture_is_drawn_as_if_it_were_cut_from_another(engine: Engine) {
+    let house = House::open_with(engine, &[]).await;
+    let ada = house.person("ada").await;
+    let model = add(&house, "sdxl").await;
+    let told = |original_width: i32, crop_top: i32| {
+        let sizes =
+            json!({ "originalWidth": original_width, "originalHeight": 96, "cropLeft": 0, "cropTop": crop_top });
+        json!({ "sizeConditioning": sizes })
+    };
+    let (plain, _) = generate(&house, &ada, &model["id"], json!({})).await;
+    let (whole, _) = generate(&house, &ada, &model["id"], told(64, 0)).await;
+    let (cut, made) = generate(&house, &ada, &model["id"], told(1024, 32)).await;
+    assert_eq!(plain, whole);
+    assert_ne!(plain, cut);
+    let query =
+        "query ($id: ID!) { asset(id: $id) { recipe generation { sizeConditioning { originalWidth cropTop } } } }";
+    let shown = house.data_of(Some(&ada.token), query, json!({ "id": made })).await["asset"].clone();
+    assert_eq!(shown["generation"]["sizeConditioning"], json!({ "originalWidth": 1024, "cropTop": 32 }));
+    assert_eq!(shown["recipe"]["size_conditioning"]["original_width"], 1024);
+    let fields = "generation { sizeConditioning { originalWidth } job { id } }";
+    let again = house.done(&ada, "reproduceAsset", json!({ "id": made }), fields).await["generation"].clone();
+    assert_eq!(again["sizeConditioning"]["originalWidth"], 1024);
+    assert_eq!(refusal(&house, &ada, &model["id"], told(0, 0)).await, "OUT_OF_RANGE");
+    assert_eq!(refusal(&house, &ada, &model["id"], told(64, -1)).await, "OUT_OF_RANGE");
+    let starter = house.data_of(None, "{ baseModels { id name } }", json!({})).await["baseModels"][0]["id"].clone();
+    assert_eq!(refusal(&house, &ada, &starter, told(64, 0)).await, "NOT_SUPPORTED");
     house.close().await;
 }
 

@@ -68,6 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 preview_every: None,
                 references: Vec::new(),
                 start: None,
+                size_conditioning: None,
             };
             rendered.extend(model.render(&request, &mut Quiet)?.into_iter().map(|one| one.picture));
         }

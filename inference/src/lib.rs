@@ -39,7 +39,7 @@ pub use model::{Model, ModelFacts, facts};
 pub use parity::{ParityReport, parity};
 pub use progress::{Control, EpochOutput, Progress, Quiet, Sink};
 pub use recipe::{Recipe, RecipeLora, RecipeStart};
-pub use render::{LoraUse, RenderRequest, Rendered, StartPicture};
+pub use render::{LoraUse, RenderRequest, Rendered, SizeConditioning, StartPicture};
 pub use scoring::{PictureScore, Scorer};
 pub use text::sentence::SentenceEncoder;
 pub use training::{MemoryEstimate, TrainedLayers, TrainingPicture, TrainingReport, TrainingSpec, check_continued};

@@ -33,7 +33,7 @@ mod m20261127_000037_terms;
 mod m20261127_000038_tags;
 mod m20261128_000041_what_trainings_begin_with;
 mod m20261128_000042_what_is_left_out;
-mod m20261128_000043_margins;
+mod m20261128_000043_margins_and_sizes;
 mod m20261128_000044_headers_of_conversions;
 
 /// All migrations, in order.
@@ -71,7 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000038_tags::Migration),
             Box::new(m20261128_000041_what_trainings_begin_with::Migration),
             Box::new(m20261128_000042_what_is_left_out::Migration),
-            Box::new(m20261128_000043_margins::Migration),
+            Box::new(m20261128_000043_margins_and_sizes::Migration),
             Box::new(m20261128_000044_headers_of_conversions::Migration),
         ]
     }

@@ -4,6 +4,7 @@ mod assets;
 mod margins;
 pub(crate) mod pictures;
 mod reproduce;
+mod size_conditioning;
 mod start;
 mod work;
 
@@ -25,6 +26,7 @@ pub use assets::{AssetFilter, DeleteAssetError, asset, assets, assets_of, delete
 pub use margins::Margins;
 pub use pictures::pictures_of;
 pub use reproduce::{ReproduceAsset, ReproducedPicture, reproduce};
+pub use size_conditioning::SizeConditioning;
 pub use start::{PictureSource, StartGeneration, StartGenerationError, WantedLora, WantedStart, start};
 pub use work::{GenerationWork, RenderedAsset, UsedLora, complete, load};
 

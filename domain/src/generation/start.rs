@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     margins::Margins,
     pictures::{self, GivenPictures},
+    size_conditioning::SizeConditioning,
 };
 use crate::{
     actor::Actor,
@@ -103,6 +104,8 @@ pub struct StartGeneration {
     pub references: Vec<PictureSource>,
     /// The picture that the new ones begin as, where the model draws over one.
     pub start: Option<WantedStart>,
+    /// What SDXL is told of the pictures' sizes; that they are whole without it.
+    pub size_conditioning: Option<SizeConditioning>,
     /// Makes a repeated call harmless.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
@@ -119,6 +122,8 @@ failures! {
         NoReferences { model: String } => ("references", "NOT_SUPPORTED", "{model} takes no reference pictures. Leave them out, or choose a FLUX.2 model."),
         /// The model does not draw over a picture.
         NoStart { model: String } => ("start", "NOT_SUPPORTED", "{model} does not draw over a picture. Give it as a reference, or choose an SDXL model."),
+        /// The model is not told of sizes.
+        NoSizeConditioning { model: String } => ("sizeConditioning", "NOT_SUPPORTED", "{model} takes no size conditioning. Leave it out, or choose an SDXL model."),
         /// A LoRA was made for another model.
         Mismatch { reason: String } => ("loras", "LORA_MISMATCH", "{reason}"),
     }
@@ -256,11 +261,12 @@ fn row(
     given: &GivenPictures,
     (person, team): (Uuid, Uuid),
     model: &base_model::Model,
-) -> Result<generation::ActiveModel, Invalid> {
+) -> Result<generation::ActiveModel, StartGenerationError> {
     let guidance = input.guidance.unwrap_or(model.default_guidance);
     let width = edge("width", input.width.unwrap_or(model.native_width), model.size_multiple)?;
     let height = edge("height", input.height.unwrap_or(model.native_height), model.size_multiple)?;
     let margins = given.margins.map(|margins| margins.check((width, height), model.size_multiple, LONGEST_EDGE));
+    let sizes = input.size_conditioning.map(|sizes| sizes.check(model));
     Ok(generation::ActiveModel {
         id: Set(ctx.new_id()),
         team_id: Set(team),
@@ -277,6 +283,7 @@ fn row(
         count: Set(text::check_range("count", input.count.unwrap_or(1), 1, MOST_PICTURES)?),
         merges_loras: Set(input.merges_loras),
         start_strength: Set(given.strength.map(pictures::strength).transpose()?),
+        size_conditioning: Set(sizes.transpose()?.map(|sizes| json!(sizes))),
         start_margins: Set(margins.transpose()?.map(|margins| json!(margins))),
         created_at: Set(ctx.now()),
     })

@@ -254,6 +254,7 @@ impl Drawing<'_> {
                 preview_every: None,
                 references: Vec::new(),
                 start: None,
+                size_conditioning: None,
             };
             let total = (grid.prompts.len() * (grid.strengths.len() + 1)) as u32;
             let step = Progress::Sampling { epoch: 0, done: self.done, total };

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 pub use super::configs::Configs;
 use super::{
     autoencoder::Autoencoder,
-    conditioning::{TextConditioning, sizes, whole},
+    conditioning::{SIZES, TextConditioning, cut, sizes, whole},
     keys,
     start::{Ground, Start},
     text_context::TextContext,
@@ -66,8 +66,8 @@ pub struct Denoising<'a, B: Backend> {
     pub wanted: TextConditioning<B>,
     /// The negative prompt, for classifier-free guidance.
     pub unwanted: Option<TextConditioning<B>>,
-    /// Height and width in pixels.
-    pub size: (u32, u32),
+    /// [What the UNet is told of sizes](super::conditioning::sizes).
+    pub sizes: [u32; SIZES],
     /// Steps.
     pub steps: u32,
     /// Guidance scale.
@@ -203,7 +203,8 @@ impl<B: Backend> SdxlPipeline<B> {
     /// # Errors
     /// [`Error::Stopped`] when a step's listener says so, and those of drawing noise.
     pub fn denoise(&self, denoising: Denoising<'_, B>) -> Result<Tensor<B, 4>> {
-        let Denoising { noise, start, wanted, unwanted, size, steps, guidance, step_noise, after_step } = denoising;
+        let Denoising { noise, start, wanted, unwanted, sizes: told, steps, guidance, step_noise, after_step } =
+            denoising;
         let scheduler = &self.configs.scheduler;
         let levels = scheduler.levels(steps)?;
         let batch = noise.dims()[0];
@@ -216,7 +217,7 @@ impl<B: Backend> SdxlPipeline<B> {
         };
         let rows = texts.context.dims()[0];
         let text = TextContext::of_many_looks(texts.context);
-        let sizes = sizes(&vec![whole(size.0, size.1); rows], &self.device);
+        let sizes = sizes(&vec![told; rows], &self.device);
         let first = start.as_ref().map_or(0, |start| start.first_step(steps));
         let mut latents = match &start {
             Some(start) if first > 0 || !start.is_partial() => start.at(levels.sigmas[first], &noise),
@@ -334,7 +335,10 @@ impl<B: Backend> SdxlPipeline<B> {
                 start: start.clone(),
                 wanted: wanted.clone(),
                 unwanted: unwanted.clone(),
-                size: (request.height, request.width),
+                sizes: match &request.size_conditioning {
+                    Some(conditioning) => cut(conditioning, request.height, request.width),
+                    None => whole(request.height, request.width),
+                },
                 steps: request.steps,
                 guidance: request.guidance,
                 step_noise: &mut |_| Ok(self.noise(&mut streams, grid)),

@@ -254,6 +254,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
             preview_every: None,
             references: Vec::new(),
             start: None,
+            size_conditioning: None,
         }
     }
 

@@ -3,11 +3,11 @@
 use atelier_domain::{
     context::Context,
     entities::kinds::GenerationPictureRole,
-    generation::{self, GenerationWork, Margins, RenderedAsset},
+    generation::{self, GenerationWork, Margins, RenderedAsset, SizeConditioning},
     jobs::claim::Claim,
     ports::inspector::model_folder,
 };
-use atelier_inference::{LoraUse, Picture, RecipeLora, RecipeStart, RenderRequest, StartPicture};
+use atelier_inference::{self as inference, LoraUse, Picture, RecipeLora, RecipeStart, RenderRequest, StartPicture};
 
 use super::{
     Failure,
@@ -75,6 +75,12 @@ async fn request(ctx: &Context, work: &GenerationWork) -> Result<RenderRequest, 
         preview_every: Some(preview_every(generation.steps.unsigned_abs())),
         references,
         start,
+        size_conditioning: SizeConditioning::of(generation).map(|sizes| inference::SizeConditioning {
+            original_width: sizes.original_width.unsigned_abs(),
+            original_height: sizes.original_height.unsigned_abs(),
+            crop_left: sizes.crop_left.unsigned_abs(),
+            crop_top: sizes.crop_top.unsigned_abs(),
+        }),
     })
 }
 

@@ -81,6 +81,7 @@ pub fn recipe(request: &RenderRequest, model: &str, seed: u64, loras: Vec<Recipe
         loras,
         references: Vec::new(),
         start: None,
+        size_conditioning: request.size_conditioning,
     }
 }
 
