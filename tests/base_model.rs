@@ -5,7 +5,10 @@ use std::{
     process::Command,
 };
 
-use atelier_worker::inference::{Picture, Recipe, image::read_png_text};
+use atelier_worker::inference::{
+    Picture, Recipe,
+    image::{Part, read_png_text},
+};
 use serde_json::{Value, json};
 
 use crate::house::{Engine, House, Person, eventually, on_each_engine};
@@ -15,6 +18,8 @@ on_each_engine!(
     loras_of_sdxl_are_used_with_it,
     pictures_are_made_from_references,
     pictures_are_drawn_over_in_part,
+    a_picture_is_carried_on_beyond_its_edges,
+    a_picture_is_drawn_as_if_it_were_cut_from_another,
     a_lora_is_trained_on_sdxl_and_used
 );
 
@@ -107,6 +112,77 @@ async fn pictures_are_drawn_over_in_part(engine: Engine) {
     assert_eq!(shown["generation"]["pictures"], json!([{ "role": "START" }, { "role": "MASK" }]));
     assert_eq!(shown["recipe"]["start"]["strength"], 1.0);
     assert_eq!(refusal(&house, &ada, &model["id"], start(0.0, Value::Null)).await, "OUT_OF_RANGE");
+    house.close().await;
+}
+
+async fn a_picture_is_carried_on_beyond_its_edges(engine: Engine) {
+    let house = House::open_with(engine, &[]).await;
+    let ada = house.person("ada").await;
+    let model = add(&house, "sdxl").await;
+    let rgb = (0..32 * 64 * 3).map(|place| (place * 7 % 251) as u8).collect();
+    let small = Picture::new(32, 64, rgb).unwrap();
+    let picture = uploaded(&house, &ada, &small).await;
+    let start = |margins: Value, more: Value| {
+        let mut start = json!({ "picture": { "uploadId": picture }, "margins": margins });
+        start.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({ "start": start })
+    };
+    let margins = json!({ "left": 16, "right": 16, "bottom": 32 });
+    let (drawn, made) = generate(&house, &ada, &model["id"], start(margins, json!({}))).await;
+    assert_eq!((drawn.width, drawn.height), (64, 96));
+    assert_eq!(drawn.cropped(Part { left: 16, top: 0, width: 32, height: 64 }), small, "it stands there as it was");
+    let (other, _) = generate(&house, &ada, &model["id"], start(json!({ "bottom": 32 }), json!({}))).await;
+    assert_ne!(drawn, other, "elsewhere it is drawn");
+    let query = "query ($id: ID!) { asset(id: $id) { recipe generation {
+        startStrength startMargins { left top right bottom } } } }";
+    let shown = house.data_of(Some(&ada.token), query, json!({ "id": made })).await["asset"].clone();
+    let whole = json!({ "left": 16, "top": 0, "right": 16, "bottom": 32 });
+    let generation = &shown["generation"];
+    assert_eq!((&generation["startStrength"], &generation["startMargins"]), (&json!(1.0), &whole));
+    assert_eq!(shown["recipe"]["start"]["margins"], json!([16, 0, 16, 32]));
+    let fields = "generation { startMargins { left top right bottom } job { id } }";
+    let again = house.done(&ada, "reproduceAsset", json!({ "id": made }), fields).await["generation"].clone();
+    assert_eq!(again["startMargins"], whole, "what is made again is made with them");
+
+    let wrong = [
+        (json!({ "left": -1 }), json!({}), "OUT_OF_RANGE"),
+        (json!({ "left": i32::MAX, "right": i32::MAX }), json!({}), "OUT_OF_RANGE"),
+        (json!({}), json!({}), "NO_MARGINS"),
+        (json!({ "left": 32, "right": 31 }), json!({}), "NO_ROOM_LEFT"),
+        (json!({ "left": 16 }), json!({ "mask": { "uploadId": picture } }), "MASK_WITH_MARGINS"),
+    ];
+    for (margins, more, code) in wrong {
+        assert_eq!(refusal(&house, &ada, &model["id"], start(margins.clone(), more)).await, code, "{margins}");
+    }
+    house.close().await;
+}
+
+async fn a_picture_is_drawn_as_if_it_were_cut_from_another(engine: Engine) {
+    let house = House::open_with(engine, &[]).await;
+    let ada = house.person("ada").await;
+    let model = add(&house, "sdxl").await;
+    let told = |original_width: i32, crop_top: i32| {
+        let sizes =
+            json!({ "originalWidth": original_width, "originalHeight": 96, "cropLeft": 0, "cropTop": crop_top });
+        json!({ "sizeConditioning": sizes })
+    };
+    let (plain, _) = generate(&house, &ada, &model["id"], json!({})).await;
+    let (whole, _) = generate(&house, &ada, &model["id"], told(64, 0)).await;
+    let (cut, made) = generate(&house, &ada, &model["id"], told(1024, 32)).await;
+    assert_eq!(plain, whole);
+    assert_ne!(plain, cut);
+    let query =
+        "query ($id: ID!) { asset(id: $id) { recipe generation { sizeConditioning { originalWidth cropTop } } } }";
+    let shown = house.data_of(Some(&ada.token), query, json!({ "id": made })).await["asset"].clone();
+    assert_eq!(shown["generation"]["sizeConditioning"], json!({ "originalWidth": 1024, "cropTop": 32 }));
+    assert_eq!(shown["recipe"]["size_conditioning"]["original_width"], 1024);
+    let fields = "generation { sizeConditioning { originalWidth } job { id } }";
+    let again = house.done(&ada, "reproduceAsset", json!({ "id": made }), fields).await["generation"].clone();
+    assert_eq!(again["sizeConditioning"]["originalWidth"], 1024);
+    assert_eq!(refusal(&house, &ada, &model["id"], told(0, 0)).await, "OUT_OF_RANGE");
+    assert_eq!(refusal(&house, &ada, &model["id"], told(64, -1)).await, "OUT_OF_RANGE");
+    let starter = house.data_of(None, "{ baseModels { id name } }", json!({})).await["baseModels"][0]["id"].clone();
+    assert_eq!(refusal(&house, &ada, &starter, told(64, 0)).await, "NOT_SUPPORTED");
     house.close().await;
 }
 

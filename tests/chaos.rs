@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use atelier_domain::{
-    entities::{asset, job, kinds::JobState, ledger_entry},
+    entities::{asset, job, kinds::JobState, ledger_entry, training_epoch},
+    id::{self, Noun},
     ledger,
 };
 use chrono::TimeDelta;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _};
 use serde_json::json;
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 on_each_engine!(
     killed_workers_lose_and_double_nothing,
     a_worker_that_slept_through_its_lease_writes_nothing,
-    a_training_goes_on_after_its_worker_was_killed,
+    a_training_whose_worker_was_killed_ends_as_if_nothing_had_been,
 );
 
 /// Short jobs, and how often a worker is killed while they are done.
@@ -147,13 +148,31 @@ async fn a_worker_that_slept_through_its_lease_writes_nothing(engine: Engine) {
     house.close().await;
 }
 
-async fn a_training_goes_on_after_its_worker_was_killed(engine: Engine) {
+/// The SHA-256 of the adapter of every epoch of a run.
+async fn adapters(house: &House, run: &serde_json::Value) -> Vec<String> {
+    let id = id::decode(Noun::TrainingRun, run["id"].as_str().unwrap()).unwrap();
+    let rows = training_epoch::Entity::find()
+        .filter(training_epoch::Column::TrainingRunId.eq(id))
+        .order_by_asc(training_epoch::Column::Epoch)
+        .all(house.service.house.db.read())
+        .await
+        .unwrap();
+    rows.into_iter().map(|row| row.adapter_sha256).collect()
+}
+
+async fn a_training_whose_worker_was_killed_ends_as_if_nothing_had_been(engine: Engine) {
     let house = house(engine).await;
     let person = house.person("creator").await;
     let dataset = house.dataset(&person, "Felt and paper", 6).await;
-    let input = json!({ "datasetId": dataset, "triggerWord": "feltpaper", "epochs": 3, "rank": 2, "batchSize": 16, "samplePrompts": ["a house"] });
-    let run = house.done(&person, "startTraining", input, "trainingRun { id job { id credits } }").await["trainingRun"]
-        .clone();
+    let input = json!({
+        "datasetId": dataset, "triggerWord": "feltpaper", "epochs": 3, "rank": 2, "batchSize": 16, "seed": 7,
+        "samplePrompts": ["a house"],
+    });
+    let start = async || {
+        let fields = "trainingRun { id job { id credits } }";
+        house.done(&person, "startTraining", input.clone(), fields).await["trainingRun"].clone()
+    };
+    let run = start().await;
     let before = house.credits(&person, &person.team).await.0;
     let progress =
         "subscription ($id: ID!) { jobProgress(id: $id) { progress { __typename ... on JobTraining { epoch } } } }";
@@ -178,5 +197,13 @@ async fn a_training_goes_on_after_its_worker_was_killed(engine: Engine) {
     assert_eq!(ledger::audit(house.service.house.db.read()).await.unwrap(), Vec::<String>::new());
     // What was set aside when it began is what it cost.
     assert_eq!(house.credits(&person, &person.team).await.0, before);
+
+    // The same training without a kill ends with the same files, to the bit.
+    let whole = start().await;
+    let third = worker(&house, "third");
+    Watch::begin(&house, &person.token, progress, json!({ "id": whole["job"]["id"] })).await.all().await;
+    drop(third);
+    let (parted, whole) = (adapters(&house, &run).await, adapters(&house, &whole).await);
+    assert_eq!((parted.len(), parted), (3, whole));
     house.close().await;
 }

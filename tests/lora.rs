@@ -19,6 +19,7 @@ on_each_engine!(
     what_a_team_has_not_published_is_found_by_its_members_alone,
     the_index_is_built_anew_while_people_search,
     a_file_is_handed_out_in_the_layout_that_is_asked_for,
+    what_a_program_leaves_out_of_a_layout_is_said,
     a_link_that_was_changed_or_is_too_old_opens_nothing,
     paging_yields_every_row_once_while_rows_are_inserted,
     a_list_that_cannot_go_on_as_it_began_is_refused,
@@ -214,7 +215,7 @@ async fn what_a_trainer_wrote_fills_the_card_and_terms_are_chosen(engine: Engine
     let house = House::open(engine).await;
     let ada = house.person("ada").await;
     let written = json!({
-        "ss_output_name": "gouache_v2", "modelspec.license": "House rules",
+        "ss_output_name": "gouache_v2", "modelspec.license": "House rules", "air": "urn:air:flux2:lora:civitai:7@9",
         "ss_tag_frequency": "{\"one\": {\"paper\": 3, \"Gouache\": 9}, \"two\": {\"paper\": 4, \"a caption that is far too long for a tag of anything\": 20}}",
     });
     let tensors =
@@ -222,8 +223,15 @@ async fn what_a_trainer_wrote_fills_the_card_and_terms_are_chosen(engine: Engine
     let file = files::safetensors(&tensors, 0.01, written);
     let announced = json!({ "purpose": "LORA_FILE", "fileName": "export.safetensors", "size": file.len() });
     let upload = house.send_file(&ada, announced, &file).await;
-    let card = "version { lora { id name tags license terms { requiresCredit } } }";
-    let lora = house.done(&ada, "importLora", json!({ "uploadId": upload }), card).await["version"]["lora"].clone();
+    let card = "version { airName { name ecosystem type source identifier version }
+        lora { id name tags license terms { requiresCredit } } }";
+    let version = house.done(&ada, "importLora", json!({ "uploadId": upload }), card).await["version"].clone();
+    let air_name = json!({
+        "name": "urn:air:flux2:lora:civitai:7@9", "ecosystem": "flux2", "type": "lora", "source": "civitai",
+        "identifier": "7", "version": "9",
+    });
+    assert_eq!(version["airName"], air_name);
+    let lora = version["lora"].clone();
     assert_eq!((&lora["name"], &lora["tags"]), (&json!("gouache_v2"), &json!(["gouache", "paper"])));
     assert_eq!((&lora["license"], &lora["terms"]), (&json!("House rules"), &Value::Null));
 
@@ -336,6 +344,31 @@ async fn download(house: &House, person: &Person, version: &str, layout: Option<
     house.done(person, "downloadLora", input, "file { url fileName sha256 size layout }").await["file"].clone()
 }
 
+async fn what_a_program_leaves_out_of_a_layout_is_said(engine: Engine) {
+    let house = House::open(engine).await;
+    let ada = house.person("ada").await;
+    let modulation = "double_stream_modulation_img";
+    let (down, up) =
+        [".lora_A.weight", ".lora_B.weight"].map(|end| format!("diffusion_model.{modulation}.lin{end}")).into();
+    let tensors = [
+        ("diffusion_model.txt_in.lora_A.weight", [2, 24]),
+        ("diffusion_model.txt_in.lora_B.weight", [32, 2]),
+        (down.as_str(), [2, 32]),
+        (up.as_str(), [192, 2]),
+    ];
+    let file = files::safetensors(&tensors, 0.01, json!({ "format": "pt" }));
+    let lora = house.lora_from_file(&ada, None, "Ink wash", &file).await;
+    // Once more, when the conversion is there already.
+    for (layout, said) in [("BFL", 0), ("DIFFUSERS", 0), ("KOHYA", 1), ("KOHYA", 1)] {
+        let input = json!({ "versionId": lora.version, "layout": layout });
+        let file = house.done(&ada, "downloadLora", input, "file { leftOut }").await["file"].clone();
+        let left_out = file["leftOut"].as_array().unwrap();
+        assert_eq!(left_out.len(), said, "{layout}: {left_out:?}");
+        assert!(left_out.iter().all(|sentence| text(sentence).contains(modulation)), "{left_out:?}");
+    }
+    house.close().await;
+}
+
 async fn a_file_is_handed_out_in_the_layout_that_is_asked_for(engine: Engine) {
     let house = House::open(engine).await;
     let (ada, bob) = (house.person("ada").await, house.person("bob").await);
@@ -355,6 +388,8 @@ async fn a_file_is_handed_out_in_the_layout_that_is_asked_for(engine: Engine) {
     assert_eq!(part.status(), 206);
     assert_eq!(part.bytes().await.unwrap(), file[8..16]);
 
+    let tags = json!({ "id": lora.id, "tags": ["ink", "fine lines"] });
+    house.done(&ada, "updateLora", tags, "lora { id }").await;
     for (layout, key) in
         [("KOHYA", "lora_unet_double_blocks_0_img_attn"), ("DIFFUSERS", "transformer.transformer_blocks.0")]
     {
@@ -364,6 +399,8 @@ async fn a_file_is_handed_out_in_the_layout_that_is_asked_for(engine: Engine) {
         assert_eq!(given["size"], bytes.len());
         let header = files::header(&bytes);
         assert!(header.keys().any(|name| name.starts_with(key)), "{layout}: {:?}", header.keys());
+        let says = |key: &str| header["__metadata__"][key].as_str();
+        assert_eq!((says("modelspec.license"), says("modelspec.tags")), (Some("CC0-1.0"), Some("ink, fine lines")));
         assert_eq!(download(&house, &ada, &lora.version, Some(layout)).await["sha256"], given["sha256"], "made once");
         let hash = sha256(&bytes);
         for given in [&hash, &hash[..8]] {

@@ -12,6 +12,7 @@ mod block;
 mod chaos;
 mod collection;
 mod comment;
+mod continued_training;
 mod dataset;
 mod documents;
 mod everything;

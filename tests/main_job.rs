@@ -4,6 +4,7 @@ use atelier_worker::inference::{Picture, Recipe, image::read_png_text};
 use serde_json::{Value, json};
 
 use crate::{
+    files,
     house::{Engine, House, Person, on_each_engine},
     watch::Watch,
 };
@@ -61,6 +62,7 @@ async fn a_lora_is_trained_published_found_and_used(engine: Engine) {
     check_previews(&house, &creator, &version).await;
 
     house.done(&creator, "publishLora", json!({ "id": lora, "license": "CC-BY-4.0" }), "lora { state }").await;
+    check_header(&house, &follower, &version).await;
     let event = notifications.next().await.unwrap()["notificationAdded"].clone();
     assert_eq!((event["kind"].as_str(), &event["lora"]["id"]), (Some("LORA_PUBLISHED"), &lora), "{event}");
     check_search(&house, &follower, &lora).await;
@@ -144,6 +146,19 @@ async fn check_previews(house: &House, creator: &Person, version: &Value) {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     panic!("no previews were rendered");
+}
+
+/// A file in another layout says what the card says, with the first picture of the gallery; the original stays as it was made.
+async fn check_header(house: &House, person: &Person, version: &Value) {
+    for (layout, says) in [("BFL", false), ("KOHYA", true)] {
+        let input = json!({ "versionId": version, "layout": layout });
+        let file = house.done(person, "downloadLora", input, "file { url }").await["file"].clone();
+        let header = files::header(&house.fetch(file["url"].as_str().unwrap()).await);
+        let metadata = &header["__metadata__"];
+        assert_eq!(metadata["modelspec.license"] == "CC-BY-4.0", says, "{layout}");
+        let thumbnail = metadata["modelspec.thumbnail"].as_str();
+        assert_eq!(thumbnail.is_some_and(|url| url.starts_with("data:image/webp;base64,")), says, "{layout}");
+    }
 }
 
 /// Waits until words find the LoRA.

@@ -128,6 +128,7 @@ fn mutations(all: &Everything) -> Vec<(&'static str, Value)> {
         ("revokeInvitation", id(Noun::Invitation)),
         ("setCaptions", json!({ "datasetId": dataset, "captions": captions })),
         ("startTraining", json!({ "datasetId": dataset, "triggerWord": "mine" })),
+        ("startTraining", json!({ "datasetId": dataset, "triggerWord": "mine", "continueFromVersionId": version })),
         ("unpublishLora", id(Noun::Lora)),
         ("updateDataset", json!({ "id": dataset, "name": "Mine" })),
         ("updateLora", json!({ "id": lora, "name": "Mine" })),

@@ -1,6 +1,7 @@
 //! A house for tests: SQLite in a folder of its own, a clock that stands, seeded chance, and people.
 
 use std::{
+    collections::BTreeMap,
     future::poll_fn,
     path::Path,
     pin::pin,
@@ -242,14 +243,26 @@ impl Inspector for HeaderInspector {
         Ok(facts)
     }
 
-    fn convert_lora(&self, file: &Path, layout: LoraLayout, out: &Path) -> Result<(), Rejected> {
+    fn convert_lora(
+        &self,
+        file: &Path,
+        layout: LoraLayout,
+        metadata: &BTreeMap<String, String>,
+        out: &Path,
+    ) -> Result<Vec<String>, Rejected> {
         let mut facts = self.lora(file)?;
         if layout == LoraLayout::Kohya {
             return Err(Rejected("This LoRA has no form in the KOHYA layout. Choose BFL or DIFFUSERS.".to_owned()));
         }
         facts.layout = format!("{layout:?}").to_uppercase();
+        facts.metadata = serde_json::json!(metadata);
         let bytes = serde_json::to_vec(&facts).map_err(|error| Rejected(error.to_string()))?;
-        std::fs::write(out, bytes).map_err(|error| Rejected(error.to_string()))
+        std::fs::write(out, bytes).map_err(|error| Rejected(error.to_string()))?;
+        Ok(vec!["Some program leaves out something.".to_owned()])
+    }
+
+    fn continuable(&self, file: &Path) -> Result<(), Rejected> {
+        self.lora(file).map(drop)
     }
 
     fn fits(&self, lora: &InspectedLora, model: &InspectedModel) -> Result<(), Rejected> {

@@ -37,6 +37,12 @@ pub struct Model {
     pub count: i32,
     /// How much of the picture that it begins as is drawn anew, 0 to 1; none where it begins as noise.
     pub start_strength: Option<f64>,
+    /// Pixels that are drawn around the picture that it begins as; none where it fills the new pictures.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub start_margins: Option<Json>,
+    /// What the model is told of the pictures' sizes; none tells it that they are whole.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub size_conditioning: Option<Json>,
     /// Whether the LoRAs are merged into the model's weights for it, and do not lie beside them.
     pub merges_loras: bool,
     /// When it was asked for.

@@ -95,6 +95,19 @@ pub enum UploadPurpose {
     UserAvatar,
 }
 
+/// Which layers of a network a training gives pairs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum TrainedLayers {
+    /// All that are ever trained.
+    All,
+    /// Those of the blocks alone: attention and feed-forward.
+    Blocks,
+    /// Those of attention alone.
+    Attention,
+}
+
 /// What a picture is to the generation that it is given to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]

@@ -1,8 +1,8 @@
-//! A version's file in another layout: converted once, then handed out again.
+//! A version's file in another layout: converted once, and again when what its header says has changed.
 
 use sea_orm::entity::prelude::*;
 
-/// A version's file in another layout: converted once, then handed out again.
+/// A version's file in another layout: converted once, and again when what its header says has changed.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lora_file")]
 pub struct Model {
@@ -23,6 +23,12 @@ pub struct Model {
     /// BLAKE3 of the file; none as above.
     #[sea_orm(column_type = "Text", nullable)]
     pub blake3: Option<String>,
+    /// SHA-256 of what its header says of the LoRA's card; none of what was converted before it said anything.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub card_sha256: Option<String>,
+    /// What programs leave out of it, in sentences; none of what was converted before it was kept.
+    #[sea_orm(column_type = "JsonBinary", nullable)]
+    pub left_out: Option<Json>,
     /// Bytes.
     pub file_size: i64,
     /// When.

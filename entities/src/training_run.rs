@@ -2,6 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
+use crate::kinds::TrainedLayers;
+
 /// A training of one LoRA from one data set.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "training_run")]
@@ -32,6 +34,10 @@ pub struct Model {
     pub rank: i32,
     /// Alpha.
     pub alpha: f64,
+    /// Which layers get pairs; where it continues a version, that version's own do instead.
+    pub layers: TrainedLayers,
+    /// The version whose pairs it begins with; none begins with new ones.
+    pub continued_version_id: Option<Uuid>,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Pictures a step.

@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "what it prints is what it is for")]
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use atelier_inference::{Error, Layout, convert, inspect};
 
@@ -31,13 +31,15 @@ fn every_layout(number: usize, file: &std::path::Path, out: &std::path::Path) ->
         "flux2" => &[Layout::Bfl, Layout::Diffusers, Layout::Kohya],
         _ => &[Layout::Diffusers, Layout::Kohya],
     };
+    let mut left_out = Vec::new();
     for layout in layouts {
-        convert(file, *layout, &out.join(format!("{number}.{layout}.safetensors")))?;
+        let file_of_layout = out.join(format!("{number}.{layout}.safetensors"));
+        left_out.extend(convert(file, *layout, &BTreeMap::new(), &file_of_layout)?);
     }
     let facts = serde_json::json!({
         "file": file, "family": report.family, "variant": report.variant, "layout": report.layout, "rank": report.rank,
         "alpha": report.alpha, "modules": report.modules, "tensors": report.tensors, "matched_share": report.matched_share,
-        "problems": report.problems,
+        "problems": report.problems, "left_out": left_out,
     });
     println!("{facts}");
     Ok(())

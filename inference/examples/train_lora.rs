@@ -4,13 +4,13 @@
 //! cargo run --release -p atelier-inference --example train_lora -- MODEL PICTURES OUT [NAME=VALUE…]
 //! ```
 //!
-//! Names are epochs, repeats, rank, alpha, rate, batch, seed. One line of JSON says the losses on held-out pictures and how far
+//! Names are epochs, repeats, rank, alpha, layers, rate, batch, seed. One line of JSON says the losses on held-out pictures and how far
 //! generated pictures lie from the training pictures in style, without and with the LoRA.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use atelier_inference::{
-    DeviceName, LoraUse, Model, Picture, Precision, Quiet, RenderRequest, TrainingPicture, TrainingSpec,
+    DeviceName, LoraUse, Model, Picture, Precision, Quiet, RenderRequest, TrainedLayers, TrainingPicture, TrainingSpec,
     quality::{Row, contact_sheet, style_distance, style_statistics},
 };
 
@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         epochs: number("epochs", 8.0)? as u32,
         rank: number("rank", 16.0)? as u32,
         alpha: number("alpha", 16.0)?,
+        layers: settings.get("layers").map_or(Ok(TrainedLayers::All), |name| name.parse())?,
         learning_rate: number("rate", 1e-3)?,
         batch_size: number("batch", 8.0)? as u32,
         resolution: None,
@@ -67,6 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 preview_every: None,
                 references: Vec::new(),
                 start: None,
+                size_conditioning: None,
             };
             rendered.extend(model.render(&request, &mut Quiet)?.into_iter().map(|one| one.picture));
         }

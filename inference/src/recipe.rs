@@ -6,6 +6,8 @@ mod invokeai;
 
 use serde::{Deserialize, Serialize};
 
+use crate::render::SizeConditioning;
+
 /// The keyword of our own PNG text chunk: a [`Recipe`] as JSON.
 pub const ATELIER_KEYWORD: &str = "atelier";
 
@@ -52,6 +54,9 @@ pub struct Recipe {
     /// The picture that it began as.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<RecipeStart>,
+    /// What SDXL was told of its size, where it was told another than that it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_conditioning: Option<SizeConditioning>,
 }
 
 /// The picture that another began as.
@@ -64,6 +69,9 @@ pub struct RecipeStart {
     pub mask: Option<String>,
     /// How much of it was drawn anew, up to 1.
     pub strength: f64,
+    /// Pixels that were drawn around it: on the left, above, on the right and below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margins: Option<[u32; 4]>,
 }
 
 /// A LoRA in a recipe.
@@ -164,6 +172,7 @@ mod tests {
                         .collect(),
                     references: Vec::new(),
                     start: None,
+                    size_conditioning: None,
                 },
             )
     }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     error::{Error, Result},
     image::Picture,
@@ -48,6 +50,22 @@ pub struct RenderRequest {
     pub references: Vec<Picture>,
     /// A picture that the pictures begin as, which SDXL takes.
     pub start: Option<StartPicture>,
+    /// What SDXL is told of the pictures' sizes; that they are whole without it.
+    pub size_conditioning: Option<SizeConditioning>,
+}
+
+/// What SDXL is told of a picture that it draws: as if it were the part of another one that begins at a corner, cut out at its
+/// own size (Podell et al., 2023, section 2.2). All are pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeConditioning {
+    /// Pixels across of the picture that it is drawn as if cut from; a small one gives blurred pictures.
+    pub original_width: u32,
+    /// Pixels down of it.
+    pub original_height: u32,
+    /// Pixels that were cut off on its left; many give pictures whose subject is cut off.
+    pub crop_left: u32,
+    /// Pixels that were cut off above.
+    pub crop_top: u32,
 }
 
 /// A picture that is drawn over, whole or in part.

@@ -36,6 +36,7 @@ fn request(loras: Vec<LoraUse>) -> RenderRequest {
         preview_every: None,
         references: Vec::new(),
         start: None,
+        size_conditioning: None,
     }
 }
 

@@ -31,6 +31,10 @@ mod m20261127_000035_describers;
 mod m20261127_000036_found_drafts_and_hashes;
 mod m20261127_000037_terms;
 mod m20261127_000038_tags;
+mod m20261128_000041_what_trainings_begin_with;
+mod m20261128_000042_what_is_left_out;
+mod m20261128_000043_margins_and_sizes;
+mod m20261128_000044_headers_of_conversions;
 
 /// All migrations, in order.
 pub struct Migrator;
@@ -65,6 +69,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000036_found_drafts_and_hashes::Migration),
             Box::new(m20261127_000037_terms::Migration),
             Box::new(m20261127_000038_tags::Migration),
+            Box::new(m20261128_000041_what_trainings_begin_with::Migration),
+            Box::new(m20261128_000042_what_is_left_out::Migration),
+            Box::new(m20261128_000043_margins_and_sizes::Migration),
+            Box::new(m20261128_000044_headers_of_conversions::Migration),
         ]
     }
 }

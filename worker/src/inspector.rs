@@ -149,13 +149,23 @@ impl Inspector for ModelInspector {
         })
     }
 
-    fn convert_lora(&self, file: &Path, layout: LoraLayout, out: &Path) -> Result<(), Rejected> {
+    fn convert_lora(
+        &self,
+        file: &Path,
+        layout: LoraLayout,
+        metadata: &BTreeMap<String, String>,
+        out: &Path,
+    ) -> Result<Vec<String>, Rejected> {
         let layout = match layout {
             LoraLayout::Bfl => Layout::Bfl,
             LoraLayout::Diffusers => Layout::Diffusers,
             LoraLayout::Kohya => Layout::Kohya,
         };
-        atelier_inference::convert(file, layout, out).map_err(rejected)
+        atelier_inference::convert(file, layout, metadata, out).map_err(rejected)
+    }
+
+    fn continuable(&self, file: &Path) -> Result<(), Rejected> {
+        atelier_inference::check_continued(file).map_err(rejected)
     }
 
     fn fits(&self, lora: &InspectedLora, model: &InspectedModel) -> Result<(), Rejected> {

@@ -122,7 +122,7 @@ pub const OPERATIONS: &[(&str, &str, Asks)] = &[
     ("Mutation", "signIn", Asks::All(&[AccountEnter])),
     ("Mutation", "signOut", Asks::All(&[AccountChange])),
     ("Mutation", "signUp", Asks::All(&[AccountEnter])),
-    ("Mutation", "startTraining", Asks::All(&[TrainingStart, LoraWrite])),
+    ("Mutation", "startTraining", Asks::All(&[TrainingStart, LoraWrite, LoraDownload])),
     ("Mutation", "unblockTag", Asks::All(&[BlockManage])),
     ("Mutation", "unblockUser", Asks::All(&[BlockManage])),
     ("Mutation", "unfollowUser", Asks::All(&[UserFollow])),

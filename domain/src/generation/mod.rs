@@ -1,8 +1,10 @@
 //! Generating pictures: asked for by a person, rendered by a worker, kept as assets with their recipe.
 
 mod assets;
+mod margins;
 pub(crate) mod pictures;
 mod reproduce;
+mod size_conditioning;
 mod start;
 mod work;
 
@@ -21,8 +23,10 @@ use crate::{
 };
 
 pub use assets::{AssetFilter, DeleteAssetError, asset, assets, assets_of, delete_asset};
+pub use margins::Margins;
 pub use pictures::pictures_of;
 pub use reproduce::{ReproduceAsset, ReproducedPicture, reproduce};
+pub use size_conditioning::SizeConditioning;
 pub use start::{PictureSource, StartGeneration, StartGenerationError, WantedLora, WantedStart, start};
 pub use work::{GenerationWork, RenderedAsset, UsedLora, complete, load};
 

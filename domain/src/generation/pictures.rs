@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     assets, by_ids,
+    margins::Margins,
     start::{PictureSource, StartGeneration, StartGenerationError},
 };
 use crate::{
@@ -34,10 +35,11 @@ pub(super) struct Given {
     sha256: String,
 }
 
-/// The pictures of a generation, and how much of the one that it begins as is drawn anew.
+/// The pictures of a generation, how much of the one that it begins as is drawn anew, and what is drawn around it.
 pub(super) struct GivenPictures {
     pub(super) pictures: Vec<Given>,
     pub(super) strength: Option<f64>,
+    pub(super) margins: Option<Margins>,
 }
 
 impl GivenPictures {
@@ -53,7 +55,7 @@ impl GivenPictures {
             .all(ctx.db.read())
             .await?;
         let pictures = rows.into_iter().map(|row| Given { role: row.role, sha256: row.blob_sha256 }).collect();
-        Ok(Self { pictures, strength: earlier.start_strength })
+        Ok(Self { pictures, strength: earlier.start_strength, margins: Margins::of(earlier) })
     }
 }
 
@@ -70,6 +72,12 @@ pub(super) async fn given(
         );
         return Err(Invalid::new("references", "TOO_MANY", message).into());
     }
+    let margins = input.start.and_then(|start| start.margins);
+    if margins.is_some() && input.start.is_some_and(|start| start.mask.is_some()) {
+        let message =
+            "A mask is given with margins, and the margins say already what is drawn anew. Leave one of them out.";
+        return Err(Invalid::new("start.mask", "MASK_WITH_MARGINS", message).into());
+    }
     let references = input.references.iter().map(|source| (GenerationPictureRole::Reference, "references", *source));
     let start = input.start.iter().map(|start| (GenerationPictureRole::Start, "start.picture", start.picture));
     let mask = input.start.iter().filter_map(|start| start.mask);
@@ -78,7 +86,9 @@ pub(super) async fn given(
     for (role, field, source) in references.chain(start).chain(mask) {
         found.push(Given { role, sha256: find(ctx, actor, field, source).await? });
     }
-    Ok(GivenPictures { pictures: found, strength: input.start.map(|start| start.strength) })
+    // What is drawn around a picture begins as nothing that could be kept.
+    let strength = input.start.map(|start| if margins.is_some() { 1.0 } else { start.strength });
+    Ok(GivenPictures { pictures: found, strength, margins })
 }
 
 /// The file of a picture that the actor may see.

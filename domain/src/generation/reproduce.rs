@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     assets,
     pictures::GivenPictures,
+    size_conditioning::SizeConditioning,
     start::{Call, StartGeneration, StartGenerationError, WantedLora, begin},
 };
 use crate::{actor::Actor, context::Context, error::ReadError, preview};
@@ -44,9 +45,10 @@ pub async fn reproduce(
 ) -> Result<generation::Model, StartGenerationError> {
     let (wanted, given) = match input.picture {
         ReproducedPicture::Asset(id) => of_asset(ctx, actor, id).await?,
-        ReproducedPicture::Preview(id) => {
-            (of_preview(preview::get(ctx, actor, id).await?), GivenPictures { pictures: Vec::new(), strength: None })
-        }
+        ReproducedPicture::Preview(id) => (
+            of_preview(preview::get(ctx, actor, id).await?),
+            GivenPictures { pictures: Vec::new(), strength: None, margins: None },
+        ),
     };
     let wanted = StartGeneration { team: input.team, ..wanted };
     let call = Call { name: "reproduceAsset", input: &input, key: input.idempotency_key.as_deref() };
@@ -66,8 +68,8 @@ async fn of_asset(ctx: &Context, actor: &Actor, id: Uuid) -> Result<(StartGenera
         loras.into_iter().map(|used| WantedLora { version: used.lora_version_id, strength: Some(used.strength) });
     let wanted = StartGeneration {
         base_model: Some(earlier.base_model_id),
-        prompt: earlier.prompt,
-        negative_prompt: earlier.negative_prompt,
+        prompt: earlier.prompt.clone(),
+        negative_prompt: earlier.negative_prompt.clone(),
         loras: loras.collect(),
         merges_loras: earlier.merges_loras,
         seed: Some(asset.seed),
@@ -75,6 +77,7 @@ async fn of_asset(ctx: &Context, actor: &Actor, id: Uuid) -> Result<(StartGenera
         height: Some(earlier.height),
         steps: Some(earlier.steps),
         guidance: Some(earlier.guidance),
+        size_conditioning: SizeConditioning::of(&earlier),
         ..one_picture()
     };
     Ok((wanted, given))
@@ -111,6 +114,7 @@ fn one_picture() -> StartGeneration {
         count: Some(1),
         references: Vec::new(),
         start: None,
+        size_conditioning: None,
         idempotency_key: None,
     }
 }

@@ -6,7 +6,11 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::pictures::{self, GivenPictures};
+use super::{
+    margins::Margins,
+    pictures::{self, GivenPictures},
+    size_conditioning::SizeConditioning,
+};
 use crate::{
     actor::Actor,
     audit, base_model as models,
@@ -63,6 +67,8 @@ pub struct WantedStart {
     pub mask: Option<PictureSource>,
     /// How much of it is drawn anew, above 0 and up to 1.
     pub strength: f64,
+    /// What is drawn around it; it stays as it is then, whatever the strength.
+    pub margins: Option<Margins>,
 }
 
 /// What a person asks for.
@@ -98,6 +104,8 @@ pub struct StartGeneration {
     pub references: Vec<PictureSource>,
     /// The picture that the new ones begin as, where the model draws over one.
     pub start: Option<WantedStart>,
+    /// What SDXL is told of the pictures' sizes; that they are whole without it.
+    pub size_conditioning: Option<SizeConditioning>,
     /// Makes a repeated call harmless.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
@@ -114,6 +122,8 @@ failures! {
         NoReferences { model: String } => ("references", "NOT_SUPPORTED", "{model} takes no reference pictures. Leave them out, or choose a FLUX.2 model."),
         /// The model does not draw over a picture.
         NoStart { model: String } => ("start", "NOT_SUPPORTED", "{model} does not draw over a picture. Give it as a reference, or choose an SDXL model."),
+        /// The model is not told of sizes.
+        NoSizeConditioning { model: String } => ("sizeConditioning", "NOT_SUPPORTED", "{model} takes no size conditioning. Leave it out, or choose an SDXL model."),
         /// A LoRA was made for another model.
         Mismatch { reason: String } => ("loras", "LORA_MISMATCH", "{reason}"),
     }
@@ -251,8 +261,12 @@ fn row(
     given: &GivenPictures,
     (person, team): (Uuid, Uuid),
     model: &base_model::Model,
-) -> Result<generation::ActiveModel, Invalid> {
+) -> Result<generation::ActiveModel, StartGenerationError> {
     let guidance = input.guidance.unwrap_or(model.default_guidance);
+    let width = edge("width", input.width.unwrap_or(model.native_width), model.size_multiple)?;
+    let height = edge("height", input.height.unwrap_or(model.native_height), model.size_multiple)?;
+    let margins = given.margins.map(|margins| margins.check((width, height), model.size_multiple, LONGEST_EDGE));
+    let sizes = input.size_conditioning.map(|sizes| sizes.check(model));
     Ok(generation::ActiveModel {
         id: Set(ctx.new_id()),
         team_id: Set(team),
@@ -262,13 +276,15 @@ fn row(
         prompt: Set(text::check("prompt", prompt, 0, LONGEST_PROMPT)?),
         negative_prompt: Set(text::check("negativePrompt", &input.negative_prompt, 0, 4000)?),
         seed: Set(text::check_range("seed", input.seed.unwrap_or_else(|| ctx.random.seed()), 0, (1 << 53) - 1)?),
-        width: Set(edge("width", input.width.unwrap_or(model.native_width), model.size_multiple)?),
-        height: Set(edge("height", input.height.unwrap_or(model.native_height), model.size_multiple)?),
+        width: Set(width),
+        height: Set(height),
         steps: Set(text::check_range("steps", input.steps.unwrap_or(model.default_steps), 1, 150)?),
         guidance: Set(text::check_range("guidance", guidance, 0.0, 30.0)?),
         count: Set(text::check_range("count", input.count.unwrap_or(1), 1, MOST_PICTURES)?),
         merges_loras: Set(input.merges_loras),
         start_strength: Set(given.strength.map(pictures::strength).transpose()?),
+        size_conditioning: Set(sizes.transpose()?.map(|sizes| json!(sizes))),
+        start_margins: Set(margins.transpose()?.map(|margins| json!(margins))),
         created_at: Set(ctx.now()),
     })
 }

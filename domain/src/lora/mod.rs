@@ -8,6 +8,7 @@ pub mod compatibility;
 pub mod creator;
 mod delete;
 mod download;
+pub mod header;
 mod import;
 pub mod index_consumer;
 pub mod measuring;

@@ -252,6 +252,12 @@ async fn a_layout_is_converted_once_and_a_person_counts_once_a_version() {
     assert!(ctx.blobs.holds(&first.sha256).await.expect("a store"));
     let again = download(ctx, &bob, version.id, Some(LoraLayout::Diffusers)).await.expect("a link");
     assert_eq!(again, first);
+    assert_eq!((plain.left_out.len(), first.left_out.len()), (0, 1), "what is left out is kept with the conversion");
+    // Its header says what the card says.
+    let licensed = UpdateLora { license: Some("CC-BY-4.0".to_owned()), ..UpdateLora::default() };
+    update(ctx, &ada, version.lora_id, licensed).await.expect("another licence");
+    let changed = download(ctx, &bob, version.id, Some(LoraLayout::Diffusers)).await.expect("a link");
+    assert_ne!(changed.sha256, first.sha256);
     let error = download(ctx, &bob, version.id, Some(LoraLayout::Kohya)).await.expect_err("no such form");
     assert!(matches!(error, DownloadError::NoSuchLayout { .. }), "{error}");
     download(ctx, &ada, version.id, None).await.expect("a link");

@@ -2,6 +2,7 @@
 //! through [`inspect`], off the threads that answer requests.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -175,11 +176,24 @@ pub trait Inspector: Send + Sync {
     /// [`Rejected`] for what is no LoRA, is damaged or of a kind that is not supported.
     fn lora(&self, file: &Path) -> Result<InspectedLora, Rejected>;
 
-    /// Writes a LoRA in another layout.
+    /// Writes a LoRA in another layout, and gives what programs leave out of the new file, in sentences. `metadata` goes into its
+    /// header, in place of what the file says under these keys.
     ///
     /// # Errors
     /// [`Rejected`] when the LoRA has no form in that layout.
-    fn convert_lora(&self, file: &Path, layout: LoraLayout, out: &Path) -> Result<(), Rejected>;
+    fn convert_lora(
+        &self,
+        file: &Path,
+        layout: LoraLayout,
+        metadata: &BTreeMap<String, String>,
+        out: &Path,
+    ) -> Result<Vec<String>, Rejected>;
+
+    /// Whether a training can go on from a LoRA without losing something of it.
+    ///
+    /// # Errors
+    /// [`Rejected`] with what would be lost, or why the file is not read.
+    fn continuable(&self, file: &Path) -> Result<(), Rejected>;
 
     /// Whether a LoRA fits a base model.
     ///

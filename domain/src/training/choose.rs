@@ -1,5 +1,7 @@
 //! Choosing another epoch than the best one: it becomes a version too.
 
+use std::path::Path;
+
 use atelier_entities::{blob, lora, training_epoch as epoch, training_run as run};
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use uuid::Uuid;
@@ -17,7 +19,7 @@ use crate::{
     policy::{Action, Resource as _, authorize},
     ports::{
         blobs::Stored,
-        inspector::{InspectedLora, inspect},
+        inspector::{Inspector, inspect},
     },
     preview, text,
     widen::widen,
@@ -55,7 +57,8 @@ pub async fn choose_epoch(
     let chosen = epoch::Entity::find_by_id(id).one(ctx.db.read()).await?;
     let chosen = chosen.ok_or(Refused::NotFound(epoch::Model::NAME))?;
     authorize(actor, Action::TrainingStart, &chosen)?;
-    let facts = look_into(ctx, &chosen.adapter_sha256).await?;
+    let facts = look_into(ctx, &chosen.adapter_sha256, |inspector, file| inspector.lora(file)).await?;
+    let facts = facts.map_err(|rejected| anyhow::anyhow!("An adapter of our own is refused: {}", rejected.0))?;
 
     let tx = ctx.db.write().await?;
     let run = run::Entity::find_by_id(chosen.training_run_id).lock_exclusive().one(&tx).await?;
@@ -102,12 +105,16 @@ pub async fn choose_epoch(
 }
 
 /// What the inspector finds in an adapter that lies in the store.
-async fn look_into(ctx: &Context, sha256: &str) -> anyhow::Result<InspectedLora> {
+pub(super) async fn look_into<T: Send + 'static>(
+    ctx: &Context,
+    sha256: &str,
+    look: impl FnOnce(&dyn Inspector, &Path) -> T + Send + 'static,
+) -> anyhow::Result<T> {
     tokio::fs::create_dir_all(&ctx.settings.work).await?;
     let copy = ctx.settings.work.join(format!("{}.safetensors", ctx.new_id()));
     ctx.blobs.copy_to(sha256, &copy).await?;
     let path = copy.clone();
-    let facts = inspect(&ctx.inspector, move |inspector| inspector.lora(&path)).await;
+    let found = inspect(&ctx.inspector, move |inspector| look(inspector, &path)).await;
     tokio::fs::remove_file(&copy).await?;
-    facts?.map_err(|rejected| anyhow::anyhow!("An adapter of our own is refused: {}", rejected.0))
+    found
 }

@@ -1,6 +1,7 @@
 //! Training a LoRA: started by a person, done by a worker, ended with a version.
 
 mod choose;
+mod continued;
 pub mod defaults;
 mod outcome;
 mod start;

@@ -91,7 +91,7 @@ pub async fn complete(ctx: &Context, lease: Lease, result: TrainingResult) -> Re
     let new = NewVersion {
         lora: run.lora_id,
         change_note: run.change_note.clone(),
-        parent: lora.latest_version_id,
+        parent: run.continued_version_id.or(lora.latest_version_id),
         base_model: Some(run.base_model_id),
         trigger_words: vec![run.trigger_word.clone()],
         file: result.adapter,

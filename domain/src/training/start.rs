@@ -2,8 +2,8 @@
 
 use atelier_entities::{
     base_model, dataset, dataset_picture as picture,
-    kinds::{JobKind, LoraState},
-    lora, training_run as run,
+    kinds::{JobKind, LoraState, TrainedLayers},
+    lora, lora_version as version, training_run as run,
 };
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
@@ -13,10 +13,13 @@ use serde::Serialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::defaults::{Defaults, EPOCHS, STRENGTH};
+use super::{
+    continued,
+    defaults::{Defaults, EPOCHS, STRENGTH},
+};
 use crate::{
     actor::Actor,
-    audit, base_model as base_models,
+    audit,
     context::Context,
     error::{Invalid, ReadError, Refused},
     failures,
@@ -40,6 +43,8 @@ pub struct StartTraining {
     pub base_model: Option<Uuid>,
     /// The LoRA that gets a new version; none makes a LoRA.
     pub lora: Option<Uuid>,
+    /// The version whose matrices are trained further; none begins with new ones.
+    pub continued_version: Option<Uuid>,
     /// Name of a new LoRA; none takes the data set's.
     pub name: Option<String>,
     /// A word that will call the style up.
@@ -52,6 +57,8 @@ pub struct StartTraining {
     pub rank: Option<i32>,
     /// Alpha; none is the rank.
     pub alpha: Option<f64>,
+    /// Which layers get matrices.
+    pub layers: Option<TrainedLayers>,
     /// Learning rate at its peak.
     pub learning_rate: Option<f64>,
     /// Pictures a step.
@@ -80,6 +87,14 @@ failures! {
             ("datasetId", "TOO_MANY_PICTURES", "This data set holds {found} pictures; at most {most} are trained on, and 10 to 30 do best. Remove some."),
         /// The LoRA was deleted.
         LoraDeleted => ("loraId", "LORA_DELETED", "This LoRA was deleted. Choose another or make a new one."),
+        /// The version to be continued would lose something, or its file is not read.
+        NotContinuable { reason: String } => ("continueFromVersionId", "NOT_CONTINUABLE", "{reason}"),
+        /// The version to be continued was made for another model.
+        Mismatch { reason: String } => ("continueFromVersionId", "LORA_MISMATCH", "{reason}"),
+        /// The maker of the version to be continued does not allow it.
+        NoDerivatives { name: String } => ("continueFromVersionId", "NO_DERIVATIVES", "The terms of {name} do not allow it to be trained further. Continue another version, or ask its maker."),
+        /// The model of the version to be continued is not the team's to use.
+        NotOffered { model: String } => ("baseModelId", "BASE_MODEL_NOT_OFFERED", "The version was made for {model}, which is not offered to this team. Name another base model that it fits, or ask whoever runs this installation to offer {model} to the team."),
         /// The LoRA belongs to another team than the data set.
         OtherTeam => ("loraId", "OTHER_TEAM", "The LoRA and the data set belong to different teams. Choose two of the same team."),
     }
@@ -94,6 +109,7 @@ widen!(CreateLoraError => StartTrainingError);
 /// [`StartTrainingError`]; an [`Invalid`] with `NOT_ENOUGH_CREDITS` when the team cannot pay for it.
 pub async fn start(ctx: &Context, actor: &Actor, input: StartTraining) -> Result<run::Model, StartTrainingError> {
     let person = actor.person()?;
+    let continued = continued::chosen(ctx, actor, &input).await?;
     let tx = ctx.db.write().await?;
     let dataset = dataset::Entity::find_by_id(input.dataset)
         .one(&tx)
@@ -107,8 +123,8 @@ pub async fn start(ctx: &Context, actor: &Actor, input: StartTraining) -> Result
         return Ok(run::Entity::find_by_id(earlier).one(&tx).await?.ok_or(Refused::NotFound(run::Model::NAME))?);
     }
     let pictures = count_pictures(&tx, dataset.id).await?;
-    let base_model = base_models::choose(&tx, dataset.team_id, input.base_model).await?;
-    let plan = Plan::check(ctx, &input, Defaults::of(&base_model))?;
+    let base_model = continued::choose_model(&tx, ctx, dataset.team_id, input.base_model, continued.as_ref()).await?;
+    let plan = Plan::check(ctx, &input, Defaults::of(&base_model), continued)?;
     let lora = choose_lora(&tx, ctx, actor, person.id, &input, &dataset).await?;
     let prompts = sample_prompts(&tx, &input, dataset.id).await?;
     let run = plan.row(ctx, person.id, &dataset, &base_model, lora.id, pictures, prompts).insert(&tx).await?;
@@ -146,6 +162,8 @@ struct Plan {
     epochs: i32,
     rank: i32,
     alpha: f64,
+    layers: TrainedLayers,
+    continued_version: Option<Uuid>,
     learning_rate: f64,
     batch_size: i32,
     resolution: Option<i32>,
@@ -154,9 +172,20 @@ struct Plan {
 }
 
 impl Plan {
-    fn check(ctx: &Context, input: &StartTraining, suits: Defaults) -> Result<Self, Invalid> {
-        let rank = text::check_range("rank", input.rank.unwrap_or(suits.rank), 1, 128)?;
-        let alpha = input.alpha.unwrap_or(f64::from(rank));
+    fn check(
+        ctx: &Context,
+        input: &StartTraining,
+        suits: Defaults,
+        continued: Option<version::Model>,
+    ) -> Result<Self, Invalid> {
+        let (rank, alpha) = match &continued {
+            Some(version) => (version.rank, version.alpha),
+            None => {
+                let rank = text::check_range("rank", input.rank.unwrap_or(suits.rank), 1, 128)?;
+                let alpha = input.alpha.unwrap_or(f64::from(rank));
+                (rank, text::check_range("alpha", alpha, 0.01, 512.0)?)
+            }
+        };
         let rate = input.learning_rate.unwrap_or(suits.learning_rate);
         let resolution =
             input.resolution.map(|pixels| text::check_range("resolution", pixels, 32, 2048)).transpose()?;
@@ -165,7 +194,9 @@ impl Plan {
             strength: text::check_range("strength", input.strength.unwrap_or(STRENGTH), 0.0, 2.0)?,
             epochs: text::check_range("epochs", input.epochs.unwrap_or(EPOCHS), 1, 200)?,
             rank,
-            alpha: text::check_range("alpha", alpha, 0.01, 512.0)?,
+            alpha,
+            layers: input.layers.unwrap_or(suits.layers),
+            continued_version: continued.map(|version| version.id),
             learning_rate: text::check_range("learningRate", rate, 1e-7, 0.1)?,
             batch_size: text::check_range("batchSize", input.batch_size.unwrap_or(suits.batch_size), 1, 64)?,
             resolution,
@@ -198,6 +229,8 @@ impl Plan {
             epochs: Set(self.epochs),
             rank: Set(self.rank),
             alpha: Set(self.alpha),
+            layers: Set(self.layers),
+            continued_version_id: Set(self.continued_version),
             learning_rate: Set(self.learning_rate),
             batch_size: Set(self.batch_size),
             resolution: Set(self.resolution),

@@ -1,6 +1,6 @@
 //! What a worker needs to train.
 
-use atelier_entities::{base_model, dataset_picture as picture, lora, training_run as run};
+use atelier_entities::{base_model, dataset_picture as picture, lora, lora_version as version, training_run as run};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
@@ -29,6 +29,8 @@ pub struct TrainingWork {
     pub lora: lora::Model,
     /// The model to train on.
     pub base_model: base_model::Model,
+    /// The version whose pairs it begins with.
+    pub continued: Option<version::Model>,
     /// The pictures, in the order of their keys: the same for every attempt.
     pub pictures: Vec<TrainingPicture>,
     /// Prompts of the sample pictures.
@@ -45,6 +47,10 @@ pub async fn load(ctx: &Context, run: Uuid) -> Result<TrainingWork, ReadError> {
     let lora = lora::Entity::find_by_id(run.lora_id).one(db).await?.ok_or(Refused::NotFound(lora::Model::NAME))?;
     let base_model =
         base_model::Entity::find_by_id(run.base_model_id).one(db).await?.ok_or(Refused::NotFound("base model"))?;
+    let continued = match run.continued_version_id {
+        Some(id) => Some(continued(ctx, id).await?),
+        None => None,
+    };
     let pictures = picture::Entity::find()
         .filter(picture::Column::DatasetId.eq(run.dataset_id))
         .order_by_asc(picture::Column::Id)
@@ -58,5 +64,17 @@ pub async fn load(ctx: &Context, run: Uuid) -> Result<TrainingWork, ReadError> {
         })
         .collect();
     let sample_prompts = words(&run.sample_prompts);
-    Ok(TrainingWork { run, lora, base_model, pictures, sample_prompts })
+    Ok(TrainingWork { run, lora, base_model, continued, pictures, sample_prompts })
+}
+
+/// A version, unless its LoRA was deleted meanwhile.
+async fn continued(ctx: &Context, id: Uuid) -> Result<version::Model, ReadError> {
+    let missing = Refused::NotFound("LoRA version");
+    let db = ctx.db.read();
+    let version = version::Entity::find_by_id(id).one(db).await?.ok_or_else(|| missing.clone())?;
+    let lora = lora::Entity::find_by_id(version.lora_id).one(db).await?;
+    match lora {
+        Some(lora) if lora.deleted_at.is_none() => Ok(version),
+        _ => Err(missing.into()),
+    }
 }

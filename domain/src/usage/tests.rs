@@ -45,6 +45,8 @@ async fn generated(ctx: &Context, person: &Actor, version: Uuid, pictures: i32) 
         count: Set(pictures),
         merges_loras: Set(false),
         start_strength: Set(None),
+        start_margins: Set(None),
+        size_conditioning: Set(None),
         created_at: Set(now),
     };
     row.insert(&tx).await.expect("a generation");

@@ -22,7 +22,7 @@ use crate::{
     },
     progress::Control,
     sdxl::{
-        conditioning::TextConditioning,
+        conditioning::{TextConditioning, whole},
         pipeline::{Denoising as SdxlDenoising, SdxlPipeline},
     },
     starter::pictures::from_tensor,
@@ -275,7 +275,7 @@ impl<B: Backend> Subject<B> for SdxlSubject<B> {
             start: None,
             unwanted: (!pipeline.configs.is_turbo()).then(|| text.clone()),
             wanted: text,
-            size: (picture.height, picture.width),
+            sizes: whole(picture.height, picture.width),
             steps: picture.steps,
             guidance: 5.0,
             step_noise: &mut |_| Ok(noise()),

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     image,
     training::{
-        TrainingSpec, bucketing,
+        TrainedLayers, TrainingSpec, bucketing,
         cache::{Cache, View},
         trainable::Trainable,
         trainer::{Trainer, first_pairs},
@@ -146,6 +146,7 @@ impl Learning {
             epochs: 1,
             rank: RANK as u32,
             alpha: RANK as f64,
+            layers: TrainedLayers::All,
             learning_rate: 1e-4,
             batch_size: self.batch,
             resolution: Some(self.edge_of_square()),

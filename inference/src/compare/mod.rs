@@ -270,6 +270,7 @@ impl Drawing<'_> {
                 preview_every: None,
                 references: Vec::new(),
                 start: None,
+                size_conditioning: None,
             };
             let step = Progress::Sampling { epoch: 0, done: self.done, total: self.total };
             let rendered = self.model.render(&request, &mut Passing { sink: &mut *self.sink, step })?;

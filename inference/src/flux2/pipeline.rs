@@ -411,6 +411,10 @@ impl<B: Backend> Flux2Pipeline<B> {
                 "FLUX.2 edits pictures that are given as references. Give the picture as one, or choose an SDXL model.";
             return Err(Error::Input(sentence.to_owned()));
         }
+        if request.size_conditioning.is_some() {
+            let sentence = "FLUX.2 takes no size conditioning. Leave it out, or choose an SDXL model.";
+            return Err(Error::Input(sentence.to_owned()));
+        }
         let grid = ((request.height / multiple) as usize, (request.width / multiple) as usize);
         let preparing = Progress::Preparing { what: "the prompt".to_owned() };
         if sink.report(&preparing) == Control::Stop {

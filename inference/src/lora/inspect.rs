@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     adapter::{alpha, most_frequent},
+    air::{AirName, air_name},
     formats::{self, Survey, peft::StatedAlphas},
     hashes::{Hashes, hashes},
     metadata::{TrainingRecord, declared, training_record, trigger_words},
@@ -49,6 +50,9 @@ pub struct LoraReport {
     pub unmatched: Vec<String>,
     /// Trigger words from the metadata.
     pub trigger_words: Vec<String>,
+    /// The AIR name that the metadata gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub air_name: Option<AirName>,
     /// Hashes.
     pub hashes: Hashes,
     /// Bytes.
@@ -87,6 +91,7 @@ pub fn inspect(path: &Path) -> Result<LoraReport> {
         modules: survey.groups.iter().map(|group| group.mapping.modules.len()).sum(),
         matched_share: 1.0 - survey.unmatched.len() as f64 / survey.keys.max(1) as f64,
         trigger_words: trigger_words(&metadata),
+        air_name: air_name(&metadata),
         hashes: hashes(path, file.header().length)?,
         size: std::fs::metadata(path).map_err(Error::io(path))?.len(),
         problems: problems(&file, &survey)?,

@@ -23,6 +23,14 @@ const BASE_KEYS: &[&str] = &["modelspec.architecture", "ss_base_model_version", 
 const OF_ONE_FILE: &[&str] =
     &["sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256", peft::CONFIGURATION_KEY, "format"];
 
+/// What the network was made with beside its rank and alpha, a JSON object, as kohya calls it.
+pub const NETWORK_ARGUMENTS: &str = "ss_network_args";
+
+/// The [arguments](NETWORK_ARGUMENTS) of a training of these layers.
+pub fn network_arguments(layers: &str) -> String {
+    serde_json::json!({ "layers": layers }).to_string()
+}
+
 /// Trigger words that a header names.
 pub fn trigger_words(metadata: &BTreeMap<String, String>) -> Vec<String> {
     let text = TRIGGER_KEYS.iter().find_map(|key| metadata.get(*key).filter(|text| !text.trim().is_empty()));
@@ -157,6 +165,7 @@ pub fn of_training(facts: &TrainingFacts<'_>) -> BTreeMap<String, String> {
         ("ss_output_name", facts.title.to_owned()),
         ("ss_network_dim", facts.rank.to_string()),
         ("ss_network_alpha", facts.alpha.to_string()),
+        (NETWORK_ARGUMENTS, facts.network_arguments.to_owned()),
         ("ss_num_train_images", facts.pictures.to_string()),
         ("ss_steps", facts.steps.to_string()),
         ("ss_epoch", facts.epoch.to_string()),
@@ -175,9 +184,11 @@ pub struct TrainingFacts<'a> {
     /// The word that calls the style up; empty when there is none.
     pub trigger_word: &'a str,
     /// Rank.
-    pub rank: u32,
+    pub rank: usize,
     /// Alpha.
     pub alpha: f64,
+    /// [What the network was made with](NETWORK_ARGUMENTS) beside them; empty when nobody knows.
+    pub network_arguments: &'a str,
     /// Pictures trained on.
     pub pictures: usize,
     /// Optimiser steps so far.
@@ -204,6 +215,7 @@ mod tests {
             trigger_word: "inkw",
             rank: 8,
             alpha: 4.0,
+            network_arguments: "{}",
             pictures: 16,
             steps: 320,
             epoch: 10,

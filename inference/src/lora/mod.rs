@@ -5,6 +5,7 @@
 
 pub mod adapted;
 pub mod adapter;
+pub mod air;
 pub mod convert;
 pub mod formats;
 pub mod hashes;
@@ -18,7 +19,8 @@ pub mod shelf;
 mod tests;
 
 pub use adapter::{Adapter, LowRankPair};
+pub use air::{AirName, air_name};
 pub use convert::convert;
 pub use formats::detect::{AdapterFacts, Base, Family, fits};
 pub use inspect::{LoraReport, inspect};
-pub use save::{Layout, save};
+pub use save::{Layout, left_out, save};

@@ -29,7 +29,7 @@ pub enum Layout {
     /// diffusers' names, alpha / rank folded into B.
     Diffusers,
     /// kohya's names, with `.alpha`; the original numbering of the UNet for SDXL, whose default it is. Of FLUX.2's layers
-    /// outside of the blocks, diffusers' reader of it leaves out the modulations.
+    /// outside of the blocks, diffusers' reader of it leaves out the modulations: [`left_out`] says so.
     Kohya,
 }
 
@@ -70,6 +70,21 @@ pub fn save(adapter: &Adapter, layout: Layout, path: &Path) -> Result<()> {
     in_file_order(&mut tensors);
     let metadata = metadata::of_file(adapter, &sha256_of_tensors(&tensors));
     write(path, &tensors, &metadata)
+}
+
+/// What programs leave out of an adapter's file in a layout, in sentences.
+pub fn left_out(adapter: &Adapter, layout: Layout) -> Vec<String> {
+    if (adapter.facts.family, layout) != (Family::Flux2, Layout::Kohya) {
+        return Vec::new();
+    }
+    let mut unread = adapter.targets.keys().filter(|module| !bfl::is_read_from_kohya(module));
+    let Some(first) = unread.next() else { return Vec::new() };
+    vec![format!(
+        "diffusers leaves out {} of the {} modules that this LoRA adapts when their names are kohya's, `{first}` the first of \
+         them, and makes other pictures with it. Take BFL or DIFFUSERS for diffusers; ComfyUI reads all of them.",
+        unread.count() + 1,
+        adapter.targets.len(),
+    )]
 }
 
 /// Pairs under the names that they have in a file.

@@ -11,8 +11,12 @@ use safetensors::Dtype;
 use tempfile::TempDir;
 
 use super::{
-    Adapter, Layout, LowRankPair, convert::convert, formats::peft::CONFIGURATION_KEY, inspect::inspect, read::read,
-    save::save,
+    Adapter, Layout, LowRankPair,
+    convert::convert,
+    formats::peft::CONFIGURATION_KEY,
+    inspect::inspect,
+    read::read,
+    save::{left_out, save},
 };
 use crate::{
     error::Error,
@@ -89,7 +93,7 @@ fn a_conversion_changes_nothing_but_the_rounding() {
     let folder = folder();
     for first in LAYOUTS {
         let once = folder.path().join(format!("{first}.safetensors"));
-        convert(&fixture("kohya"), first, &once).expect("a conversion");
+        convert(&fixture("kohya"), first, &BTreeMap::new(), &once).expect("a conversion");
         let rounded = read(&once).expect("what was written");
         // bf16 keeps eight bits of each factor.
         let loss = difference(&source, &rounded);
@@ -98,7 +102,7 @@ fn a_conversion_changes_nothing_but_the_rounding() {
         assert_eq!(rounded.targets.keys().collect::<Vec<_>>(), source.targets.keys().collect::<Vec<_>>());
         for second in LAYOUTS {
             let twice = folder.path().join("twice.safetensors");
-            convert(&once, second, &twice).expect("a second conversion");
+            convert(&once, second, &BTreeMap::new(), &twice).expect("a second conversion");
             assert_eq!(difference(&rounded, &read(&twice).expect("it")), 0.0, "{first} to {second} rounds again");
         }
     }
@@ -164,6 +168,26 @@ fn a_file_says_what_it_is_and_its_hashes_are_true() {
 }
 
 #[test]
+fn a_conversion_says_what_it_is_told_beside_what_the_file_said() {
+    let metadata = [("modelspec.title", "Ink wash"), ("modelspec.license", "House rules")];
+    let (_folder, path) = written(
+        &[("transformer.x_embedder.lora_A.weight", &[2, 16]), ("transformer.x_embedder.lora_B.weight", &[8, 2])],
+        &metadata,
+    );
+    let folder = folder();
+    let (once, again) = (folder.path().join("once.safetensors"), folder.path().join("again.safetensors"));
+    let told = [("modelspec.license", "CC-BY-4.0"), ("modelspec.tags", "ink, wash")];
+    let told = told.map(|(key, text)| (key.to_owned(), text.to_owned())).into();
+    convert(&path, Layout::Bfl, &told, &once).expect("a conversion");
+    convert(&once, Layout::Kohya, &BTreeMap::new(), &again).expect("a second conversion");
+    for file in [&once, &again] {
+        let metadata = inspect(file).expect("a report").metadata;
+        let said = ["modelspec.title", "modelspec.license", "modelspec.tags"].map(|key| metadata[key].clone());
+        assert_eq!(said, ["Ink wash", "CC-BY-4.0", "ink, wash"]);
+    }
+}
+
+#[test]
 fn loras_of_sdxl_are_written_in_two_layouts() {
     let own = [
         ("unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k", (24, 8)),
@@ -178,7 +202,7 @@ fn loras_of_sdxl_are_written_in_two_layouts() {
     let folder = folder();
     let (kohya, diffusers) = (folder.path().join("kohya.safetensors"), folder.path().join("diffusers.safetensors"));
     save(&adapter, Layout::Kohya, &kohya).expect("a file");
-    convert(&kohya, Layout::Diffusers, &diffusers).expect("a conversion");
+    convert(&kohya, Layout::Diffusers, &BTreeMap::new(), &diffusers).expect("a conversion");
     for (path, layout, key) in [
         (&kohya, Layout::Kohya, "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight"),
         (
@@ -198,7 +222,7 @@ fn loras_of_sdxl_are_written_in_two_layouts() {
         assert!(loss < 3.0 / 256.0, "{layout}: {loss}");
     }
     let out = folder.path().join("out.safetensors");
-    assert!(convert(&kohya, Layout::Bfl, &out).expect_err("no form").to_string().contains("KOHYA"));
+    assert!(convert(&kohya, Layout::Bfl, &BTreeMap::new(), &out).expect_err("no form").to_string().contains("KOHYA"));
     assert!(!out.exists());
 }
 
@@ -218,7 +242,7 @@ fn adapters_of_convolutions_keep_their_kernels() {
     let folder = folder();
     let (kohya, diffusers) = (folder.path().join("kohya.safetensors"), folder.path().join("diffusers.safetensors"));
     save(&adapter, Layout::Kohya, &kohya).expect("a file");
-    convert(&kohya, Layout::Diffusers, &diffusers).expect("a conversion");
+    convert(&kohya, Layout::Diffusers, &BTreeMap::new(), &diffusers).expect("a conversion");
     let shapes = |path: &Path, key: &str| MappedFile::open(path).expect("a file").header().tensors[key].shape.clone();
     assert_eq!(shapes(&kohya, "lora_unet_middle_block_0_in_layers_2.lora_down.weight"), [4, 8, 3, 3]);
     assert_eq!(shapes(&kohya, "lora_unet_middle_block_0_in_layers_2.lora_up.weight"), [8, 4, 1, 1]);
@@ -231,6 +255,23 @@ fn adapters_of_convolutions_keep_their_kernels() {
             kernels.into_values().collect::<Vec<_>>()
         });
     }
+}
+
+#[test]
+fn a_layout_that_a_program_does_not_read_in_full_says_so() {
+    let unread = "double_stream_modulation_img.linear";
+    let modules = [("transformer_blocks.0.ff.linear_in", 8, 48), ("x_embedder", 16, 8), (unread, 8, 48)];
+    let targets = modules.map(|(name, inputs, outputs)| (name.to_owned(), pair(2, inputs, outputs, 1.0, 1)));
+    let folder = folder();
+    let (source, out) = (folder.path().join("source.safetensors"), folder.path().join("out.safetensors"));
+    save(&Adapter::new(targets.clone().into(), BTreeMap::new()), Layout::Bfl, &source).expect("a file");
+    for layout in LAYOUTS {
+        let said = convert(&source, layout, &BTreeMap::new(), &out).expect("a conversion");
+        assert_eq!(said.len(), usize::from(layout == Layout::Kohya), "{layout}: {said:?}");
+        assert!(said.iter().all(|said| said.contains("1 of the 3") && said.contains(unread)), "{said:?}");
+    }
+    let read = targets.into_iter().filter(|(name, _)| name != unread).collect();
+    assert!(left_out(&Adapter::new(read, BTreeMap::new()), Layout::Kohya).is_empty());
 }
 
 #[test]
@@ -293,7 +334,7 @@ fn the_last_modulation_is_read_in_its_own_order_and_not_written_where_programs_d
     assert!(inspect(&path).expect("a report").problems.iter().any(|problem| problem.contains("last modulation")));
     for layout in [Layout::Bfl, Layout::Kohya] {
         let out = folder.path().join("out.safetensors");
-        assert!(convert(&path, layout, &out).expect_err("no form").to_string().contains("DIFFUSERS"));
+        assert!(convert(&path, layout, &BTreeMap::new(), &out).expect_err("no form").to_string().contains("DIFFUSERS"));
         assert!(!out.exists());
     }
 }
@@ -357,7 +398,7 @@ fn keys_that_are_not_understood_are_told_and_not_lost() {
     assert_eq!((report.matched_share, report.unmatched.len(), report.tensors), (0.5, 2, 4));
     assert!(report.problems[0].contains("transformer.banana.lora_A.weight"), "{:?}", report.problems);
     let out = folder.path().join("out.safetensors");
-    assert!(convert(&path, Layout::Bfl, &out).expect_err("a loss").to_string().contains("banana"));
+    assert!(convert(&path, Layout::Bfl, &BTreeMap::new(), &out).expect_err("a loss").to_string().contains("banana"));
 }
 
 #[test]

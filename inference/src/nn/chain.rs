@@ -107,7 +107,9 @@ where
         }
     }
     if learns_before && let Some(surrogate) = along(first, slopes) {
-        back(surrogate, &[]);
+        // Perhaps nothing of it is learnt after all, and then it has no gradients of its own to go back from.
+        let something = surrogate.zeros_like().require_grad();
+        back(surrogate + something, &[]);
     }
     (number, sum.grads())
 }

@@ -14,6 +14,7 @@ use crate::{
     },
     progress::Control,
     sdxl::{
+        conditioning::whole,
         pipeline::{Denoising, SdxlPipeline},
         text_context::TextContext,
         unet::{Conditions, UNet},
@@ -52,7 +53,7 @@ impl Parity<'_> {
             start: None,
             wanted,
             unwanted,
-            size: (self.case.height, self.case.width),
+            sizes: whole(self.case.height, self.case.width),
             steps: self.case.steps,
             guidance: self.case.guidance_scale,
             step_noise: &mut |step| inputs.tensor(&format!("step_noise.{step}"), &pipeline.device),

@@ -3,6 +3,8 @@
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 
+use crate::render::SizeConditioning;
+
 /// Numbers of the size conditioning.
 pub const SIZES: usize = 6;
 
@@ -47,6 +49,11 @@ impl<B: Backend> TextConditioning<B> {
 /// The size conditioning of a picture that is whole, in pixels.
 pub fn whole(height: u32, width: u32) -> [u32; SIZES] {
     [height, width, 0, 0, height, width]
+}
+
+/// The size conditioning of a picture that is drawn as if it were cut from another one, in pixels.
+pub fn cut(from: &SizeConditioning, height: u32, width: u32) -> [u32; SIZES] {
+    [from.original_height, from.original_width, from.crop_top, from.crop_left, height, width]
 }
 
 /// The size conditioning of pictures, `[batch, 6]`: original height and width, the crop's top and left, target height and

@@ -12,7 +12,7 @@ pub use super::configs::Configs;
 use super::{
     adapters::Adaptables,
     autoencoder::Autoencoder,
-    conditioning::{TextConditioning, sizes, whole},
+    conditioning::{SIZES, TextConditioning, cut, sizes, whole},
     keys,
     start::{Ground, Start},
     text_context::TextContext,
@@ -70,8 +70,8 @@ pub struct Denoising<'a, B: Backend> {
     pub wanted: TextConditioning<B>,
     /// The negative prompt, for classifier-free guidance.
     pub unwanted: Option<TextConditioning<B>>,
-    /// Height and width in pixels.
-    pub size: (u32, u32),
+    /// [What the UNet is told of sizes](super::conditioning::sizes).
+    pub sizes: [u32; SIZES],
     /// Steps.
     pub steps: u32,
     /// Guidance scale.
@@ -147,20 +147,37 @@ impl<B: Backend> SdxlPipeline<B> {
     /// # Errors
     /// When a tokenizer fails on a prompt.
     pub fn encode_long_prompts<const N: usize>(&self, prompts: [&str; N]) -> Result<[TextConditioning<B>; N]> {
+        let most = self.chunks(&prompts)?;
+        let mut encoded = Vec::with_capacity(N);
+        for prompt in prompts {
+            encoded.push(self.encode_in_chunks(prompt, most)?);
+        }
+        Ok(std::array::from_fn(|place| encoded[place].clone()))
+    }
+
+    /// How many chunks the longest of some prompts takes.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on a prompt.
+    pub fn chunks(&self, prompts: &[&str]) -> Result<usize> {
         let mut most = 1;
         for prompt in prompts {
             for tokenizer in [&self.tokenizer, &self.tokenizer_2] {
                 most = most.max(tokenizer.encode_in_chunks(prompt, 1)?.len());
             }
         }
-        let mut encoded = Vec::with_capacity(N);
-        for prompt in prompts {
-            let first = self.tokenizer.encode_in_chunks(prompt, most)?;
-            let second = self.tokenizer_2.encode_in_chunks(prompt, most)?;
-            let chunks = first.into_iter().zip(second).map(|(first, second)| self.encode_tokens(first, second));
-            encoded.push(TextConditioning::joined(chunks.collect::<Result<_>>()?));
-        }
-        Ok(std::array::from_fn(|place| encoded[place].clone()))
+        Ok(most)
+    }
+
+    /// Encodes a prompt in so many chunks, or in more where it takes them; the last ones are empty.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on the prompt.
+    pub fn encode_in_chunks(&self, prompt: &str, at_least: usize) -> Result<TextConditioning<B>> {
+        let first = self.tokenizer.encode_in_chunks(prompt, at_least)?;
+        let second = self.tokenizer_2.encode_in_chunks(prompt, at_least)?;
+        let chunks = first.into_iter().zip(second).map(|(first, second)| self.encode_tokens(first, second));
+        Ok(TextConditioning::joined(chunks.collect::<Result<_>>()?))
     }
 
     /// Encodes tokens of the first and of the second tokenizer.
@@ -197,7 +214,8 @@ impl<B: Backend> SdxlPipeline<B> {
     /// # Errors
     /// [`Error::Stopped`] when a step's listener says so, and those of drawing noise.
     pub fn denoise(&self, denoising: Denoising<'_, B>) -> Result<Tensor<B, 4>> {
-        let Denoising { noise, start, wanted, unwanted, size, steps, guidance, step_noise, after_step } = denoising;
+        let Denoising { noise, start, wanted, unwanted, sizes: told, steps, guidance, step_noise, after_step } =
+            denoising;
         let scheduler = &self.configs.scheduler;
         let levels = scheduler.levels(steps)?;
         let batch = noise.dims()[0];
@@ -210,7 +228,7 @@ impl<B: Backend> SdxlPipeline<B> {
         };
         let rows = texts.context.dims()[0];
         let text = TextContext::of_many_looks(texts.context);
-        let sizes = sizes(&vec![whole(size.0, size.1); rows], &self.device);
+        let sizes = sizes(&vec![told; rows], &self.device);
         let first = start.as_ref().map_or(0, |start| start.first_step(steps));
         let mut latents = match &start {
             Some(start) if first > 0 || !start.is_partial() => start.at(levels.sigmas[first], &noise),
@@ -341,7 +359,10 @@ impl<B: Backend> SdxlPipeline<B> {
                 start: start.clone(),
                 wanted: wanted.clone(),
                 unwanted: unwanted.clone(),
-                size: (request.height, request.width),
+                sizes: match &request.size_conditioning {
+                    Some(conditioning) => cut(conditioning, request.height, request.width),
+                    None => whole(request.height, request.width),
+                },
                 steps: request.steps,
                 guidance: request.guidance,
                 step_noise: &mut |_| Ok(self.noise(&mut streams, grid)),

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use burn::{backend::Flex, tensor::Tensor};
 
-use super::pipeline::{Denoising, SdxlPipeline};
+use super::{
+    conditioning::{cut, whole},
+    pipeline::{Denoising, SdxlPipeline},
+};
 use crate::{
     dtype::Precision,
     image::{Part, Picture},
     progress::{Control, Quiet},
-    render::{RenderRequest, StartPicture},
+    render::{RenderRequest, SizeConditioning, StartPicture},
     weights::{folder, tensor_file::TensorFile},
 };
 
@@ -47,6 +50,7 @@ fn request(prompt: &str, start: StartPicture) -> RenderRequest {
         preview_every: None,
         references: Vec::new(),
         start: Some(start),
+        size_conditioning: None,
     }
 }
 
@@ -65,7 +69,7 @@ fn whole_and_partial_starts_are_drawn_as_the_reference_does() {
             start: Some(pipeline.start(&start, SIZE).unwrap()),
             wanted,
             unwanted,
-            size: (SIZE.1, SIZE.0),
+            sizes: whole(SIZE.1, SIZE.0),
             steps: number("steps") as u32,
             guidance: number("guidance"),
             step_noise: &mut |_| unreachable!("the schedule adds no noise"),
@@ -98,6 +102,21 @@ fn a_picture_is_carried_on_beyond_its_edges() {
     let rendered = pipeline().render(&request("a fox", start), &mut Quiet).unwrap();
     assert_eq!(rendered[0].picture.cropped(Part { left: 16, top: 0, width: 64, height: 96 }), small);
     assert!(StartPicture::around(&small, [0; 4]).is_err() && StartPicture::around(&small, [u32::MAX; 4]).is_err());
+}
+
+#[test]
+fn a_picture_is_drawn_as_if_it_were_cut_from_another() {
+    let told = SizeConditioning { original_width: 1024, original_height: 512, crop_left: 16, crop_top: 8 };
+    // `_get_add_time_ids`: original height and width, the crop's top and left, target height and width.
+    assert_eq!(cut(&told, 96, 64), [512, 1024, 8, 16, 96, 64]);
+    let pipeline = pipeline();
+    let draw = |size_conditioning| {
+        let request = RenderRequest { start: None, size_conditioning, ..request("a fox", start(0.5, false)) };
+        pipeline.render(&request, &mut Quiet).unwrap()[0].picture.clone()
+    };
+    let whole = SizeConditioning { original_width: 64, original_height: 96, crop_left: 0, crop_top: 0 };
+    assert_eq!(draw(None), draw(Some(whole)));
+    assert_ne!(draw(None), draw(Some(told)));
 }
 
 #[test]

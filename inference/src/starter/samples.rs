@@ -42,6 +42,7 @@ pub fn sheet<B: Backend>(pipeline: &Flux2Pipeline<B>) -> Result<Picture> {
             preview_every: None,
             references: Vec::new(),
             start: None,
+            size_conditioning: None,
         };
         let pictures = pipeline.render(&request, &mut Quiet)?.into_iter().map(|one| one.picture).collect();
         rows.push(Row { title: prompt.to_owned(), pictures });

@@ -54,7 +54,8 @@ impl<I: Backend> Cache<I> {
         sink: &mut dyn Sink,
     ) -> Result<Self> {
         let sizes = bucketing::sizes(resolution, pipeline.bucket_step());
-        let mut prompts = Prompts::<B, P>::new(pipeline)?;
+        let all: Vec<&str> = learnt.iter().chain(held_out).map(|example| example.prompt.as_str()).collect();
+        let mut prompts = Prompts::<B, P>::new(pipeline, pipeline.text_chunks(&all)?)?;
         let total = learnt.len() as u32 * spec.repeats + held_out.len() as u32;
         let mut done = 0;
         let mut encode = |example: &Example, picture: u64, number: u32| {
@@ -89,20 +90,22 @@ impl<I: Backend> Cache<I> {
 /// Texts of prompts, each encoded once.
 struct Prompts<'a, B: AutodiffBackend, P: Trainable<B>> {
     pipeline: &'a P,
+    /// So many for each of them: all texts are of one length.
+    chunks: usize,
     numbers: HashMap<String, usize>,
     texts: Vec<Tensor<B::InnerBackend, 2>>,
 }
 
 impl<'a, B: AutodiffBackend, P: Trainable<B>> Prompts<'a, B, P> {
-    fn new(pipeline: &'a P) -> Result<Self> {
-        Ok(Self { pipeline, numbers: HashMap::new(), texts: vec![pipeline.encode_no_text()?] })
+    fn new(pipeline: &'a P, chunks: usize) -> Result<Self> {
+        Ok(Self { pipeline, chunks, numbers: HashMap::new(), texts: vec![pipeline.encode_no_text(chunks)?] })
     }
 
     fn number(&mut self, prompt: &str) -> Result<usize> {
         if let Some(number) = self.numbers.get(prompt) {
             return Ok(*number);
         }
-        self.texts.push(self.pipeline.encode_text(prompt)?);
+        self.texts.push(self.pipeline.encode_text(prompt, self.chunks)?);
         let number = self.texts.len() - 1;
         self.numbers.insert(prompt.to_owned(), number);
         Ok(number)

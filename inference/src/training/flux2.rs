@@ -12,6 +12,7 @@ use burn::{
 use rand_chacha::ChaCha20Rng;
 
 use super::{
+    layers::TrainedLayers,
     loss::{FlowTask, GUIDANCE, flow_task, logit_normal_times, mean_squared_error, rectified_flow},
     memory::{KEPT_A_FEATURE, Kept, MemoryEstimate, NUMBER, OF_OPTIMISER, kept_number, kept_scores},
     spec::TrainingSpec,
@@ -33,6 +34,9 @@ use crate::{
 /// Mean of the normal distribution whose logistic function the times are.
 const TIME_MEAN: f64 = 0.4;
 
+/// The layer by whose width programs tell FLUX.2 from FLUX.1; it is always trained.
+const TELLING_LAYER: &str = "transformer_blocks.0.ff.linear_in";
+
 /// Tokens of a prompt, at most.
 const LONGEST_PROMPT: u64 = 512;
 
@@ -48,13 +52,8 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         &self.transformer
     }
 
-    /// Those of the blocks, and what leads into them and out of them. Never the last normalisation's, whose halves
-    /// converters disagree on, and not what embeds the time.
-    fn is_trained(layer: &str) -> bool {
-        let outer = ["x_embedder", "context_embedder", "proj_out", "modulation"];
-        layer.starts_with("transformer_blocks.")
-            || layer.starts_with("single_transformer_blocks.")
-            || outer.iter().any(|part| layer.contains(part))
+    fn is_trained(layer: &str, layers: TrainedLayers) -> bool {
+        is_trained(layer, layers)
     }
 
     fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate {
@@ -89,15 +88,20 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         (to_tokens(packed).reshape([1, rows * columns * channels]), (rows, columns))
     }
 
+    /// Its text encoders take in long prompts as a whole, and all are padded to one length.
+    fn text_chunks(&self, _prompts: &[&str]) -> Result<usize> {
+        Ok(1)
+    }
+
     /// Tokens of the context one after another.
-    fn encode_text(&self, prompt: &str) -> Result<Tensor<B::InnerBackend, 2>> {
+    fn encode_text(&self, prompt: &str, _chunks: usize) -> Result<Tensor<B::InnerBackend, 2>> {
         let context = self.encode_prompts(&[prompt])?;
         let [_, tokens, width] = context.dims();
         Ok(context.reshape([1, tokens * width]))
     }
 
-    fn encode_no_text(&self) -> Result<Tensor<B::InnerBackend, 2>> {
-        Trainable::<B>::encode_text(self, "")
+    fn encode_no_text(&self, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>> {
+        Trainable::<B>::encode_text(self, "", chunks)
     }
 
     fn leaves_prompts_out(&self) -> bool {
@@ -158,8 +162,20 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         (Adapter::new(pairs, metadata), Layout::Bfl)
     }
 
-    fn pairs_of(&self, adapter: Adapter) -> Result<BTreeMap<String, LowRankPair>> {
-        Ok(adapter.targets)
+    fn pairs_of(&self, adapter: Adapter) -> BTreeMap<String, LowRankPair> {
+        adapter.targets
+    }
+}
+
+/// Whether a layer of the transformer is one of those that are trained. Never the last normalisation's, whose halves
+/// converters disagree on, and not what embeds the time.
+pub(super) fn is_trained(layer: &str, layers: TrainedLayers) -> bool {
+    let outer = ["x_embedder", "context_embedder", "proj_out", "modulation"];
+    let is_in_block = layer.starts_with("transformer_blocks.") || layer.starts_with("single_transformer_blocks.");
+    match layers {
+        TrainedLayers::All => is_in_block || outer.iter().any(|part| layer.contains(part)),
+        TrainedLayers::Blocks => is_in_block,
+        TrainedLayers::Attention => is_in_block && layer.contains(".attn.") || layer == TELLING_LAYER,
     }
 }
 
@@ -200,15 +216,14 @@ struct FlowBatch<B: Backend> {
 
 #[cfg(test)]
 mod tests {
-    use burn::backend::{Autodiff, Flex};
-
     use super::*;
 
     #[test]
     fn what_is_trained_can_be_read_by_everybody() {
-        let is_trained = <Flux2Pipeline<Flex> as Trainable<Autodiff<Flex>>>::is_trained;
-        assert!(is_trained("transformer_blocks.0.ff.linear_in"));
-        assert!(is_trained("single_transformer_blocks.3.attn.to_out"));
-        assert!(!is_trained("norm_out.linear"));
+        for layers in [TrainedLayers::All, TrainedLayers::Blocks, TrainedLayers::Attention] {
+            assert!(is_trained("transformer_blocks.0.ff.linear_in", layers));
+            assert!(is_trained("single_transformer_blocks.3.attn.to_out", layers));
+            assert!(!is_trained("norm_out.linear", layers));
+        }
     }
 }

@@ -4,8 +4,10 @@
 pub(crate) mod bucketing;
 pub(crate) mod cache;
 mod checkpoint;
+mod continued;
 mod dataset;
 mod flux2;
+mod layers;
 pub mod loss;
 mod memory;
 mod optimiser;
@@ -18,6 +20,8 @@ pub(crate) mod trainable;
 pub(crate) mod trainer;
 mod validation;
 
+pub use continued::check_continued;
+pub use layers::TrainedLayers;
 pub use memory::MemoryEstimate;
 pub use spec::{TrainingPicture, TrainingReport, TrainingSpec};
 

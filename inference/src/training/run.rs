@@ -11,6 +11,7 @@ use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use super::{
     cache::Cache,
     checkpoint::{self, State},
+    continued::read_continued,
     dataset,
     spec::{TrainingReport, TrainingSpec},
     trainable::Trainable,
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     lora::{
-        self, LowRankPair,
+        self, AdapterFacts, Base, LowRankPair, fits,
         inject::{self, Adaptable},
         metadata,
     },
@@ -49,6 +50,11 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
 ) -> Result<TrainingReport> {
     let estimate = pipeline.memory(spec, memory_left);
     estimate.check()?;
+    let (pairs, network_arguments) = match &spec.init_lora {
+        Some(path) => continued_pairs::<B, P>(pipeline, path, facts)?,
+        None => (first_pairs::<B, P>(pipeline, spec), Some(metadata::network_arguments(&spec.layers.to_string()))),
+    };
+    let trainer = Trainer::<B, P>::new(pipeline, &pairs, spec)?;
     std::fs::create_dir_all(&spec.directory).map_err(Error::io(&spec.directory))?;
     let fingerprint = spec.fingerprint(&some_weights::<B, P>(pipeline))?;
     let resumed = checkpoint::load(&spec.directory, &fingerprint)?;
@@ -58,17 +64,13 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
     let pick = |numbers: &[usize]| numbers.iter().map(|number| &examples[*number]).collect::<Vec<_>>();
     let resolution = spec.resolution.unwrap_or(facts.native_width);
     let cache = Cache::fill::<B, P>(pipeline, spec, resolution, (&pick(&learnt), &pick(&held_out)), sink)?;
-    let pairs = match &spec.init_lora {
-        Some(path) => pipeline.pairs_of(lora::read::read(path)?)?,
-        None => first_pairs::<B, P>(pipeline, spec),
-    };
-    let trainer = Trainer::<B, P>::new(pipeline, &pairs, spec)?;
     let mut run = Run {
         pipeline,
         spec,
         facts,
         cache,
         trainer,
+        network_arguments,
         state: State::default(),
         pictures: learnt.len(),
         started: Instant::now(),
@@ -89,6 +91,21 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
     // A training that goes on computes as it did: the last bits may depend on it.
     run.trainer.checkpointing = run.state.checkpointing;
     run.go_through(sink)
+}
+
+/// The pairs of a LoRA that the training goes on from, and what its header says that they were made with.
+fn continued_pairs<B: AutodiffBackend, P: Trainable<B>>(
+    pipeline: &P,
+    path: &Path,
+    facts: &ModelFacts,
+) -> Result<(BTreeMap<String, LowRankPair>, Option<String>)> {
+    let adapter = read_continued(path)?;
+    let AdapterFacts { family, hidden_width, context_width, .. } = adapter.facts;
+    let lora = Base { family: family.name(), hidden_width, context_width };
+    let model = Base { family: &facts.family, hidden_width: facts.hidden_width, context_width: facts.context_width };
+    fits(lora, model)?;
+    let network_arguments = adapter.metadata.get(metadata::NETWORK_ARGUMENTS).cloned();
+    Ok((pipeline.pairs_of(adapter), network_arguments))
 }
 
 /// What tells a base model from others of the same shape: a few weights of layers in every depth.
@@ -118,6 +135,8 @@ struct Run<'a, B: AutodiffBackend, P: Trainable<B>> {
     facts: &'a ModelFacts,
     cache: Cache<B::InnerBackend>,
     trainer: Trainer<'a, B, P>,
+    /// What the pairs were made with, as a header says it.
+    network_arguments: Option<String>,
     state: State,
     pictures: usize,
     started: Instant,
@@ -235,6 +254,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
             preview_every: None,
             references: Vec::new(),
             start: None,
+            size_conditioning: None,
         }
     }
 
@@ -247,11 +267,14 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
                 *tags.entry(tag.to_owned()).or_default() += 1;
             }
         }
+        let (mut adapter, layout) = self.pipeline.adapter(pairs, BTreeMap::new());
         let facts = metadata::TrainingFacts {
             title,
             trigger_word: &self.spec.trigger_word,
-            rank: self.spec.rank,
-            alpha: self.spec.alpha,
+            // The adapter's own: one that was gone on from keeps them.
+            rank: adapter.rank(),
+            alpha: adapter.alpha(),
+            network_arguments: self.network_arguments.as_deref().unwrap_or_default(),
             pictures: self.pictures,
             steps: self.state.step,
             epoch,
@@ -261,7 +284,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
         };
         let mut header = self.spec.metadata.clone();
         header.extend(metadata::of_training(&facts));
-        let (adapter, layout) = self.pipeline.adapter(pairs, header);
+        adapter.metadata = header;
         lora::save::save(&adapter, layout, file)
     }
 }

@@ -16,13 +16,14 @@ use rand_chacha::ChaCha20Rng;
 
 use super::{
     bucketing::Frame,
+    layers::TrainedLayers,
     loss::{PredictionTask, mean_squared_error, noise_prediction, prediction_task},
     memory::{KEPT_A_FEATURE, Kept, MemoryEstimate, NUMBER, OF_OPTIMISER, kept_number, kept_scores},
     spec::TrainingSpec,
     trainable::{Batch, Trainable},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     image::Picture,
     lora::{Adapter, Layout, LowRankPair},
     nn::chain::{self, Constants},
@@ -64,15 +65,16 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         &self.unet
     }
 
-    /// Those of the transformers: projections of attention, feed-forward layers, and what leads in and out. It is what
-    /// kohya adapts where nobody says otherwise.
-    fn is_trained(layer: &str) -> bool {
-        layer.contains("attentions.")
+    fn is_trained(layer: &str, layers: TrainedLayers) -> bool {
+        is_trained(layer, layers)
     }
 
     fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate {
         let configs = &self.configs;
-        let (unet, text) = (&configs.unet, self.tokenizer.longest() as u64);
+        let captions: Vec<&str> = spec.pictures.iter().map(|picture| picture.caption.as_str()).collect();
+        // What a tokenizer fails on is said when it is encoded.
+        let chunks = self.chunks(&captions).unwrap_or(1);
+        let (unet, text) = (&configs.unet, (self.tokenizer.longest() * chunks) as u64);
         let edge = u64::from(spec.resolution.unwrap_or(configs.native_size()) / configs.size_multiple().max(1));
         let adapters = OF_OPTIMISER * u64::from(spec.rank) * trained_features(unet) * NUMBER;
         let a_number = u64::from(spec.batch_size) * kept_number::<B>();
@@ -97,15 +99,19 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         (latents.reshape([1, channels * rows * columns]), (rows, columns))
     }
 
-    /// Tokens of the context one after another, then the text as a whole.
-    fn encode_text(&self, prompt: &str) -> Result<Tensor<B::InnerBackend, 2>> {
-        Ok(row(self.encode_prompt(prompt)?))
+    fn text_chunks(&self, prompts: &[&str]) -> Result<usize> {
+        self.chunks(prompts)
+    }
+
+    /// Tokens of the context one after another, then the text as a whole: as prompts of any length are rendered.
+    fn encode_text(&self, prompt: &str, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>> {
+        Ok(row(self.encode_in_chunks(prompt, chunks)?))
     }
 
     /// The same as stands for no prompt beside guidance: zeros, or an empty text, as the folder says.
-    fn encode_no_text(&self) -> Result<Tensor<B::InnerBackend, 2>> {
-        let empty = self.encode_prompt("")?;
-        Ok(row(self.encode_negative(None, &empty)?))
+    fn encode_no_text(&self, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>> {
+        let empty = self.encode_in_chunks("", chunks)?;
+        Ok(row(if self.configs.force_zeros_for_empty_prompt { empty.zeros_like() } else { empty }))
     }
 
     fn leaves_prompts_out(&self) -> bool {
@@ -165,16 +171,25 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         (Adapter::of_sdxl(pairs, metadata), layout)
     }
 
-    fn pairs_of(&self, adapter: Adapter) -> Result<BTreeMap<String, LowRankPair>> {
-        let of_unet = |(name, pair): (String, LowRankPair)| match name.strip_prefix(PART) {
-            Some(layer) => Ok((layer.to_owned(), pair)),
-            None => Err(Error::Lora(format!(
-                "The LoRA to go on from adapts `{name}`, and only layers of the UNet are trained. Go on from a LoRA of the \
-                 UNet alone."
-            ))),
-        };
-        adapter.targets.into_iter().map(of_unet).collect()
+    fn pairs_of(&self, adapter: Adapter) -> BTreeMap<String, LowRankPair> {
+        let layer = |name: &str| name.strip_prefix(PART).unwrap_or(name).to_owned();
+        adapter.targets.into_iter().map(|(name, pair)| (layer(&name), pair)).collect()
     }
+}
+
+/// Whether a layer of the UNet is one of those that are trained. All are those of the transformers, which kohya adapts where
+/// nobody says otherwise: projections of attention, feed-forward layers, and what leads in and out.
+fn is_trained(layer: &str, layers: TrainedLayers) -> bool {
+    match layers {
+        TrainedLayers::All => layer.contains("attentions."),
+        TrainedLayers::Blocks => layer.contains(".transformer_blocks."),
+        TrainedLayers::Attention => layer.contains(".attn1.") || layer.contains(".attn2."),
+    }
+}
+
+/// Whether a module of a pipeline, its part before the path, is one of the layers that are trained.
+pub(super) fn is_trained_module(module: &str, layers: TrainedLayers) -> bool {
+    module.strip_prefix(PART).is_some_and(|layer| is_trained(layer, layers))
 }
 
 impl<P: Backend> SdxlPipeline<P> {
@@ -291,7 +306,7 @@ struct Level {
 mod tests {
     use std::collections::BTreeSet;
 
-    use burn::backend::{Autodiff, Flex};
+    use burn::backend::Flex;
 
     use super::*;
     use crate::lora::inject::Adaptable;
@@ -329,15 +344,16 @@ mod tests {
     fn what_is_trained_is_counted_and_called_what_other_programs_call_it() {
         let narrow = config([10, 20, 40], 24, 2);
         let mut unet = UNet::<Flex>::new(&narrow, &Default::default());
-        let is_trained = <SdxlPipeline<Flex> as Trainable<Autodiff<Flex>>>::is_trained;
         let layers = unet.linear_layers();
-        let trained: Vec<_> = layers.iter().filter(|(name, _)| is_trained(name)).collect();
+        let trained: Vec<_> = layers.iter().filter(|(name, _)| is_trained(name, TrainedLayers::All)).collect();
         let features = trained.iter().map(|(_, layer)| layer.features()).map(|(inputs, outputs)| inputs + outputs);
         assert_eq!(features.sum::<usize>() as u64, trained_features(&narrow));
         // 11 transformers with two projections each, and 70 blocks with 10 layers each.
         assert_eq!(trained.len(), 722);
         let ends: BTreeSet<&str> = trained.iter().map(|(name, _)| name.rsplit_once('.').expect("a path").1).collect();
         assert_eq!(ends, BTreeSet::from(["0", "2", "proj", "proj_in", "proj_out", "to_k", "to_q", "to_v"]));
-        assert!(!is_trained("time_embedding.linear_1") && !is_trained("up_blocks.0.resnets.0.time_emb_proj"));
+        for outside in ["time_embedding.linear_1", "up_blocks.0.resnets.0.time_emb_proj"] {
+            assert!(!is_trained(outside, TrainedLayers::All), "{outside}");
+        }
     }
 }

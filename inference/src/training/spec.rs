@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::layers::TrainedLayers;
 use crate::{
     error::{Error, Result},
+    lora::hashes::hashes,
     progress::EpochOutput,
 };
 
@@ -14,7 +16,10 @@ use crate::{
 const MOST_PICTURES: usize = 1000;
 
 /// The highest rank.
-const HIGHEST_RANK: u32 = 256;
+pub(super) const HIGHEST_RANK: u32 = 256;
+
+/// The highest alpha.
+pub(super) const HIGHEST_ALPHA: f64 = 4.0 * HIGHEST_RANK as f64;
 
 /// The most epochs.
 const MOST_EPOCHS: u32 = 1000;
@@ -46,6 +51,9 @@ pub struct TrainingSpec {
     pub rank: u32,
     /// The pairs count alpha / rank.
     pub alpha: f64,
+    /// Which layers get pairs.
+    #[serde(default)]
+    pub layers: TrainedLayers,
     /// Learning rate at its peak.
     pub learning_rate: f64,
     /// Pictures a step.
@@ -64,7 +72,8 @@ pub struct TrainingSpec {
     pub sample_seed: u64,
     /// With which strength.
     pub samples_strength: f64,
-    /// A LoRA to go on from.
+    /// A LoRA to go on from: its own pairs are trained, so that its rank, alpha and layers hold and not those
+    /// that stand here.
     pub init_lora: Option<PathBuf>,
     /// Whether gradients are checkpointed, which takes less memory and a third more time; said by nobody, they are where
     /// memory would not do otherwise.
@@ -104,8 +113,8 @@ impl TrainingSpec {
                 self.learning_rate
             ));
         }
-        if !(self.alpha > 0.0 && self.alpha <= 4.0 * f64::from(HIGHEST_RANK)) {
-            return refuse(format!("Alpha is {}; it must lie above 0 and not above {}.", self.alpha, 4 * HIGHEST_RANK));
+        if !(self.alpha > 0.0 && self.alpha <= HIGHEST_ALPHA) {
+            return refuse(format!("Alpha is {}; it must lie above 0 and not above {HIGHEST_ALPHA}.", self.alpha));
         }
         if !(0.0..=0.5).contains(&self.validation_share) {
             return refuse(format!(
@@ -121,13 +130,22 @@ impl TrainingSpec {
 
     /// A digest of everything that decides the result, `base` being some of the base model's weights: a checkpoint of another
     /// training is not gone on from.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the LoRA to go on from cannot be read.
     pub(super) fn fingerprint(&self, base: &[f32]) -> Result<String> {
+        let continued = self.init_lora.as_deref().map(|path| hashes(path, 0)).transpose()?;
+        // As before there was a choice, so that what was begun then goes on.
+        let layers = match self.layers {
+            TrainedLayers::All => String::new(),
+            layers => format!(" {layers}"),
+        };
         // Where the files lie does not matter, nor which samples are rendered on the way.
         let names =
             self.pictures.iter().map(|picture| (picture.path.file_name().map(ToOwned::to_owned), &picture.caption));
         let names: Vec<_> = names.collect();
         let decisive = format!(
-            "{base:?} {names:?} {:?} {} {} {} {} {} {:?} {} {} {} {:?}",
+            "{base:?} {names:?} {:?} {} {} {} {} {} {:?} {} {} {} {:?}{layers}",
             self.trigger_word,
             self.epochs,
             self.rank,
@@ -138,7 +156,7 @@ impl TrainingSpec {
             self.seed,
             self.validation_share,
             self.repeats,
-            self.init_lora,
+            continued.map(|hashes| hashes.sha256),
         );
         Ok(hex(&Sha256::digest(decisive)))
     }

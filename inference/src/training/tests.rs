@@ -1,7 +1,7 @@
 //! Trainings of every family from beginning to end, on tiny models with drawn weights.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use burn::{
 };
 
 use super::{
-    TrainingPicture, TrainingReport, TrainingSpec,
+    TrainedLayers, TrainingPicture, TrainingReport, TrainingSpec,
     bucketing::Frame,
     loss::noise_prediction,
     trainable::{Batch, Trainable},
@@ -23,7 +23,7 @@ use crate::{
     Control, DeviceName, Error, Layout, LoraUse, Model, Picture, Precision, Progress, Quiet, RenderRequest, Sink,
     inspect,
     lora::{
-        Adapter, LowRankPair,
+        LowRankPair,
         inject::{self, Adaptable},
         read::read,
         save::save,
@@ -74,6 +74,7 @@ fn spec(directory: &Path, pictures: &Path) -> TrainingSpec {
         epochs: 2,
         rank: 4,
         alpha: 2.0,
+        layers: TrainedLayers::All,
         learning_rate: 5e-3,
         batch_size: 2,
         resolution: Some(64),
@@ -133,6 +134,20 @@ fn a_training_that_was_stopped_ends_with_the_same_bits() {
 }
 
 #[test]
+fn the_last_words_of_a_long_caption_are_learnt_from() {
+    let (model, pictures) = (model("sdxl"), tempfile::tempdir().unwrap());
+    let train = |ending: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spec = TrainingSpec { epochs: 1, ..spec(directory.path(), pictures.path()) };
+        // One of them is longer than CLIP takes in at once, and the others are not.
+        spec.pictures[0].caption = format!("{} {ending}", "stripes ".repeat(100));
+        losses(&model.train(&spec, &mut Quiet).unwrap())
+    };
+    assert_eq!(train("at night"), train("at night"));
+    assert_ne!(train("at night"), train("at noon"));
+}
+
+#[test]
 fn a_training_is_not_gone_on_from_on_another_model() {
     let (directory, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let spec = spec(directory.path(), pictures.path());
@@ -143,25 +158,25 @@ fn a_training_is_not_gone_on_from_on_another_model() {
     assert!(refused.to_string().contains("another base model"), "{refused}");
 }
 
-/// The gradients of every trained pair, plain and with checkpoints.
-struct BothWays;
+/// The gradients of every pair of some layers, plain and with checkpoints.
+struct BothWays(TrainedLayers);
 
 impl PipelineWork for BothWays {
     type Output = Vec<(String, f32, f32)>;
 
     fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> crate::error::Result<Self::Output> {
         Ok(match pipeline {
-            Pipeline::Flux2(pipeline) => both_ways::<B, _>(pipeline.as_ref()),
-            Pipeline::Sdxl(pipeline) => both_ways::<B, _>(pipeline.as_ref()),
+            Pipeline::Flux2(pipeline) => both_ways::<B, _>(pipeline.as_ref(), self.0),
+            Pipeline::Sdxl(pipeline) => both_ways::<B, _>(pipeline.as_ref(), self.0),
         })
     }
 }
 
 /// For every matrix of every pair: its layer, how far its gradients lie apart, and their norm.
-fn both_ways<B: AutodiffBackend, P: Trainable<B>>(pipeline: &P) -> Vec<(String, f32, f32)> {
+fn both_ways<B: AutodiffBackend, P: Trainable<B>>(pipeline: &P, layers: TrainedLayers) -> Vec<(String, f32, f32)> {
     let nowhere = std::path::PathBuf::new();
     let folder = tempfile::tempdir().unwrap();
-    let mut pairs = first_pairs::<B, P>(pipeline, &spec(&nowhere, folder.path()));
+    let mut pairs = first_pairs::<B, P>(pipeline, &TrainingSpec { layers, ..spec(&nowhere, folder.path()) });
     // Where B is zero, A has no gradient.
     let values = pairs.values_mut().flat_map(|pair| pair.b.iter_mut());
     values.enumerate().for_each(|(number, value)| *value = ((number * 37 % 101) as f32 - 50.0) / 500.0);
@@ -173,7 +188,7 @@ fn both_ways<B: AutodiffBackend, P: Trainable<B>>(pipeline: &P) -> Vec<(String, 
         noise: Tensor::from_inner(latents.clone().flip([1])),
         latents: Tensor::from_inner(latents.clone()),
         times: pipeline.even_times(1),
-        texts: Tensor::from_inner(pipeline.encode_text("a red fox").unwrap()),
+        texts: Tensor::from_inner(pipeline.encode_text("a red fox", 1).unwrap()),
         frames: vec![Frame { original: (64, 64), corner: (0, 0), target: (64, 64) }],
         grid,
     };
@@ -196,8 +211,13 @@ fn both_ways<B: AutodiffBackend, P: Trainable<B>>(pipeline: &P) -> Vec<(String, 
 
 #[test]
 fn checkpointed_gradients_are_the_same() {
-    for case in ["klein-training", "sdxl"] {
-        let compared = model(case).with_pipeline(BothWays).unwrap();
+    for (case, layers) in [
+        ("klein-training", TrainedLayers::All),
+        // Nothing is learnt before the first block.
+        ("klein-training", TrainedLayers::Blocks),
+        ("sdxl", TrainedLayers::All),
+    ] {
+        let compared = model(case).with_pipeline(BothWays(layers)).unwrap();
         assert!(compared.len() > 20, "{case}: {}", compared.len());
         for (layer, apart, norm) in compared {
             assert!(norm > 0.0 && apart <= 1e-5 * norm, "{case}: {layer} lies {apart} apart, of {norm}");
@@ -270,6 +290,34 @@ fn request(loras: Vec<LoraUse>) -> RenderRequest {
         preview_every: None,
         references: Vec::new(),
         start: None,
+        size_conditioning: None,
+    }
+}
+
+#[test]
+fn only_the_layers_that_are_named_are_trained() {
+    for (case, attention) in [("klein-training", ".attn."), ("sdxl", ".attn")] {
+        let (model, pictures) = (model(case), tempfile::tempdir().unwrap());
+        let trained = |layers: TrainedLayers| {
+            let directory = tempfile::tempdir().unwrap();
+            let spec = TrainingSpec { epochs: 1, layers, ..spec(directory.path(), pictures.path()) };
+            let adapter = model.train(&spec, &mut Quiet).unwrap().epochs_output[0].adapter.clone();
+            let said = format!("{{\"layers\":\"{layers}\"}}");
+            assert_eq!(inspect(&adapter).unwrap().metadata["ss_network_args"], said, "{case}");
+            // Another choice is another training.
+            let other = if layers == TrainedLayers::All { TrainedLayers::Blocks } else { TrainedLayers::All };
+            let refused = model.train(&TrainingSpec { layers: other, ..spec }, &mut Quiet).unwrap_err();
+            assert!(refused.to_string().contains("other settings"), "{refused}");
+            read(&adapter).unwrap().targets.into_keys().collect::<BTreeSet<_>>()
+        };
+        let (all, of_blocks, of_attention) =
+            (trained(TrainedLayers::All), trained(TrainedLayers::Blocks), trained(TrainedLayers::Attention));
+        let is_in_block = |name: &&String| name.contains("transformer_blocks.");
+        assert_eq!(of_blocks, all.iter().filter(is_in_block).cloned().collect(), "{case}");
+        let is_telling = |name: &str| name == "transformer_blocks.0.ff.linear_in";
+        let attends = |name: &&String| is_in_block(name) && name.contains(attention) || is_telling(name);
+        assert_eq!(of_attention, all.iter().filter(attends).cloned().collect(), "{case}");
+        assert!(of_attention.len() < of_blocks.len() && of_blocks.len() < all.len(), "{case}");
     }
 }
 
@@ -283,18 +331,50 @@ fn a_training_goes_on_from_a_lora_of_the_unet() {
     let further = TrainingSpec { init_lora: Some(adapter.clone()), ..spec(more.path(), pictures.path()) };
     let second = model.train(&further, &mut Quiet).unwrap();
     assert_ne!(losses(&second), losses(&report));
-    // A file with pairs of text encoders is not half gone on from.
-    let other = tempfile::tempdir().unwrap();
-    let lora = other.path().join("lora.safetensors");
-    let pair =
-        LowRankPair { a: vec![0.5; 16], b: vec![0.5; 16], rank: 1, inputs: 16, outputs: 16, kernel: None, scale: 1.0 };
-    let name = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj";
-    let mut targets = read(&adapter).unwrap().targets;
-    targets.insert(name.to_owned(), pair);
-    save(&Adapter::of_sdxl(targets, BTreeMap::new()), Layout::Kohya, &lora).unwrap();
-    let refused = TrainingSpec { init_lora: Some(lora), ..spec(other.path(), pictures.path()) };
-    let error = model.train(&refused, &mut Quiet).unwrap_err();
-    assert!(error.to_string().contains("text_encoder"), "{error}");
+    // Its own rank and alpha hold, whatever the spec says of new pairs, and its file says so.
+    let other = TrainingSpec { directory: more.path().join("other"), rank: 8, alpha: 8.0, epochs: 1, ..further };
+    let third = model.train(&other, &mut Quiet).unwrap();
+    let told = inspect(&third.epochs_output[0].adapter).unwrap();
+    assert_eq!((told.rank, told.alpha), (4, 2.0));
+    assert_eq!((&*told.metadata["ss_network_dim"], &*told.metadata["ss_network_alpha"]), ("4", "2"));
+}
+
+#[test]
+fn a_lora_that_a_training_would_lose_something_of_is_not_gone_on_from() {
+    let pictures = tempfile::tempdir().unwrap();
+    let pair = |kernel: Option<[usize; 2]>| {
+        let size = kernel.map_or(1, |[height, width]| height * width);
+        let (a, b) = (vec![0.5; 16 * size], vec![0.5; 16]);
+        LowRankPair { a, b, rank: 1, inputs: 16 * size, outputs: 16, kernel, scale: 1.0 }
+    };
+    let strange = [
+        ("sdxl", "text_encoder.text_model.encoder.layers.0.self_attn.q_proj", None),
+        ("sdxl", "unet.mid_block.resnets.0.conv1", Some([3, 3])),
+        ("sdxl", "unet.time_embedding.linear_1", None),
+        ("klein-training", "norm_out.linear", None),
+        ("klein-training", "time_guidance_embed.timestep_embedder.linear_1", None),
+    ];
+    for (case, name, kernel) in strange {
+        let (model, directory) = (model(case), tempfile::tempdir().unwrap());
+        let learnt = TrainingSpec { epochs: 1, ..spec(&directory.path().join("first"), pictures.path()) };
+        let learnt = model.train(&learnt, &mut Quiet).unwrap().epochs_output[0].adapter.clone();
+        let mut adapter = read(&learnt).unwrap();
+        adapter.targets.insert(name.to_owned(), pair(kernel));
+        let lora = directory.path().join("lora.safetensors");
+        save(&adapter, Layout::Diffusers, &lora).unwrap();
+        let refused = TrainingSpec { init_lora: Some(lora), ..spec(&directory.path().join("none"), pictures.path()) };
+        let error = model.train(&refused, &mut Quiet).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+        assert_eq!(error.to_string().contains("convolution"), kernel.is_some(), "{error}");
+        assert!(!refused.directory.exists(), "{name}");
+    }
+    // One for another model is refused with both names.
+    let directory = tempfile::tempdir().unwrap();
+    let first = TrainingSpec { epochs: 1, ..spec(directory.path(), pictures.path()) };
+    let learnt = model("sdxl").train(&first, &mut Quiet).unwrap().epochs_output[0].adapter.clone();
+    let other = TrainingSpec { init_lora: Some(learnt), ..spec(&directory.path().join("none"), pictures.path()) };
+    let error = model("klein-training").train(&other, &mut Quiet).unwrap_err().to_string();
+    assert!(error.contains("SDXL") && error.contains("FLUX.2"), "{error}");
 }
 
 #[test]

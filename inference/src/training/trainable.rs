@@ -12,7 +12,7 @@ use burn::{
 };
 use rand_chacha::ChaCha20Rng;
 
-use super::{bucketing::Frame, memory::MemoryEstimate, spec::TrainingSpec};
+use super::{bucketing::Frame, layers::TrainedLayers, memory::MemoryEstimate, spec::TrainingSpec};
 use crate::{
     error::Result,
     image::Picture,
@@ -51,8 +51,8 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
     /// The network that is trained.
     fn network(&self) -> &Self::Frozen;
 
-    /// Whether a linear layer of the network gets a pair.
-    fn is_trained(layer: &str) -> bool;
+    /// Whether a linear layer of the network is one of those that get a pair.
+    fn is_trained(layer: &str, layers: TrainedLayers) -> bool;
 
     /// Estimates what a training takes beside the model's weights, on a device that has so many bytes left.
     fn memory(&self, spec: &TrainingSpec, available: Option<u64>) -> MemoryEstimate;
@@ -63,17 +63,24 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
     /// Latents of a picture, `[1, values]`, and their rows and columns.
     fn encode_picture(&self, picture: &Picture) -> (Tensor<B::InnerBackend, 2>, (usize, usize));
 
-    /// A prompt as the network sees it, `[1, values]`.
+    /// In how many chunks the longest of some prompts is encoded. Texts of as many chunks are of one length, so that they fit
+    /// into one batch.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on one of them.
+    fn text_chunks(&self, prompts: &[&str]) -> Result<usize>;
+
+    /// A prompt as the network sees it, in so many chunks, `[1, values]`.
     ///
     /// # Errors
     /// When a tokenizer fails on it.
-    fn encode_text(&self, prompt: &str) -> Result<Tensor<B::InnerBackend, 2>>;
+    fn encode_text(&self, prompt: &str, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>>;
 
-    /// What the network sees where there is no prompt, `[1, values]`.
+    /// What the network sees where there is no prompt, in so many chunks, `[1, values]`.
     ///
     /// # Errors
     /// When a tokenizer fails.
-    fn encode_no_text(&self) -> Result<Tensor<B::InnerBackend, 2>>;
+    fn encode_no_text(&self, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>>;
 
     /// Whether some pictures are learnt without their prompt, so that both sides of the guidance learn.
     fn leaves_prompts_out(&self) -> bool;
@@ -107,9 +114,6 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
     /// Pairs under the names of the network's layers as a LoRA of the family, and the layout that it is written in.
     fn adapter(&self, pairs: BTreeMap<String, LowRankPair>, metadata: BTreeMap<String, String>) -> (Adapter, Layout);
 
-    /// The pairs of a LoRA that a training goes on from, under the names of the network's layers.
-    ///
-    /// # Errors
-    /// [`Error::Lora`](crate::Error::Lora) when it adapts what is not trained.
-    fn pairs_of(&self, adapter: Adapter) -> Result<BTreeMap<String, LowRankPair>>;
+    /// The pairs of a LoRA of the family that a training goes on from, under the names of the network's layers.
+    fn pairs_of(&self, adapter: Adapter) -> BTreeMap<String, LowRankPair>;
 }

@@ -102,7 +102,7 @@ pub fn first_pairs<B: AutodiffBackend, P: Trainable<B>>(
     let scale = (spec.alpha / f64::from(spec.rank)) as f32;
     let mut network = pipeline.network().clone();
     let layers = network.linear_layers();
-    let trained = layers.iter().filter(|(name, _)| P::is_trained(name)).zip(0u64..);
+    let trained = layers.iter().filter(|(name, _)| P::is_trained(name, spec.layers)).zip(0u64..);
     let pair = |((name, layer), number): ((&String, &&mut crate::nn::linear::Linear<B::InnerBackend>), u64)| {
         let (inputs, outputs) = layer.features();
         let mut random = ChaCha20Rng::seed_from_u64(spec.seed);

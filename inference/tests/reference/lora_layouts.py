@@ -12,7 +12,8 @@ With --draw, the reference writes a LoRA with drawn numbers for every part of MO
 
 The difference of a module is the largest |ours - theirs|, divided by the largest |theirs|: bf16 keeps eight bits of each of the
 two factors. That of a picture is the norm of ours - theirs, divided by that of what the LoRA changes in it. Exit status 0 when
-every module is adapted by both, no module's difference exceeds 3/256, and no picture's 1/20.
+every module is adapted by both, no module's difference exceeds 3/256, and no picture's 1/20. Of files with kohya's names the reference
+leaves out FLUX.2's modulations, as the conversion says: those, and no others, may be missing there, and their pictures are not compared.
 """
 import json
 import sys
@@ -33,6 +34,8 @@ PROJECTIONS = {
     "text_encoder": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"],
     "text_encoder_2": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"],
 }
+# What the reference does not read in a layout.
+LEFT_OUT = {"KOHYA": "modulation"}
 
 
 def load(model):
@@ -99,12 +102,14 @@ def main():
     for number, lora in enumerate(loras):
         theirs, their_picture = effect(model, lora)
         for file in sorted(Path(out).glob(f"{number}.*.safetensors")):
+            layout = file.name.split(".")[1]
             ours, our_picture = effect(model, file)
+            read = {path for path in theirs if layout not in LEFT_OUT or LEFT_OUT[layout] not in path}
             of_module = max(float((ours[path] - change).abs().max() / change.abs().max()) for path, change in theirs.items() if path in ours)
             of_picture = float((our_picture - their_picture).norm() / (their_picture - without).norm())
-            ok = theirs.keys() == ours.keys() and of_module <= TOLERANCE and of_picture <= TOLERANCE_OF_PICTURES
+            is_same_picture = of_picture <= TOLERANCE_OF_PICTURES or len(read) < len(theirs)
+            ok = read == ours.keys() and of_module <= TOLERANCE and is_same_picture
             failed |= not ok
-            layout = file.name.split(".")[1]
             print(f"{'ok  ' if ok else 'FAIL'} {lora} as {layout}: {len(ours)} of {len(theirs)} modules, largest difference {of_module:.5f}, of the picture {of_picture:.5f}")
         failed |= not list(Path(out).glob(f"{number}.*.safetensors"))
     sys.exit(failed)

@@ -3,11 +3,11 @@
 use atelier_domain::{
     context::Context,
     entities::kinds::GenerationPictureRole,
-    generation::{self, GenerationWork, RenderedAsset},
+    generation::{self, GenerationWork, Margins, RenderedAsset, SizeConditioning},
     jobs::claim::Claim,
     ports::inspector::model_folder,
 };
-use atelier_inference::{LoraUse, Picture, RecipeLora, RecipeStart, RenderRequest, StartPicture};
+use atelier_inference::{self as inference, LoraUse, Picture, RecipeLora, RecipeStart, RenderRequest, StartPicture};
 
 use super::{
     Failure,
@@ -75,6 +75,12 @@ async fn request(ctx: &Context, work: &GenerationWork) -> Result<RenderRequest, 
         preview_every: Some(preview_every(generation.steps.unsigned_abs())),
         references,
         start,
+        size_conditioning: SizeConditioning::of(generation).map(|sizes| inference::SizeConditioning {
+            original_width: sizes.original_width.unsigned_abs(),
+            original_height: sizes.original_height.unsigned_abs(),
+            crop_left: sizes.crop_left.unsigned_abs(),
+            crop_top: sizes.crop_top.unsigned_abs(),
+        }),
     })
 }
 
@@ -94,6 +100,7 @@ fn start_of(work: &GenerationWork) -> Option<RecipeStart> {
         picture: hashes(work, GenerationPictureRole::Start).next()?,
         mask: hashes(work, GenerationPictureRole::Mask).next(),
         strength: work.generation.start_strength?,
+        margins: Margins::of(&work.generation).map(around),
     })
 }
 
@@ -116,6 +123,19 @@ async fn given_pictures(ctx: &Context, work: &GenerationWork) -> Result<GivenPic
         }
     }
     let strength = work.generation.start_strength;
-    let start = begins_as.zip(strength).map(|(picture, strength)| StartPicture { picture, strength, mask });
+    let start = match (begins_as.zip(strength), Margins::of(&work.generation)) {
+        (Some((picture, strength)), None) => Some(StartPicture { picture, strength, mask }),
+        (Some((picture, _)), Some(margins)) => {
+            let (width, height) = margins.leave((work.generation.width, work.generation.height));
+            let picture = picture.resized_covering(width.unsigned_abs(), height.unsigned_abs());
+            Some(StartPicture::around(&picture, around(margins))?)
+        }
+        (None, _) => None,
+    };
     Ok(GivenPictures { references, start })
+}
+
+/// Margins in the order in which pictures and recipes have them.
+fn around(margins: Margins) -> [u32; 4] {
+    [margins.left, margins.top, margins.right, margins.bottom].map(i32::unsigned_abs)
 }

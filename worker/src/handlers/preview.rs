@@ -39,6 +39,7 @@ pub async fn preview(ctx: &Context, device: &Device, claim: &Claim, stop: &StopF
             preview_every: Some(preview_every(work.base_model.default_steps.unsigned_abs())),
             references: Vec::new(),
             start: None,
+            size_conditioning: None,
         };
         let used = recipe_lora(&work.lora.name, &work.version, work.strength);
         let place = (before, pictures);

@@ -89,6 +89,7 @@ pub fn recipe(request: &RenderRequest, (model, sampler): (&str, &str), seed: u64
         loras,
         references: Vec::new(),
         start: None,
+        size_conditioning: request.size_conditioning,
     }
 }
 

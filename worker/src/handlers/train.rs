@@ -1,17 +1,16 @@
 //! Trains a LoRA.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use atelier_domain::{
     context::Context,
+    entities::kinds,
     jobs::{Lease, Step, claim::Claim},
+    lora::header,
     ports::inspector::{Inspector, inspect, model_folder},
     training::{self, EpochResult, TrainingResult, TrainingWork, defaults::Defaults},
 };
-use atelier_inference::{EpochOutput, TrainingPicture, TrainingReport, TrainingSpec};
+use atelier_inference::{EpochOutput, TrainedLayers, TrainingPicture, TrainingReport, TrainingSpec};
 
 use super::Failure;
 use crate::{
@@ -52,7 +51,19 @@ async fn spec(ctx: &Context, work: &TrainingWork, directory: &Path) -> Result<Tr
         pictures.push(TrainingPicture { path, caption: picture.caption.clone() });
     }
     let run = &work.run;
-    let metadata = BTreeMap::from([("modelspec.title".to_owned(), work.lora.name.clone())]);
+    let continued = match &work.continued {
+        Some(version) => {
+            Some(local_copy(ctx, &version.blob_sha256, &directory.join("continued"), "safetensors").await?)
+        }
+        None => None,
+    };
+    let layers = match run.layers {
+        kinds::TrainedLayers::All => TrainedLayers::All,
+        kinds::TrainedLayers::Blocks => TrainedLayers::Blocks,
+        kinds::TrainedLayers::Attention => TrainedLayers::Attention,
+    };
+    let mut metadata = header::card(&work.lora);
+    metadata.insert("modelspec.title".to_owned(), work.lora.name.clone());
     Ok(TrainingSpec {
         directory: directory.to_owned(),
         pictures,
@@ -60,6 +71,7 @@ async fn spec(ctx: &Context, work: &TrainingWork, directory: &Path) -> Result<Tr
         epochs: run.epochs.unsigned_abs(),
         rank: run.rank.unsigned_abs(),
         alpha: run.alpha,
+        layers,
         learning_rate: run.learning_rate,
         batch_size: run.batch_size.unsigned_abs(),
         resolution: run.resolution.map(i32::unsigned_abs),
@@ -69,7 +81,7 @@ async fn spec(ctx: &Context, work: &TrainingWork, directory: &Path) -> Result<Tr
         sample_prompts: work.sample_prompts.clone(),
         sample_seed: run.seed.unsigned_abs(),
         samples_strength: run.strength,
-        init_lora: None,
+        init_lora: continued,
         checkpointing: None,
         metadata,
     })

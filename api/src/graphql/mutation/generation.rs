@@ -2,7 +2,10 @@
 
 use async_graphql::{Context, ID, InputObject, Object, OneofObject, Result};
 use atelier_domain::{
-    generation::{self, PictureSource, ReproduceAsset, ReproducedPicture, StartGeneration, WantedLora, WantedStart},
+    generation::{
+        self, Margins, PictureSource, ReproduceAsset, ReproducedPicture, SizeConditioning, StartGeneration, WantedLora,
+        WantedStart,
+    },
     id::Noun,
 };
 
@@ -46,6 +49,23 @@ impl PictureSourceInput {
     }
 }
 
+/// Pixels that are drawn around a picture.
+#[derive(InputObject)]
+pub struct GenerationMarginsInput {
+    /// On the left.
+    #[graphql(default)]
+    pub left: i32,
+    /// Above.
+    #[graphql(default)]
+    pub top: i32,
+    /// On the right.
+    #[graphql(default)]
+    pub right: i32,
+    /// Below.
+    #[graphql(default)]
+    pub bottom: i32,
+}
+
 /// A picture that the new ones begin as; it is cut to their shape.
 #[derive(InputObject)]
 pub struct GenerationStartInput {
@@ -56,6 +76,9 @@ pub struct GenerationStartInput {
     /// How much of it is drawn anew: near 0 next to nothing, 1 everything.
     #[graphql(default = 0.6)]
     pub strength: f64,
+    /// Carries the picture on beyond its edges: it is cut to what these margins leave of the new pictures' size and stays as it
+    /// is, whatever the strength, and the margins are drawn. Without a mask.
+    pub margins: Option<GenerationMarginsInput>,
 }
 
 impl GenerationStartInput {
@@ -64,7 +87,35 @@ impl GenerationStartInput {
             picture: self.picture.decoded()?,
             mask: self.mask.map(PictureSourceInput::decoded).transpose()?,
             strength: self.strength,
+            margins: self.margins.map(|GenerationMarginsInput { left, top, right, bottom }| Margins {
+                left,
+                top,
+                right,
+                bottom,
+            }),
         })
+    }
+}
+
+/// What SDXL is told of a picture that it draws: as if it were the part of another one that begins at a corner. All are pixels.
+#[derive(InputObject)]
+pub struct SizeConditioningInput {
+    /// Pixels across of the picture that it is drawn as if cut from; a small one gives blurred pictures.
+    pub original_width: i32,
+    /// Pixels down of it.
+    pub original_height: i32,
+    /// Pixels that were cut off on its left; many give pictures whose subject is cut off.
+    #[graphql(default)]
+    pub crop_left: i32,
+    /// Pixels that were cut off above.
+    #[graphql(default)]
+    pub crop_top: i32,
+}
+
+impl From<SizeConditioningInput> for SizeConditioning {
+    fn from(input: SizeConditioningInput) -> Self {
+        let SizeConditioningInput { original_width, original_height, crop_left, crop_top } = input;
+        Self { original_width, original_height, crop_left, crop_top }
     }
 }
 
@@ -107,6 +158,8 @@ pub struct GeneratePicturesInput {
     pub references: Vec<PictureSourceInput>,
     /// A picture that the new ones begin as: for SDXL models, which draw over it, whole or in part.
     pub start: Option<GenerationStartInput>,
+    /// What SDXL models are told of the pictures' sizes; that they are whole without it.
+    pub size_conditioning: Option<SizeConditioningInput>,
     /// Makes a repeated call harmless: the same key gives the first answer again for 24 hours.
     pub idempotency_key: Option<String>,
 }
@@ -185,6 +238,7 @@ impl GenerationMutation {
             count: input.count,
             references: input.references.into_iter().map(PictureSourceInput::decoded).collect::<Result<Vec<_>>>()?,
             start: input.start.map(GenerationStartInput::decoded).transpose()?,
+            size_conditioning: input.size_conditioning.map(Into::into),
             idempotency_key: input.idempotency_key,
         };
         GeneratePicturesPayload::answer(generation::start(ctx.house(), ctx.actor(), input).await, Generation)

@@ -10,7 +10,7 @@ use crate::{
     graphql::{
         context::{Resolve, decode},
         scalars::BigInt,
-        types::training::TrainingRun,
+        types::training::{TrainedLayers, TrainingRun},
     },
     payload,
 };
@@ -26,6 +26,9 @@ pub struct StartTrainingInput {
     pub base_model_id: Option<ID>,
     /// A LoRA that gets a new version; without it a LoRA is made.
     pub lora_id: Option<ID>,
+    /// A version whose matrices are trained further, of yours or of anybody who allows it; without it new ones are trained. It
+    /// keeps its rank, alpha and layers, which are not given then, and the base model is its own where none is named.
+    pub continue_from_version_id: Option<ID>,
     /// Name of a new LoRA; the data set's without it.
     pub name: Option<String>,
     /// Strength of samples and previews, 0 to 2; 1 without it.
@@ -36,6 +39,8 @@ pub struct StartTrainingInput {
     pub rank: Option<i32>,
     /// Alpha; the rank without it.
     pub alpha: Option<f64>,
+    /// Which layers get matrices; what suits the base model without it.
+    pub layers: Option<TrainedLayers>,
     /// Learning rate at its peak; what suits the base model without it.
     pub learning_rate: Option<f64>,
     /// Pictures a step; what suits the base model without it.
@@ -92,12 +97,14 @@ impl TrainingMutation {
             dataset: decode(Noun::Dataset, &input.dataset_id)?,
             base_model: input.base_model_id.map(|id| decode(Noun::BaseModel, &id)).transpose()?,
             lora: input.lora_id.map(|id| decode(Noun::Lora, &id)).transpose()?,
+            continued_version: input.continue_from_version_id.map(|id| decode(Noun::LoraVersion, &id)).transpose()?,
             name: input.name,
             trigger_word: input.trigger_word,
             strength: input.strength,
             epochs: input.epochs,
             rank: input.rank,
             alpha: input.alpha,
+            layers: input.layers.map(Into::into),
             learning_rate: input.learning_rate,
             batch_size: input.batch_size,
             resolution: input.resolution,

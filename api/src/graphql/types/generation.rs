@@ -1,9 +1,10 @@
 //! Generations and the pictures that they made.
 
-use async_graphql::{Context, Enum, ID, Json, Object, Result};
+use async_graphql::{Context, Enum, ID, Json, Object, Result, SimpleObject};
 use atelier_domain::{
     blob,
     entities::{asset, generation, generation_lora, generation_picture, kinds},
+    generation::{self as domain, Margins},
     id::Noun,
 };
 use chrono::{DateTime, Utc};
@@ -14,6 +15,32 @@ use crate::graphql::{
     loaders::load,
     scalars::BigInt,
 };
+
+/// Pixels that are drawn around a picture.
+#[derive(SimpleObject)]
+pub struct GenerationMargins {
+    /// On the left.
+    left: i32,
+    /// Above.
+    top: i32,
+    /// On the right.
+    right: i32,
+    /// Below.
+    bottom: i32,
+}
+
+/// What SDXL is told of a picture that it draws: as if it were the part of another one that begins at a corner. All are pixels.
+#[derive(SimpleObject)]
+pub struct SizeConditioning {
+    /// Pixels across of the picture that it is drawn as if cut from.
+    original_width: i32,
+    /// Pixels down of it.
+    original_height: i32,
+    /// Pixels that were cut off on its left.
+    crop_left: i32,
+    /// Pixels that were cut off above.
+    crop_top: i32,
+}
 
 /// A wish for pictures.
 pub struct Generation(pub generation::Model);
@@ -58,6 +85,19 @@ impl Generation {
     /// How much of the picture that it begins as is drawn anew, up to 1; none where it begins as noise.
     async fn start_strength(&self) -> Option<f64> {
         self.0.start_strength
+    }
+
+    /// What is drawn around the picture that it begins as; none where that fills the new pictures.
+    async fn start_margins(&self) -> Option<GenerationMargins> {
+        let Margins { left, top, right, bottom } = Margins::of(&self.0)?;
+        Some(GenerationMargins { left, top, right, bottom })
+    }
+
+    /// What the model is told of the pictures' sizes; none where it is told that they are whole.
+    async fn size_conditioning(&self) -> Option<SizeConditioning> {
+        let domain::SizeConditioning { original_width, original_height, crop_left, crop_top } =
+            domain::SizeConditioning::of(&self.0)?;
+        Some(SizeConditioning { original_width, original_height, crop_left, crop_top })
     }
 
     /// The pictures, in order; none before the job has ended well.

@@ -94,7 +94,8 @@ pub enum LoraLayout {
     Bfl,
     /// The keys of diffusers.
     Diffusers,
-    /// The keys of kohya's sd-scripts.
+    /// The keys of kohya's sd-scripts. Of FLUX.2's layers outside of the blocks, diffusers leaves out the modulations when it
+    /// reads them; ComfyUI does not. A download says in `leftOut` whether there are any.
     Kohya,
 }
 
@@ -247,6 +248,8 @@ pub struct LoraDownload {
     pub size: BigInt,
     /// The layout: `BFL`, `DIFFUSERS` or `KOHYA`.
     pub layout: String,
+    /// What programs leave out of a file in this layout, in sentences; empty for the file as it came.
+    pub left_out: Vec<String>,
 }
 
 impl From<atelier_domain::lora::Download> for LoraDownload {
@@ -257,6 +260,7 @@ impl From<atelier_domain::lora::Download> for LoraDownload {
             sha256: file.sha256,
             size: BigInt(file.size),
             layout: file.layout,
+            left_out: file.left_out,
         }
     }
 }

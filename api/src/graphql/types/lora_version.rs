@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, ID, Json, Object, Result, SimpleObject};
 use atelier_domain::{entities::lora_version, id::Noun, lora::versions::words};
+use atelier_worker::inference::lora;
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -28,6 +29,37 @@ pub struct LoraHashes {
     auto_v3: String,
     /// BLAKE3 of the file.
     blake3: String,
+}
+
+/// An AIR name, by which sites and programs name models across each other, in its parts.
+#[derive(SimpleObject)]
+pub struct AirName {
+    /// The whole name: `urn:air:{ecosystem}:{type}:{source}:{id}@{version}`.
+    name: String,
+    /// The family of models that it belongs to, such as `sdxl`.
+    ecosystem: String,
+    /// What it is, such as `lora`.
+    #[graphql(name = "type")]
+    kind: String,
+    /// Where it is found, such as `civitai`.
+    source: String,
+    /// Its name there.
+    identifier: String,
+    /// Its version there, where one is named.
+    version: Option<String>,
+}
+
+impl From<lora::AirName> for AirName {
+    fn from(name: lora::AirName) -> Self {
+        Self {
+            name: name.to_string(),
+            ecosystem: name.ecosystem,
+            kind: name.kind,
+            source: name.source,
+            identifier: name.id,
+            version: name.version,
+        }
+    }
 }
 
 #[Object]
@@ -127,6 +159,12 @@ impl LoraVersion {
     /// Strength at which it looks best.
     async fn recommended_strength(&self) -> f64 {
         self.0.recommended_strength
+    }
+
+    /// The AIR name that the file's header gives it; none where it gives none.
+    async fn air_name(&self) -> Option<AirName> {
+        let metadata = serde_json::from_value(self.0.metadata.clone()).unwrap_or_default();
+        lora::air_name(&metadata).map(Into::into)
     }
 
     /// The metadata of the file's header.

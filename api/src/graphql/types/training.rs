@@ -1,9 +1,9 @@
 //! Training runs and their epochs.
 
-use async_graphql::{Context, ID, Object, Result};
+use async_graphql::{Context, Enum, ID, Object, Result};
 use atelier_domain::{
     blob,
-    entities::{training_epoch, training_run},
+    entities::{kinds, training_epoch, training_run},
     id::Noun,
     lora::versions::words,
 };
@@ -15,6 +15,21 @@ use crate::graphql::{
     loaders::load,
     scalars::BigInt,
 };
+
+/// Which layers of a network a training gives matrices to.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "kinds::TrainedLayers")]
+pub enum TrainedLayers {
+    /// All that are ever trained: of FLUX.2 the blocks, what leads into them and out of them, and the modulations; of SDXL
+    /// the transformers of the UNet with what leads into them and out of them. FLUX.2's modulations are left out by diffusers
+    /// where a file has the names of kohya's sd-scripts.
+    All,
+    /// The layers of the blocks alone: attention and feed-forward.
+    Blocks,
+    /// The layers of attention alone. FLUX.2's single blocks have one product for attention and feed-forward, which is
+    /// trained; and so is the first feed-forward layer of its first block, by whose width programs tell it from FLUX.1.
+    Attention,
+}
 
 /// A training of a LoRA.
 pub struct TrainingRun(pub training_run::Model);
@@ -80,6 +95,19 @@ impl TrainingRun {
     /// Alpha: the LoRA's scale is strength × alpha / rank.
     async fn alpha(&self) -> f64 {
         self.0.alpha
+    }
+
+    /// Which layers get matrices; none where it continues a version, whose own are trained.
+    async fn layers(&self) -> Option<TrainedLayers> {
+        self.0.continued_version_id.is_none().then(|| self.0.layers.into())
+    }
+
+    /// The version that it continues; none where it began with new matrices, or you may not see it any more.
+    async fn continued_version(&self, ctx: &Context<'_>) -> Result<Option<LoraVersion>> {
+        match self.0.continued_version_id {
+            Some(id) => load(ctx, |loaders| &loaders.lora_versions, id).await.map(|row| row.map(LoraVersion)),
+            None => Ok(None),
+        }
     }
 
     /// Learning rate at its peak.

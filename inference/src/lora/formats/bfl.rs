@@ -125,6 +125,12 @@ pub fn from_flat(flat: &str) -> Option<Mapping> {
     })
 }
 
+/// Whether diffusers reads a module from a file with kohya's names: `_convert_kohya_flux2_lora_to_diffusers` knows the blocks,
+/// what leads into them and out of them and what embeds the time, and neither the modulations nor what embeds the guidance.
+pub fn is_read_from_kohya(module: &str) -> bool {
+    !module.contains("modulation") && !module.contains("guidance_embedder") && module != LAST_NORM
+}
+
 /// Whether a name is one of diffusers' FLUX.2 modules.
 pub fn is_diffusers(module: &str) -> bool {
     module == LAST_NORM || to_bfl(module).is_some()
