@@ -30,7 +30,7 @@ const REQUIRED_PSNR: f64 = 24.0;
 /// The model that ships.
 fn starter() -> Flux2Pipeline<Flex> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("starter");
-    Flux2Pipeline::load(&folder, Precision::F32, &Default::default()).unwrap()
+    Flux2Pipeline::load(&folder, Precision::F32, &Default::default()).expect("the starter model")
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn bench_within(spec: &BenchSpec, available: Option<u64>) -> Result<BenchReport>
     if spec.training_batch == Some(0) {
         return Err(Error::Input("Nothing is learnt from batches of 0 pictures; ask for at least one.".to_owned()));
     }
-    for edge in [spec.width, spec.height].into_iter().flatten().filter(|edge| *edge > LONGEST_EDGE) {
+    if let Some(edge) = [spec.width, spec.height].into_iter().flatten().find(|edge| *edge > LONGEST_EDGE) {
         return Err(Error::Input(format!("{edge} pixels are asked for; pictures have up to {LONGEST_EDGE} an edge.")));
     }
     model::on(&spec.device, spec.precision, Measuring { spec, available })

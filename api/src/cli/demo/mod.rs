@@ -156,9 +156,10 @@ mod tests {
     #[test]
     fn its_service_is_of_this_machine_and_lies_in_its_folder() {
         let device = Demo::try_parse_from(["demo"]).unwrap().device;
-        let settings = settings(Path::new("/tmp/x"), device);
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path(), device);
         assert_eq!(settings.check(), Ok(()));
         assert!(settings.listen.ip().is_loopback() && settings.worker);
-        assert!(settings.house.outbox().starts_with("/tmp/x"));
+        assert!(settings.house.outbox().starts_with(folder.path()));
     }
 }
