@@ -59,19 +59,25 @@ pub(crate) fn memory(number: usize) -> Option<u64> {
 
 /// Memory of a card that can still be filled, in bytes: what nobody has, and what burn keeps for later use of this thread.
 pub(crate) fn free(number: usize) -> Option<u64> {
-    let free = memory(number)?.checked_sub(used(number)?)?;
+    let (free, _) = free_and_all(number)?;
     let kept = CudaRuntime::client(&CudaDevice::new(number)).memory_usage().ok()?;
     Some(free + kept.bytes_reserved.saturating_sub(kept.bytes_in_use + kept.bytes_padding))
 }
 
 /// Memory of a card that is in use, in bytes: of this process and of others, what burn keeps for later use included.
 pub(crate) fn used(number: usize) -> Option<u64> {
+    let (free, all) = free_and_all(number)?;
+    all.checked_sub(free)
+}
+
+/// Memory of a card that nobody has, and all of it, in bytes.
+fn free_and_all(number: usize) -> Option<(u64, u64)> {
     check(number).ok()?;
     let device = driver::device::get(i32::try_from(number).ok()?).ok()?;
     // SAFETY: the device is the driver's own answer, and so is the context, which lives as long as the process.
     unsafe { driver::ctx::set_current(driver::primary_ctx::retain(device).ok()?) }.ok()?;
     let (free, all) = driver::mem_get_info().ok()?;
-    u64::try_from(all - free).ok()
+    Some((u64::try_from(free).ok()?, u64::try_from(all).ok()?))
 }
 
 /// Lets burn keep compiled kernels where it keeps what it measured of them, so that only the first start waits for the compiler.

@@ -95,7 +95,7 @@ struct Inference {
     #[arg(long, default_value_t = 1, requires = "train")]
     batch: u32,
 
-    /// How often everything is done, after once that does not count
+    /// How often everything is done, after once that does not count; on a card after a few times
     #[arg(long, default_value_t = 5)]
     repeats: u32,
 

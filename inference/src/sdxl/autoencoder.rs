@@ -204,12 +204,7 @@ impl<B: Backend> Autoencoder<B> {
         (moments.narrow(1, 0, config.latent_channels) - mean).mul_scalar(config.scaling_factor) / deviation
     }
 
-    /// Latents as the UNet sees them → pictures, the way back of [`Self::encode`].
-    pub fn decode(&self, latents: Tensor<B, 4>, config: &AutoencoderConfig) -> Tensor<B, 4> {
-        self.decoder.forward(self.unscaled(latents, config))
-    }
-
-    /// Latents as the UNet sees them → latents as the decoder sees them.
+    /// Latents as the UNet sees them → latents as the decoder sees them: the way back of [`Self::encode`] begins with it.
     pub fn unscaled(&self, latents: Tensor<B, 4>, config: &AutoencoderConfig) -> Tensor<B, 4> {
         let (mean, deviation) = by_channel(config, &latents.device());
         let latents = (latents * deviation).div_scalar(config.scaling_factor) + mean;
