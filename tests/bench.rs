@@ -18,6 +18,8 @@ fn a_report_says_what_was_measured_of_generating_and_of_training() {
     for stage in ["step", "decode", "train_step", "train_forward", "train_backward"] {
         assert!(number(&report["stages"][stage]["tflops"]) > 0.0, "{report}");
     }
+    let each_step = report["each_step"].as_array().map(Vec::as_slice).unwrap_or_default();
+    assert_eq!(each_step.iter().filter(|step| number(&step["median_ms"]) > 0.0).count(), 2, "{report}");
     let training = &report["training"];
     assert_eq!((number(&training["batch"]), number(&training["rank"])), (2.0, 16.0));
     for field in ["trained_parameters", "steps_per_second", "forward_tflop", "backward_tflop", "share_of_calibration"] {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use atelier_search::{LoraIndex, bench as search_bench};
-use atelier_worker::inference::bench::{self, Architecture, BenchReport, BenchSpec};
+use atelier_worker::inference::bench::{self, Architecture, BenchReport, BenchSpec, Stage};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
@@ -203,6 +203,12 @@ impl Inference {
 const STAGES: [&str; 9] =
     ["text", "step", "decode", "png", "total", "train_step", "train_forward", "train_backward", "train_optimiser"];
 
+/// A stage as a row of the table.
+fn row(name: &str, stage: &Stage) -> String {
+    let tflops = stage.tflops.map(|tflops| format!("{tflops:.3}")).unwrap_or_default();
+    format!("{name:<15} {:>10.2} {:>9.2} {tflops:>10}", stage.median_ms, stage.p95_ms)
+}
+
 /// Prints a report for a person.
 fn table(report: &BenchReport) {
     say(format!(
@@ -219,8 +225,12 @@ fn table(report: &BenchReport) {
     say("stage            median ms    p95 ms    TFLOP/s");
     for name in STAGES {
         let Some(stage) = report.stages.get(name) else { continue };
-        let tflops = stage.tflops.map(|tflops| format!("{tflops:.3}")).unwrap_or_default();
-        say(format!("{name:<15} {:>10.2} {:>9.2} {tflops:>10}", stage.median_ms, stage.p95_ms));
+        say(row(name, stage));
+        if name == "step" {
+            for (step, number) in report.each_step.iter().zip(1..) {
+                say(row(&format!("  step {number}"), step));
+            }
+        }
     }
     say(format!(
         "A step reaches {:.0} % of a matrix product's {:.3} TFLOP/s.",

@@ -105,6 +105,8 @@ pub struct BenchReport {
     /// `text`, `step`, `decode`, `png`, and `total`: from token ids to the bytes of the file. Of a training `train_step`,
     /// and its parts `train_forward`, `train_backward` and `train_optimiser`.
     pub stages: BTreeMap<String, Stage>,
+    /// The steps of `step` apart: the first, the second and so on of every picture.
+    pub each_step: Vec<Stage>,
     /// Operations a second of a product of two square matrices in the same run, in units of 10^12.
     pub calibration_tflops: f64,
     /// Operations a second of a step over those of the calibration.
@@ -230,6 +232,7 @@ where
     for (stage, times) in rendered.times {
         stages.insert(stage.to_owned(), Stage::of(times, operations(stage)));
     }
+    let each_step = rendered.each_step.into_iter().map(|times| Stage::of(times, operations("step"))).collect();
     let step = stages.get("step").and_then(|step| step.tflops).unwrap_or_default();
     Ok(BenchReport {
         model: spec.folder.as_ref().map_or(spec.architecture.to_string(), |folder| folder.display().to_string()),
@@ -242,6 +245,7 @@ where
         loras: spec.loras,
         parameters: subject.parameters(),
         stages,
+        each_step,
         calibration_tflops,
         share_of_calibration: step / calibration_tflops,
         lora_swap_ms: adapted.map(|adapted| adapted.swap_ms),
@@ -305,6 +309,8 @@ fn with_drawn_loras<B: Backend, S: Subject<B>>(
 struct Rendering {
     /// Milliseconds of each stage, with the LoRAs where there are any.
     times: BTreeMap<&'static str, Vec<f64>>,
+    /// Those of the first step of every picture, of the second and so on.
+    each_step: Vec<Vec<f64>>,
     /// See [`BenchReport::lora_overhead`].
     overhead: Option<f64>,
 }
@@ -318,6 +324,7 @@ fn pictures<B: Backend, S: Subject<B>>(
     device: &B::Device,
 ) -> Result<Rendering> {
     let mut times: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut each_step = vec![Vec::new(); picture.steps as usize];
     let mut overheads = Vec::new();
     // The first time fills caches and compiles kernels; a card is told networks again that were written down in the next ones.
     let steps_until_told_again = (AFTER_STEPS as u32 + 2).div_ceil(picture.steps);
@@ -332,12 +339,15 @@ fn pictures<B: Backend, S: Subject<B>>(
         if let Some(without) = without {
             overheads.extend(steps(&measured).zip(steps(&without)).map(|(with, without)| with / without - 1.0));
         }
+        for (times, milliseconds) in each_step.iter_mut().zip(steps(&measured)) {
+            times.push(milliseconds);
+        }
         for (stage, milliseconds) in measured {
             times.entry(stage).or_default().push(milliseconds);
         }
     }
     let overhead = adapted.map(|_| median(overheads));
-    Ok(Rendering { times, overhead })
+    Ok(Rendering { times, each_step, overhead })
 }
 
 /// Milliseconds of each denoising step.
@@ -358,7 +368,7 @@ fn once<B: Backend, S: Subject<B>>(
         measured.push((stage, milliseconds(last)));
         last = Instant::now();
     };
-    let text = subject.text();
+    let text = subject.text()?;
     finish::<B>(device)?;
     lap("text", &mut measured);
     let mut failed = Ok(());

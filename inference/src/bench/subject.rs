@@ -73,9 +73,9 @@ pub(super) trait Subject<B: Backend>: Sized {
     /// Low-rank pairs for every linear layer.
     fn pairs(&self) -> Pairs;
     /// Token ids → text.
-    fn text(&self) -> Self::Text;
+    fn text(&self) -> Result<Self::Text>;
     /// The same as a training caches it, `[1, values]`.
-    fn cached_text(&self) -> Tensor<B, 2>;
+    fn cached_text(&self) -> Result<Tensor<B, 2>>;
     /// Noise → latents; `after_step` is called after each.
     fn denoise(&self, text: Self::Text, picture: Picture, after_step: &mut dyn FnMut()) -> Result<Self::Latents>;
     /// Latents → picture.
@@ -161,17 +161,17 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
         Ok(Self(Flux2Pipeline { transformer, ..self.0.clone() }))
     }
 
-    fn text(&self) -> Tensor<B, 3> {
+    fn text(&self) -> Result<Tensor<B, 3>> {
         let length = self.0.prompt_length;
         let ids: Vec<i32> = (0..length as i32).map(|place| place % 200).collect();
         let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, [1, length]), &self.0.device);
         self.0.encode_tokens(ids, &[vec![true; length]])
     }
 
-    fn cached_text(&self) -> Tensor<B, 2> {
-        let text = self.text();
+    fn cached_text(&self) -> Result<Tensor<B, 2>> {
+        let text = self.text()?;
         let [_, tokens, width] = text.dims();
-        text.reshape([1, tokens * width])
+        Ok(text.reshape([1, tokens * width]))
     }
 
     fn denoise(&self, text: Tensor<B, 3>, picture: Picture, after_step: &mut dyn FnMut()) -> Result<Tensor<B, 3>> {
@@ -255,14 +255,13 @@ impl<B: Backend> Subject<B> for SdxlSubject<B> {
         Ok(Self(SdxlPipeline { unet, ..self.0.clone() }))
     }
 
-    fn text(&self) -> TextConditioning<B> {
+    fn text(&self) -> Result<TextConditioning<B>> {
         let ids = |longest: usize| (0..longest as u32).map(|place| place % 200).collect::<Vec<_>>();
-        let encoded = self.0.encode_tokens(ids(self.0.tokenizer.longest()), ids(self.0.tokenizer_2.longest()));
-        encoded.expect("invariant: the second encoder has a projection")
+        self.0.encode_tokens(ids(self.0.tokenizer.longest()), ids(self.0.tokenizer_2.longest()))
     }
 
-    fn cached_text(&self) -> Tensor<B, 2> {
-        row(self.text())
+    fn cached_text(&self) -> Result<Tensor<B, 2>> {
+        Ok(row(self.text()?))
     }
 
     fn denoise(&self, text: Self::Text, picture: Picture, after_step: &mut dyn FnMut()) -> Result<Tensor<B, 4>> {

@@ -78,6 +78,8 @@ fn every_stage_is_measured_from_token_ids_to_the_file() {
     for stage in ["text", "step", "decode"] {
         assert!(report.stages[stage].tflops.is_some_and(|tflops| tflops > 0.0), "{report:?}");
     }
+    assert_eq!(report.each_step.len(), 3);
+    assert!(report.each_step.iter().all(|step| step.median_ms > 0.0 && step.tflops.is_some()), "{report:?}");
     assert!(report.stages["png"].tflops.is_none(), "a PNG file is made of whole numbers");
     assert!(report.share_of_calibration > 0.0 && report.lora_swap_ms.is_some() && report.parameters > 3_000_000);
     assert!(report.lora_overhead.is_some_and(f64::is_finite) && report.training.is_none());

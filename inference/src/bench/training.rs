@@ -91,7 +91,7 @@ impl Learning {
         let pairs = first_pairs::<B, S::Pipeline>(pipeline, &spec);
         let trained_parameters = pairs.values().map(|pair| pair.a.len() + pair.b.len()).sum();
         let mut trainer = Trainer::<B, S::Pipeline>::new(pipeline, &pairs, &spec)?;
-        let cache = self.cache::<B, S>(subject);
+        let cache = self.cache::<B, S>(subject)?;
         finish::<B>(device)?;
         let durations = self.steps(&mut trainer, &cache)?;
         let peak_memory = peak_memory();
@@ -163,7 +163,7 @@ impl Learning {
     }
 
     /// A drawn picture and a text, as a training caches them.
-    fn cache<B, S>(&self, subject: &S) -> Cache<B::InnerBackend>
+    fn cache<B, S>(&self, subject: &S) -> Result<Cache<B::InnerBackend>>
     where
         B: AutodiffBackend,
         S: Subject<B::InnerBackend, Pipeline: Trainable<B>>,
@@ -175,7 +175,7 @@ impl Learning {
         let (shown, frame) = bucketing::view(&drawn, (width, height), 0, 0);
         let (latents, grid) = subject.pipeline().encode_picture(&shown);
         let view = View { latents, grid, frame, text: 0 };
-        Cache { learnt: vec![view], held_out: Vec::new(), texts: vec![subject.cached_text()] }
+        Ok(Cache { learnt: vec![view], held_out: Vec::new(), texts: vec![subject.cached_text()?] })
     }
 
     /// Makes the steps. Those of the first time fill caches and compile kernels, and do not count.

@@ -36,7 +36,7 @@ use crate::{
         mistral,
         tokenizer::{Encoded, Tokenizer},
     },
-    weights::Weights,
+    weights::{Weights, on_demand::OnDemand},
 };
 
 /// Rows of tokens that a thread takes at once: enough for matrix products to be worth it.
@@ -54,7 +54,7 @@ pub struct Flux2Pipeline<B: Backend> {
     /// Prompts → token ids.
     pub tokenizer: Tokenizer,
     /// Token ids → context.
-    pub text_encoder: Recorded<Decoder<B>>,
+    pub text_encoder: OnDemand<Recorded<Decoder<B>>>,
     /// Whose hidden states make the context.
     pub text_layers: Vec<usize>,
     /// Predicts the velocity.
@@ -98,6 +98,15 @@ pub struct Denoising<'a, B: Backend> {
     pub guidance: f64,
     /// Hears of each step and says whether to go on.
     pub after_step: &'a mut AfterStep<'a, B>,
+}
+
+/// The prompts of a request, encoded.
+#[derive(Clone)]
+pub struct Texts<B: Backend> {
+    /// Context of the prompt.
+    context: Tensor<B, 3>,
+    /// Context of the negative prompt, for classifier-free guidance.
+    negative: Option<Tensor<B, 3>>,
 }
 
 /// A time, and the guidance scale where it is embedded.
@@ -159,7 +168,11 @@ impl<B: Backend> Flux2Pipeline<B> {
             // A counter of the training that wrote the file.
             |name| (name != "bn.num_batches_tracked").then(|| name.to_owned()),
         )?;
-        let text_encoder = text_encoder(folder, &configs.text_encoder, &text_layers, weights, device)?;
+        let of_encoder = (folder.to_owned(), configs.text_encoder.clone(), text_layers.clone(), device.clone());
+        let text_encoder = OnDemand::load(move || {
+            let (folder, config, layers, device) = &of_encoder;
+            Ok(text_encoder(folder, config, layers, weights, device)?.into())
+        })?;
         let tokenizer = Tokenizer::load(&folder.join("tokenizer"))?;
         let vocabulary = configs.text_encoder.decoder().vocabulary;
         if tokenizer.vocabulary() > vocabulary {
@@ -173,7 +186,7 @@ impl<B: Backend> Flux2Pipeline<B> {
             prompt_length,
             tokenizer,
             text_layers,
-            text_encoder: text_encoder.into(),
+            text_encoder,
             transformer: transformer.into(),
             autoencoder: autoencoder.into(),
             scheduler: configs.scheduler.clone(),
@@ -198,14 +211,18 @@ impl<B: Backend> Flux2Pipeline<B> {
         }
         let shape = [prompts.len(), self.prompt_length];
         let ids = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, shape), &self.device);
-        Ok(self.encode_tokens(ids, &masks))
+        self.encode_tokens(ids, &masks)
     }
 
     /// Token ids `[batch, tokens]` with their masks → context.
-    pub(crate) fn encode_tokens(&self, ids: Tensor<B, 2, Int>, masks: &[Vec<bool>]) -> Tensor<B, 3> {
-        let start = self.text_encoder.start(ids, masks);
+    ///
+    /// # Errors
+    /// When the text encoder was released and cannot be loaded again.
+    pub(crate) fn encode_tokens(&self, ids: Tensor<B, 2, Int>, masks: &[Vec<bool>]) -> Result<Tensor<B, 3>> {
+        let encoder = self.text_encoder.get()?;
+        let start = encoder.start(ids, masks);
         let layers = &self.text_layers;
-        beside(self.text_encoder.run(AFTER_ONE, start.given(), |encoder| encoder.states(&start, layers)))
+        Ok(beside(encoder.run(AFTER_ONE, start.given(), |encoder| encoder.states(&start, layers))))
     }
 
     /// A prompt's tokens, in the chat that the text encoder was trained with.
@@ -217,6 +234,12 @@ impl<B: Backend> Flux2Pipeline<B> {
                 self.tokenizer.encode_instructed(mistral::SYSTEM_MESSAGE, &prompt, self.prompt_length)
             }
         }
+    }
+
+    /// Rows and columns of tokens of a request's pictures.
+    fn grid(&self, request: &RenderRequest) -> (usize, usize) {
+        let multiple = self.configs.size_multiple();
+        ((request.height / multiple) as usize, (request.width / multiple) as usize)
     }
 
     /// The rotation of a picture of `grid` tokens beside a prompt and, maybe, other pictures.
@@ -415,14 +438,36 @@ impl<B: Backend> Flux2Pipeline<B> {
             let sentence = "FLUX.2 takes no size conditioning. Leave it out, or choose an SDXL model.";
             return Err(Error::Input(sentence.to_owned()));
         }
-        let grid = ((request.height / multiple) as usize, (request.width / multiple) as usize);
         let preparing = Progress::Preparing { what: "the prompt".to_owned() };
         if sink.report(&preparing) == Control::Stop {
             return Err(Error::Stopped);
         }
+        let texts = self.texts(request)?;
+        self.render_texts(texts, request, sink)
+    }
+
+    /// What a request's pictures show, and, with guidance, what they do not.
+    ///
+    /// # Errors
+    /// When the tokenizer fails on a prompt, or the text encoder was released and cannot be loaded again.
+    pub(crate) fn texts(&self, request: &RenderRequest) -> Result<Texts<B>> {
         let context = self.encode_prompts(&[&request.prompt])?;
         let guided = self.uses_guidance(request.guidance);
         let negative = if guided { Some(self.encode_prompts(&[&request.negative_prompt])?) } else { None };
+        Ok(Texts { context, negative })
+    }
+
+    /// Renders pictures of a request whose prompts have been encoded.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub(crate) fn render_texts(
+        &self,
+        Texts { context, negative }: Texts<B>,
+        request: &RenderRequest,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<Rendered>> {
+        let grid = self.grid(request);
         let reference = if request.references.is_empty() { None } else { Some(self.reference(&request.references)?) };
         let tokens = grid.0 * grid.1 + reference.as_ref().map_or(0, Reference::len);
         let mut rendered = Vec::with_capacity(request.seeds.len());

@@ -48,6 +48,11 @@ impl<B: Backend, N: Clone> LastAdapted<B, N> {
         *lock() = Some(Adapted { loras, networks: networks.clone() });
         Ok(networks)
     }
+
+    /// Lets the networks go.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 #[cfg(test)]

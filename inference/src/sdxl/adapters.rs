@@ -15,10 +15,14 @@ use crate::{
     nn::{convolution::Conv2d, linear::Linear, recorded::Recorded, timestep_embedding::TimestepEmbedding},
     render::LoraUse,
     text::clip::ClipTextEncoder,
+    weights::on_demand::OnDemand,
 };
 
 /// What a LoRA adapts: the UNet, the first text encoder and the second.
-pub type Adaptables<B> = (Recorded<UNet<B>>, Recorded<ClipTextEncoder<B>>, Recorded<ClipTextEncoder<B>>);
+pub type Adaptables<B> = (Recorded<UNet<B>>, TextEncoder<B>, TextEncoder<B>);
+
+/// A text encoder of a pipeline.
+type TextEncoder<B> = OnDemand<Recorded<ClipTextEncoder<B>>>;
 
 /// The parts of a pipeline that a LoRA adapts, the longer name first where one begins like another.
 const PARTS: [&str; 3] = ["unet", "text_encoder_2", "text_encoder"];
@@ -156,8 +160,12 @@ impl<B: Backend> SdxlPipeline<B> {
         if merges {
             let mut adapted = attach(&loras)?;
             inject::merge(&mut *adapted.unet);
-            inject::merge(&mut *adapted.text_encoder_2);
-            inject::merge(&mut *adapted.text_encoder);
+            for encoder in [&mut adapted.text_encoder_2, &mut adapted.text_encoder] {
+                encoder.change(|encoder| {
+                    inject::merge(&mut **encoder);
+                    Ok(())
+                })?;
+            }
             return Ok(adapted);
         }
         let (unet, text_encoder, text_encoder_2) = self.adapted.find_or_make(loras, |loras| {
@@ -180,13 +188,20 @@ impl<B: Backend> SdxlPipeline<B> {
             )));
         }
         let [unet, second, first] = PARTS.map(|part| lora.of_part(part));
-        attach_to(&mut self.unet, &unet, strength)?;
-        attach_to(&mut self.text_encoder_2, &second, strength)?;
-        attach_to(&mut self.text_encoder, &first, strength)
+        // A network that there are no pairs for stays as it is, with all that is known of it.
+        if has_pairs(&unet) {
+            unet.attach(&mut *self.unet, strength)?;
+        }
+        for (encoder, pairs) in [(&mut self.text_encoder_2, second), (&mut self.text_encoder, first)] {
+            if has_pairs(&pairs) {
+                encoder.change(|encoder| pairs.attach(&mut **encoder, strength))?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// Lays pairs beside the layers of a network. One that there are none for stays as it is, with all that is known of it.
-fn attach_to<B: Backend, N: Adaptable<B>>(network: &mut Recorded<N>, pairs: &Prepared<B>, strength: f64) -> Result<()> {
-    if pairs.names().next().is_none() { Ok(()) } else { pairs.attach(&mut **network, strength) }
+/// Whether there are any.
+fn has_pairs<B: Backend>(pairs: &Prepared<B>) -> bool {
+    pairs.names().next().is_some()
 }

@@ -16,7 +16,7 @@ use super::{
     keys,
     start::{Ground, Start},
     text_context::TextContext,
-    unet::{Conditions, UNet},
+    unet::UNet,
 };
 use crate::{
     device,
@@ -32,7 +32,7 @@ use crate::{
         clip::{ClipConfig, ClipTextEncoder},
         clip_tokenizer::ClipTokenizer,
     },
-    weights::Weights,
+    weights::{Weights, on_demand::OnDemand},
 };
 
 /// An SDXL pipeline on a device. Clones share their weights.
@@ -43,9 +43,9 @@ pub struct SdxlPipeline<B: Backend> {
     /// Prompts → token ids, for the second: it pads differently.
     pub tokenizer_2: ClipTokenizer,
     /// CLIP ViT-L.
-    pub text_encoder: Recorded<ClipTextEncoder<B>>,
+    pub text_encoder: OnDemand<Recorded<ClipTextEncoder<B>>>,
     /// OpenCLIP ViT-bigG.
-    pub text_encoder_2: Recorded<ClipTextEncoder<B>>,
+    pub text_encoder_2: OnDemand<Recorded<ClipTextEncoder<B>>>,
     /// Predicts the noise.
     pub unet: Recorded<UNet<B>>,
     /// Latents ↔ pictures.
@@ -82,6 +82,15 @@ pub struct Denoising<'a, B: Backend> {
     pub after_step: &'a mut AfterStep<'a, B>,
 }
 
+/// The prompts of a request, encoded.
+#[derive(Clone)]
+pub struct Texts<B: Backend> {
+    /// The prompt.
+    wanted: TextConditioning<B>,
+    /// The negative prompt, for classifier-free guidance.
+    unwanted: Option<TextConditioning<B>>,
+}
+
 /// Draws the noise of a step.
 pub type StepNoise<'a, B> = dyn FnMut(usize) -> Result<Tensor<B, 4>> + 'a;
 
@@ -114,16 +123,19 @@ impl<B: Backend> SdxlPipeline<B> {
         let drawn = Autoencoder::new(&configs.autoencoder, device);
         let autoencoder = weights.fill::<B, _>(drawn, &folder.join("vae"), |name| Some(keys::autoencoder(name)))?;
         let encoder = |part: &str, config: &ClipConfig, has_projection: bool| {
-            let drawn = ClipTextEncoder::new(config, has_projection, device);
-            weights.fill::<B, _>(drawn, &folder.join(part), keys::text_encoder)
+            let (files, config, device) = (folder.join(part), config.clone(), device.clone());
+            OnDemand::load(move || {
+                let drawn = ClipTextEncoder::new(&config, has_projection, &device);
+                Ok(weights.fill::<B, _>(drawn, &files, keys::text_encoder)?.into())
+            })
         };
         let text_encoder = encoder("text_encoder", &configs.text_encoder, false)?;
         let text_encoder_2 = encoder("text_encoder_2", &configs.text_encoder_2, true)?;
         Ok(Self {
             tokenizer: tokenizer(&folder.join("tokenizer"), &configs.text_encoder)?,
             tokenizer_2: tokenizer(&folder.join("tokenizer_2"), &configs.text_encoder_2)?,
-            text_encoder: text_encoder.into(),
-            text_encoder_2: text_encoder_2.into(),
+            text_encoder,
+            text_encoder_2,
             unet: unet.into(),
             autoencoder: autoencoder.into(),
             configs,
@@ -182,14 +194,14 @@ impl<B: Backend> SdxlPipeline<B> {
 
     /// Encodes tokens of the first and of the second tokenizer.
     pub(crate) fn encode_tokens(&self, first: Vec<u32>, second: Vec<u32>) -> Result<TextConditioning<B>> {
-        let encode = |encoder: &Recorded<ClipTextEncoder<B>>, tokens: Vec<u32>| {
-            let texts = [tokens];
+        let encode = |encoder: &OnDemand<Recorded<ClipTextEncoder<B>>>, tokens: Vec<u32>| {
+            let (encoder, texts) = (encoder.get()?, [tokens]);
             let start = encoder.start(&texts, &self.device);
             let states = encoder.run(AFTER_ONE, start.given(), |encoder| encoder.states(&start));
-            encoder.encoded(states, &texts)
+            Ok(encoder.encoded(states, &texts))
         };
-        let first = encode(&self.text_encoder, first);
-        let second = encode(&self.text_encoder_2, second);
+        let first = encode(&self.text_encoder, first)?;
+        let second = encode(&self.text_encoder_2, second)?;
         let pooled = second.pooled.ok_or_else(|| {
             Error::Config(
                 "The second text encoder has no projection. SDXL's has one; fetch the folder again.".to_owned(),
@@ -228,22 +240,20 @@ impl<B: Backend> SdxlPipeline<B> {
         };
         let rows = texts.context.dims()[0];
         let text = TextContext::of_many_looks(texts.context);
-        let sizes = sizes(&vec![told; rows], &self.device);
+        // Embedded for all steps at once.
+        let of_picture = self.unet.embed_picture(texts.pooled, sizes(&vec![told; rows], &self.device));
+        let times = TensorData::new(levels.times.clone(), [levels.times.len()]);
+        let times = self.unet.embed_times(Tensor::from_data(times, (&self.device, DType::F32)));
         let first = start.as_ref().map_or(0, |start| start.first_step(steps));
         let mut latents = match &start {
             Some(start) if first > 0 || !start.is_partial() => start.at(levels.sigmas[first], &noise),
             _ => noise.clone().mul_scalar(levels.initial),
         };
-        for (step, time) in levels.times.iter().copied().enumerate().skip(first) {
+        for step in first..levels.times.len() {
             let input = latents.clone().div_scalar(levels.scale(step));
             let input = if is_guided { input.repeat_dim(0, 2) } else { input };
-            let conditions = Conditions {
-                times: Tensor::full([rows], time, (&self.device, DType::F32)),
-                text: text.clone(),
-                pooled: texts.pooled.clone(),
-                sizes: sizes.clone(),
-            };
-            let mut predicted = self.predict(input, conditions);
+            let time = silu(times.clone().narrow(0, step, 1) + of_picture.clone());
+            let mut predicted = self.predict(input, time, &text);
             if is_guided {
                 let without = predicted.clone().narrow(0, 0, batch);
                 let with = predicted.narrow(0, batch, batch);
@@ -265,30 +275,25 @@ impl<B: Backend> SdxlPipeline<B> {
         Ok(latents)
     }
 
-    /// The UNet's prediction for a batch. On the processor several threads each take pictures of it, because what is not a
+    /// The UNet's prediction for a batch at a time that is embedded and past its SiLU, `[batch, time width]`. On the processor several threads each take pictures of it, because what is not a
     /// matrix product runs in one thread alone.
-    fn predict(&self, input: Tensor<B, 4>, conditions: Conditions<B>) -> Tensor<B, 4> {
+    fn predict(&self, input: Tensor<B, 4>, time: Tensor<B, 2>, text: &TextContext<B>) -> Tensor<B, 4> {
         let batch = input.dims()[0];
         if B::name(&self.device) != "flex" || batch == 1 {
-            return self.predict_at_once(input, conditions);
+            return self.predict_at_once(input, time, text);
         }
         let one = |row: usize| {
-            let conditions = Conditions {
-                times: conditions.times.clone().narrow(0, row, 1),
-                text: conditions.text.entry(row),
-                pooled: conditions.pooled.clone().narrow(0, row, 1),
-                sizes: conditions.sizes.clone().narrow(0, row, 1),
-            };
-            ((*self.unet).clone(), input.clone().narrow(0, row, 1), conditions)
+            let (input, time) = (input.clone().narrow(0, row, 1), time.clone().narrow(0, row, 1));
+            ((*self.unet).clone(), input, time, text.entry(row))
         };
         let parts: Vec<_> = (0..batch).map(one).collect();
-        let predict = |(unet, input, conditions): (UNet<B>, _, _)| unet.forward(input, conditions);
+        let predict = |(unet, input, time, text): (UNet<B>, _, _, _)| unet.predict(input, &time, &text);
         Tensor::cat(parts.into_par_iter().map(predict).collect(), 0)
     }
 
     /// The UNet's prediction for all pictures of a batch together.
-    fn predict_at_once(&self, input: Tensor<B, 4>, conditions: Conditions<B>) -> Tensor<B, 4> {
-        let (input, time, text) = (without_gaps(input), silu(self.unet.embed(&conditions)), &conditions.text);
+    fn predict_at_once(&self, input: Tensor<B, 4>, time: Tensor<B, 2>, text: &TextContext<B>) -> Tensor<B, 4> {
+        let (input, time) = (without_gaps(input), without_gaps(time));
         self.unet.look_at(text);
         let mut given = vec![(&input).into(), (&time).into()];
         given.extend(text.made().iter().flatten().map(Given::from));
@@ -339,9 +344,21 @@ impl<B: Backend> SdxlPipeline<B> {
         if sink.report(&Progress::Preparing { what: "the prompt".to_owned() }) == Control::Stop {
             return Err(Error::Stopped);
         }
+        let texts = self.texts(request)?;
+        self.render_texts(texts, request, sink)
+    }
+
+    /// Renders pictures of a request whose prompts have been encoded.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    pub(crate) fn render_texts(
+        &self,
+        Texts { wanted, unwanted }: Texts<B>,
+        request: &RenderRequest,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<Rendered>> {
         let grid = self.grid(request.height, request.width);
-        let guided = self.uses_guidance(request.guidance);
-        let (wanted, unwanted) = self.texts(&request.prompt, &request.negative_prompt, guided)?;
         let size = (request.width, request.height);
         let start = request.start.as_ref().map(|start| self.start(start, size)).transpose()?;
         let ground = request.start.as_ref().and_then(|start| Ground::of(start, size));
@@ -378,20 +395,20 @@ impl<B: Backend> SdxlPipeline<B> {
         Ok(rendered)
     }
 
-    /// What the pictures show, and, with guidance, what they do not.
-    fn texts(
-        &self,
-        prompt: &str,
-        negative: &str,
-        guided: bool,
-    ) -> Result<(TextConditioning<B>, Option<TextConditioning<B>>)> {
+    /// What a request's pictures show, and, with guidance, what they do not.
+    ///
+    /// # Errors
+    /// When a tokenizer fails on a prompt, or a text encoder was released and cannot be loaded again.
+    pub(crate) fn texts(&self, request: &RenderRequest) -> Result<Texts<B>> {
+        let (prompt, negative) = (request.prompt.as_str(), request.negative_prompt.as_str());
+        let guided = self.uses_guidance(request.guidance);
         if guided && (!negative.is_empty() || !self.configs.force_zeros_for_empty_prompt) {
             let [wanted, unwanted] = self.encode_long_prompts([prompt, negative])?;
-            return Ok((wanted, Some(unwanted)));
+            return Ok(Texts { wanted, unwanted: Some(unwanted) });
         }
         let [wanted] = self.encode_long_prompts([prompt])?;
         let unwanted = guided.then(|| wanted.zeros_like());
-        Ok((wanted, unwanted))
+        Ok(Texts { wanted, unwanted })
     }
 }
 

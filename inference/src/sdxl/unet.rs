@@ -109,7 +109,12 @@ impl<B: Backend> UNet<B> {
     /// Latents `[batch, channels, height, width]` → the prediction of the same shape.
     pub fn forward(&self, latents: Tensor<B, 4>, conditions: Conditions<B>) -> Tensor<B, 4> {
         let time = silu(self.embed(&conditions));
-        self.prediction(self.stream(latents, &time, &conditions.text))
+        self.predict(latents, &time, &conditions.text)
+    }
+
+    /// The same at a time that is [embedded](Self::embed) and past its SiLU.
+    pub(super) fn predict(&self, latents: Tensor<B, 4>, time: &Tensor<B, 2>, text: &TextContext<B>) -> Tensor<B, 4> {
+        self.prediction(self.stream(latents, time, text))
     }
 
     /// Latents at a time, which is [embedded](Self::embed) and past its SiLU, → what the prediction is made of,
@@ -145,11 +150,21 @@ impl<B: Backend> UNet<B> {
 
     /// Time, pooled text and sizes as one vector a picture, `[batch, time width]`.
     pub(super) fn embed(&self, conditions: &Conditions<B>) -> Tensor<B, 2> {
-        let [batch, sizes] = conditions.sizes.dims();
-        let time = self.time_embedding.forward(sinusoidal(conditions.times.clone(), self.time_channels));
-        let numbers = sinusoidal(conditions.sizes.clone().reshape([batch * sizes]), self.size_channels);
-        let numbers = in_precision_of(numbers.reshape([batch, sizes * self.size_channels]), &conditions.pooled);
-        time + self.add_embedding.forward(Tensor::cat(vec![conditions.pooled.clone(), numbers], 1))
+        self.embed_times(conditions.times.clone())
+            + self.embed_picture(conditions.pooled.clone(), conditions.sizes.clone())
+    }
+
+    /// The part of [`Self::embed`] that times have in it, `[times]` → `[times, time width]`.
+    pub(super) fn embed_times(&self, times: Tensor<B, 1>) -> Tensor<B, 2> {
+        self.time_embedding.forward(sinusoidal(times, self.time_channels))
+    }
+
+    /// The part of [`Self::embed`] that pooled text and sizes have in it, which is the same at all times: see [`Conditions`].
+    pub(super) fn embed_picture(&self, pooled: Tensor<B, 2>, sizes: Tensor<B, 2>) -> Tensor<B, 2> {
+        let [batch, count] = sizes.dims();
+        let numbers = sinusoidal(sizes.reshape([batch * count]), self.size_channels);
+        let numbers = in_precision_of(numbers.reshape([batch, count * self.size_channels]), &pooled);
+        self.add_embedding.forward(Tensor::cat(vec![pooled, numbers], 1))
     }
 }
 

@@ -38,6 +38,7 @@ use crate::{
     weights::{
         folder,
         module_file::{Stored, load, save},
+        on_demand::OnDemand,
     },
 };
 
@@ -266,7 +267,7 @@ impl<B: AutodiffBackend> Progress<B> {
         let pipeline = Flux2Pipeline::<B::InnerBackend> {
             tokenizer: Tokenizer::load(&folder.join("tokenizer"))?,
             text_layers: configs.text_layers(),
-            text_encoder: learnt.text_encoder.into(),
+            text_encoder: OnDemand::kept(learnt.text_encoder.into()),
             transformer: learnt.transformer.into(),
             autoencoder: autoencoder.clone().into(),
             scheduler: configs.scheduler.clone(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::{
+    module::Module,
     optim::GradientsParams,
     tensor::{
         DType, Tensor, TensorData,
@@ -21,7 +22,11 @@ use super::{
 use crate::{
     error::Result,
     flux2::{
-        latents::to_tokens, links::ChainConstants, pipeline::Flux2Pipeline, position, transformer::Flux2Transformer,
+        latents::to_tokens,
+        links::ChainConstants,
+        pipeline::{Flux2Pipeline, Texts},
+        position,
+        transformer::Flux2Transformer,
     },
     image::Picture,
     lora::{Adapter, Layout, LowRankPair},
@@ -43,6 +48,7 @@ const LONGEST_PROMPT: u64 = 512;
 impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
     type Network = Flux2Transformer<B>;
     type Frozen = Flux2Transformer<B::InnerBackend>;
+    type Texts = Texts<B::InnerBackend>;
 
     fn device(&self) -> &B::Device {
         &self.device
@@ -104,6 +110,19 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
         Trainable::<B>::encode_text(self, "", chunks)
     }
 
+    fn texts(&self, request: &RenderRequest) -> Result<Self::Texts> {
+        self.texts(request)
+    }
+
+    fn release_text_encoders(&self) {
+        self.text_encoder.release();
+        self.adapted.forget();
+    }
+
+    fn text_encoder_numbers(&self) -> usize {
+        self.text_encoder.if_loaded().map_or(0, |encoder| encoder.num_params())
+    }
+
     fn leaves_prompts_out(&self) -> bool {
         self.configs.is_guided_freely()
     }
@@ -152,10 +171,11 @@ impl<B: AutodiffBackend> Trainable<B> for Flux2Pipeline<B::InnerBackend> {
     fn render_with(
         &self,
         network: Self::Frozen,
+        texts: Self::Texts,
         request: &RenderRequest,
         sink: &mut dyn Sink,
     ) -> Result<Vec<Rendered>> {
-        Self { transformer: network.into(), ..self.clone() }.render(request, sink)
+        Self { transformer: network.into(), ..self.clone() }.render_texts(texts, request, sink)
     }
 
     fn adapter(&self, pairs: BTreeMap<String, LowRankPair>, metadata: BTreeMap<String, String>) -> (Adapter, Layout) {

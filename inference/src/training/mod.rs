@@ -31,7 +31,6 @@ use crate::{
     progress::Sink,
 };
 use burn::tensor::backend::AutodiffBackend;
-use trainable::Trainable;
 
 impl Model {
     /// Trains a LoRA and leaves an adapter, sample pictures and a loss on held-out pictures for every epoch in the spec's
@@ -86,8 +85,8 @@ impl PipelineWork for Estimating<'_> {
 
     fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> Result<MemoryEstimate> {
         Ok(match pipeline {
-            Pipeline::Flux2(pipeline) => Trainable::<B>::memory(pipeline.as_ref(), self.spec, self.memory_left),
-            Pipeline::Sdxl(pipeline) => Trainable::<B>::memory(pipeline.as_ref(), self.spec, self.memory_left),
+            Pipeline::Flux2(pipeline) => run::memory::<B, _>(pipeline.as_ref(), self.spec, self.memory_left),
+            Pipeline::Sdxl(pipeline) => run::memory::<B, _>(pipeline.as_ref(), self.spec, self.memory_left),
         })
     }
 }

@@ -6,19 +6,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
+use burn::{
+    module::AutodiffModule,
+    tensor::{Element, backend::AutodiffBackend},
+};
 
 use super::{
     cache::Cache,
     checkpoint::{self, State},
     continued::read_continued,
     dataset,
+    memory::MemoryEstimate,
     spec::{TrainingReport, TrainingSpec},
     trainable::Trainable,
     trainer::{Step, Trainer, batches, first_pairs},
     validation,
 };
 use crate::{
+    device::is_processor,
     error::{Error, Result},
     lora::{
         self, AdapterFacts, Base, LowRankPair, fits,
@@ -48,7 +53,7 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
     memory_left: Option<u64>,
     sink: &mut dyn Sink,
 ) -> Result<TrainingReport> {
-    let estimate = pipeline.memory(spec, memory_left);
+    let estimate = memory(pipeline, spec, memory_left);
     estimate.check()?;
     let (pairs, network_arguments) = match &spec.init_lora {
         Some(path) => continued_pairs::<B, P>(pipeline, path, facts)?,
@@ -64,11 +69,16 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
     let pick = |numbers: &[usize]| numbers.iter().map(|number| &examples[*number]).collect::<Vec<_>>();
     let resolution = spec.resolution.unwrap_or(facts.native_width);
     let cache = Cache::fill::<B, P>(pipeline, spec, resolution, (&pick(&learnt), &pick(&held_out)), sink)?;
+    let samples = spec.sample_prompts.iter().map(|prompt| sample_request(spec, facts, prompt));
+    let samples: Vec<_> = samples.map(|request| Ok((pipeline.texts(&request)?, request))).collect::<Result<_>>()?;
+    pipeline.release_text_encoders();
+    B::memory_cleanup(pipeline.device());
     let mut run = Run {
         pipeline,
         spec,
         facts,
         cache,
+        samples,
         trainer,
         network_arguments,
         state: State::default(),
@@ -91,6 +101,19 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
     // A training that goes on computes as it did: the last bits may depend on it.
     run.trainer.checkpointing = run.state.checkpointing;
     run.go_through(sink)
+}
+
+/// Estimates what a training takes on a device that has so many bytes left: those of the text encoders are free by then. Where they lie in
+/// mapped files, as on the processor, they count as free already.
+pub(super) fn memory<B: AutodiffBackend, P: Trainable<B>>(
+    pipeline: &P,
+    spec: &TrainingSpec,
+    left: Option<u64>,
+) -> MemoryEstimate {
+    let in_files = is_processor::<B>(pipeline.device());
+    let released =
+        if in_files { 0 } else { pipeline.text_encoder_numbers() * <B::FloatElem as Element>::dtype().size() };
+    pipeline.memory(spec, left.map(|left| left + released as u64))
 }
 
 /// The pairs of a LoRA that the training goes on from, and what its header says that they were made with.
@@ -134,6 +157,8 @@ struct Run<'a, B: AutodiffBackend, P: Trainable<B>> {
     spec: &'a TrainingSpec,
     facts: &'a ModelFacts,
     cache: Cache<B::InnerBackend>,
+    /// What every epoch is shown by, with its prompts encoded.
+    samples: Vec<(P::Texts, RenderRequest)>,
     trainer: Trainer<'a, B, P>,
     /// What the pairs were made with, as a header says it.
     network_arguments: Option<String>,
@@ -217,18 +242,16 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
 
     /// Renders the sample prompts, all from the same seed.
     fn samples(&self, epoch: u32, sink: &mut dyn Sink) -> Result<Vec<PathBuf>> {
-        let prompts = &self.spec.sample_prompts;
         let mut network = self.trainer.network.valid();
         for layer in network.linear_layers().into_values() {
             layer.adapters.iter_mut().for_each(|pair| pair.scale *= self.spec.samples_strength);
         }
-        let total = prompts.len() as u32;
-        let mut files = Vec::with_capacity(prompts.len());
-        for (prompt, number) in prompts.iter().zip(1..) {
+        let total = self.samples.len() as u32;
+        let mut files = Vec::with_capacity(self.samples.len());
+        for ((texts, request), number) in self.samples.iter().zip(1..) {
             let sampling = Progress::Sampling { epoch, done: number - 1, total };
             let mut listening = Listening { sink: &mut *sink, sampling };
-            let request = self.sample_request(prompt);
-            let rendered = self.pipeline.render_with(network.clone(), &request, &mut listening)?;
+            let rendered = self.pipeline.render_with(network.clone(), texts.clone(), request, &mut listening)?;
             for one in rendered {
                 let file = self.spec.directory.join(format!("epoch-{epoch:04}-sample-{number}.png"));
                 write_whole(&file, &one.picture.encode_png(&[]))?;
@@ -238,24 +261,6 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
             tell(sink, &Progress::Sampling { epoch, done: number, total })?;
         }
         Ok(files)
-    }
-
-    fn sample_request(&self, prompt: &str) -> RenderRequest {
-        RenderRequest {
-            prompt: prompt.to_owned(),
-            negative_prompt: String::new(),
-            width: self.facts.native_width,
-            height: self.facts.native_height,
-            steps: self.facts.default_steps,
-            guidance: self.facts.default_guidance,
-            seeds: vec![self.spec.sample_seed],
-            loras: Vec::new(),
-            merges_loras: false,
-            preview_every: None,
-            references: Vec::new(),
-            start: None,
-            size_conditioning: None,
-        }
     }
 
     fn save_adapter(&mut self, epoch: u32, file: &Path) -> Result<()> {
@@ -286,6 +291,25 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
         header.extend(metadata::of_training(&facts));
         adapter.metadata = header;
         lora::save::save(&adapter, layout, file)
+    }
+}
+
+/// The request of a sample picture.
+fn sample_request(spec: &TrainingSpec, facts: &ModelFacts, prompt: &str) -> RenderRequest {
+    RenderRequest {
+        prompt: prompt.to_owned(),
+        negative_prompt: String::new(),
+        width: facts.native_width,
+        height: facts.native_height,
+        steps: facts.default_steps,
+        guidance: facts.default_guidance,
+        seeds: vec![spec.sample_seed],
+        loras: Vec::new(),
+        merges_loras: false,
+        preview_every: None,
+        references: Vec::new(),
+        start: None,
+        size_conditioning: None,
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use burn::{
+    module::Module,
     optim::GradientsParams,
     tensor::{
         DType, Tensor, TensorData,
@@ -32,7 +33,7 @@ use crate::{
     sdxl::{
         conditioning::{SIZES, TextConditioning, sizes},
         config::UNetConfig,
-        pipeline::SdxlPipeline,
+        pipeline::{SdxlPipeline, Texts},
         text_context::TextContext,
         unet::{Conditions, UNet},
     },
@@ -56,6 +57,7 @@ const KEPT_A_RESIDUAL_FEATURE: u64 = 16;
 impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
     type Network = UNet<B>;
     type Frozen = UNet<B::InnerBackend>;
+    type Texts = Texts<B::InnerBackend>;
 
     fn device(&self) -> &B::Device {
         &self.device
@@ -114,6 +116,21 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
         Ok(row(if self.configs.force_zeros_for_empty_prompt { empty.zeros_like() } else { empty }))
     }
 
+    fn texts(&self, request: &RenderRequest) -> Result<Self::Texts> {
+        self.texts(request)
+    }
+
+    fn release_text_encoders(&self) {
+        self.text_encoder.release();
+        self.text_encoder_2.release();
+        self.adapted.forget();
+    }
+
+    fn text_encoder_numbers(&self) -> usize {
+        let encoders = [&self.text_encoder, &self.text_encoder_2];
+        encoders.iter().filter_map(|encoder| encoder.if_loaded()).map(|encoder| encoder.num_params()).sum()
+    }
+
     fn leaves_prompts_out(&self) -> bool {
         true
     }
@@ -157,10 +174,11 @@ impl<B: AutodiffBackend> Trainable<B> for SdxlPipeline<B::InnerBackend> {
     fn render_with(
         &self,
         network: Self::Frozen,
+        texts: Self::Texts,
         request: &RenderRequest,
         sink: &mut dyn Sink,
     ) -> Result<Vec<Rendered>> {
-        Self { unet: network.into(), ..self.clone() }.render(request, sink)
+        Self { unet: network.into(), ..self.clone() }.render_texts(texts, request, sink)
     }
 
     /// kohya's names, which every program reads for SDXL; diffusers' for a UNet that has no original numbering.

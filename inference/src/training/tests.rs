@@ -133,6 +133,59 @@ fn a_training_that_was_stopped_ends_with_the_same_bits() {
     }
 }
 
+/// How many numbers of a model's text encoders are in memory.
+struct InMemory;
+
+impl PipelineWork for InMemory {
+    type Output = usize;
+
+    fn run<B: AutodiffBackend>(self, pipeline: &Pipeline<B::InnerBackend>) -> crate::Result<usize> {
+        Ok(match pipeline {
+            Pipeline::Flux2(pipeline) => Trainable::<B>::text_encoder_numbers(pipeline.as_ref()),
+            Pipeline::Sdxl(pipeline) => Trainable::<B>::text_encoder_numbers(pipeline.as_ref()),
+        })
+    }
+}
+
+/// Looks at a model's text encoders while pictures are encoded, while steps are made and while samples are drawn.
+struct Watching<'a> {
+    model: &'a Model,
+    seen: BTreeMap<&'static str, BTreeSet<usize>>,
+}
+
+impl Sink for Watching<'_> {
+    fn report(&mut self, progress: &Progress) -> Control {
+        let doing = match progress {
+            Progress::CachingLatents { .. } => "caching",
+            Progress::Training { .. } => "training",
+            Progress::Sampling { .. } => "sampling",
+            _ => return Control::Continue,
+        };
+        self.seen.entry(doing).or_default().insert(self.model.with_pipeline(InMemory).unwrap());
+        Control::Continue
+    }
+}
+
+#[test]
+fn text_encoders_give_their_memory_back_while_a_lora_learns() {
+    for case in MODELS {
+        let model = model(case);
+        let (directory, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let sample_prompts = vec!["an inkfox".to_owned(), "stripes".to_owned()];
+        let spec = TrainingSpec { sample_prompts, ..spec(directory.path(), pictures.path()) };
+        let drawn = |model: &Model| model.render(&request(Vec::new()), &mut Quiet).unwrap().swap_remove(0).picture;
+        let before = drawn(&model);
+        let whole = model.with_pipeline(InMemory).unwrap();
+        let mut watching = Watching { model: &model, seen: BTreeMap::new() };
+        model.train(&spec, &mut watching).unwrap();
+        let expected = [("caching", whole), ("sampling", 0), ("training", 0)];
+        assert_eq!(watching.seen, expected.map(|(doing, numbers)| (doing, BTreeSet::from([numbers]))).into(), "{case}");
+        assert!(whole > 0, "{case}");
+        assert!(before == drawn(&model), "{case}: a text encoder that was loaded again reads differently");
+        assert_eq!(model.with_pipeline(InMemory).unwrap(), whole, "{case}");
+    }
+}
+
 #[test]
 fn the_last_words_of_a_long_caption_are_learnt_from() {
     let (model, pictures) = (model("sdxl"), tempfile::tempdir().unwrap());

@@ -44,6 +44,8 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
     type Network: AutodiffModule<B, InnerModule = Self::Frozen> + Adaptable<B> + Sync;
     /// The network as it renders.
     type Frozen: Module<B::InnerBackend> + Adaptable<B::InnerBackend>;
+    /// The prompts of a request, encoded.
+    type Texts: Clone;
 
     /// Where it is.
     fn device(&self) -> &B::Device;
@@ -82,6 +84,19 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
     /// When a tokenizer fails.
     fn encode_no_text(&self, chunks: usize) -> Result<Tensor<B::InnerBackend, 2>>;
 
+    /// The prompts of a request, to be rendered by [`Self::render_with`].
+    ///
+    /// # Errors
+    /// When a tokenizer fails on one of them.
+    fn texts(&self, request: &RenderRequest) -> Result<Self::Texts>;
+
+    /// Lets the text encoders go, and whatever the pipeline keeps of LoRAs that were used last. Whoever encodes a text next has them
+    /// loaded again.
+    fn release_text_encoders(&self);
+
+    /// How many numbers the text encoders have, as far as they are loaded.
+    fn text_encoder_numbers(&self) -> usize;
+
     /// Whether some pictures are learnt without their prompt, so that both sides of the guidance learn.
     fn leaves_prompts_out(&self) -> bool;
 
@@ -104,12 +119,17 @@ pub trait Trainable<B: AutodiffBackend>: Sync {
         batch: Batch<B::InnerBackend>,
     ) -> Tensor<B::InnerBackend, 1>;
 
-    /// Renders with this network in place of the pipeline's own.
+    /// Renders a request, whose prompts were encoded, with this network in place of the pipeline's own.
     ///
     /// # Errors
     /// Those of rendering.
-    fn render_with(&self, network: Self::Frozen, request: &RenderRequest, sink: &mut dyn Sink)
-    -> Result<Vec<Rendered>>;
+    fn render_with(
+        &self,
+        network: Self::Frozen,
+        texts: Self::Texts,
+        request: &RenderRequest,
+        sink: &mut dyn Sink,
+    ) -> Result<Vec<Rendered>>;
 
     /// Pairs under the names of the network's layers as a LoRA of the family, and the layout that it is written in.
     fn adapter(&self, pairs: BTreeMap<String, LowRankPair>, metadata: BTreeMap<String, String>) -> (Adapter, Layout);

@@ -4,6 +4,7 @@ mod blocks;
 pub mod folder;
 pub mod fp8;
 pub mod module_file;
+pub mod on_demand;
 pub mod safetensors;
 pub mod tensor_file;
 

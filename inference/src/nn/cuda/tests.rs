@@ -486,7 +486,8 @@ fn networks_are_told_again_without_being_run() {
     let sdxl = SdxlPipeline::<Cuda<bf16>>::drawn(folder.path(), Precision::Bf16, &device).expect("a model");
     let text = |seed: u64| vec![(0..77).map(|place| (place * 7 + seed as u32) % 90).collect::<Vec<u32>>()];
     for encoder in [&sdxl.text_encoder, &sdxl.text_encoder_2] {
-        let runs = runs_until_told_again(encoder, |seed, run| {
+        let encoder = encoder.get().expect("an encoder");
+        let runs = runs_until_told_again(&encoder, |seed, run| {
             let start = encoder.start(&text(seed), &device);
             run(start.given(), &|encoder| encoder.states(&start))
         });
@@ -513,10 +514,11 @@ fn networks_are_told_again_without_being_run() {
     let folder = tempfile::tempdir().expect("a folder");
     copy_settings("klein", folder.path(), &[("text_encoder/config.json", "head_dim", json!(16))]);
     let flux2 = Flux2Pipeline::<Cuda<bf16>>::drawn(folder.path(), Precision::Bf16, &device).expect("a model");
-    let runs = runs_until_told_again(&flux2.text_encoder, |seed, run| {
+    let encoder = flux2.text_encoder.get().expect("an encoder");
+    let runs = runs_until_told_again(&encoder, |seed, run| {
         let ids: Vec<i32> = (0..24).map(|place| (place * 5 + seed as i32) % 90).collect();
         let ids = Tensor::from_data(TensorData::new(ids, [1, 24]), &device);
-        let start = flux2.text_encoder.start(ids, &[(0..24).map(|place| place < 20).collect()]);
+        let start = encoder.start(ids, &[(0..24).map(|place| place < 20).collect()]);
         run(start.given(), &|encoder| encoder.states(&start, &flux2.text_layers))
     });
     assert_eq!(runs, RUNS_UNTIL_TOLD_AGAIN, "of a language model");
