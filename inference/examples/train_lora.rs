@@ -51,7 +51,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let model = Model::load(&PathBuf::from(model), &DeviceName::Cpu, Precision::F32)?;
     let report = model.train(&spec, &mut Quiet)?;
-    let best = &report.epochs_output[report.best_epoch as usize - 1];
+    let chosen = number("epoch", f64::from(report.best_epoch))? as usize;
+    let best = &report.epochs_output[chosen - 1];
     let render = |loras: Vec<LoraUse>| -> Result<Vec<Picture>, atelier_inference::Error> {
         let mut rendered = Vec::new();
         for prompt in PROMPTS {

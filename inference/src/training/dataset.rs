@@ -1,12 +1,10 @@
 //! The pictures that are learnt from, and those that are held out.
 
-use rand::{SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
-
 use super::spec::TrainingSpec;
 use crate::{
     error::{Error, Result},
     image::Picture,
+    quality::{StyleStatistics, style_distance, style_statistics},
 };
 
 /// A picture and the prompt that it is learnt under.
@@ -45,17 +43,37 @@ fn prompt(trigger: &str, caption: &str) -> String {
     }
 }
 
-/// Numbers of the pictures to learn from and of those held out: at least one is held out where any are to be and four are
-/// there.
-pub fn split(count: usize, share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
-    let mut order: Vec<usize> = (0..count).collect();
-    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+/// Numbers of the pictures to learn from and of those held out: at least one is held out where any are to be and four are there.
+///
+/// Held out are those that stand for all of them best, in colour and texture: how well a picture is predicted that is like no other
+/// says nothing of what was learnt of the others, and of three pictures that are held out one such decides the mean.
+pub fn split<'a>(pictures: impl Iterator<Item = &'a Picture>, share: f64) -> (Vec<usize>, Vec<usize>) {
+    let looks: Vec<_> = pictures.map(|picture| style_statistics(std::slice::from_ref(picture))).collect();
+    let count = looks.len();
     let wanted = (count as f64 * share).round() as usize;
     let least = usize::from(share > 0.0 && count >= 4);
-    let mut learnt = order.split_off(wanted.max(least).min(count.saturating_sub(1)));
-    learnt.sort_unstable();
-    order.sort_unstable();
-    (learnt, order)
+    let held_out = representatives(&looks, wanted.max(least).min(count.saturating_sub(1)));
+    (0..count).partition(|number| !held_out.contains(number))
+}
+
+/// So many pictures whose distances to all others, each to the nearest of them, are least together: taken one after the other, each the
+/// best beside those before it (Nemhauser, Wolsey and Fisher, "An Analysis of Approximations for Maximizing Submodular Set Functions",
+/// 1978).
+fn representatives(looks: &[StyleStatistics], wanted: usize) -> Vec<usize> {
+    let distances: Vec<Vec<f64>> =
+        looks.iter().map(|one| looks.iter().map(|other| style_distance(one, other)).collect()).collect();
+    let mut nearest = vec![f64::INFINITY; looks.len()];
+    let mut chosen = Vec::with_capacity(wanted);
+    for _ in 0..wanted {
+        let left = |candidate: usize| -> f64 {
+            nearest.iter().zip(&distances[candidate]).map(|(nearest, distance)| nearest.min(*distance)).sum()
+        };
+        let others = (0..looks.len()).filter(|number| !chosen.contains(number));
+        let Some(best) = others.min_by(|one, other| left(*one).total_cmp(&left(*other))) else { break };
+        nearest.iter_mut().zip(&distances[best]).for_each(|(nearest, distance)| *nearest = nearest.min(*distance));
+        chosen.push(best);
+    }
+    chosen
 }
 
 #[cfg(test)]
@@ -64,13 +82,35 @@ mod tests {
 
     #[test]
     fn every_picture_is_learnt_from_or_held_out() {
-        for (count, share, held) in [(16, 0.15, 2), (10, 0.0, 0), (4, 0.01, 1), (3, 0.1, 0), (20, 0.5, 10)] {
-            let (learnt, held_out) = split(count, share, 7);
+        for (count, share, held) in [(16, 0.15, 2), (10, 0.0, 0), (4, 0.01, 1), (3, 0.1, 0), (20, 0.5, 10), (0, 0.1, 0)]
+        {
+            // Alike, every other one, so that distances of nothing occur as well.
+            let pictures: Vec<_> = (0..count).map(|number| plain((number / 2 * 20) as u8)).collect();
+            let (learnt, held_out) = split(pictures.iter(), share);
             assert_eq!(held_out.len(), held, "{count} pictures, share {share}");
             let mut all = [learnt, held_out].concat();
             all.sort_unstable();
             assert_eq!(all, (0..count).collect::<Vec<_>>());
         }
+    }
+
+    fn plain(brightness: u8) -> Picture {
+        Picture { width: 64, height: 64, rgb: vec![brightness; 64 * 64 * 3] }
+    }
+
+    #[test]
+    fn pictures_that_are_like_no_other_are_learnt_from() {
+        // A red one, five dark ones and four bright ones.
+        let mut pictures: Vec<_> = [20, 24, 30, 36, 40, 196, 200, 210, 214].map(plain).into();
+        let mut red = plain(0);
+        red.rgb.iter_mut().step_by(3).for_each(|value| *value = 255);
+        pictures.insert(0, red);
+        let (learnt, held_out) = split(pictures.iter(), 0.2);
+        assert!(learnt.contains(&0), "{held_out:?}");
+        let [dark, bright] = held_out[..] else { panic!("{held_out:?}") };
+        assert!((1..=5).contains(&dark) && (6..=9).contains(&bright), "{held_out:?}");
+        let reversed = pictures.iter().rev();
+        assert!(!split(reversed, 0.2).1.contains(&9));
     }
 
     #[test]

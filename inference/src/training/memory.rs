@@ -69,9 +69,9 @@ pub(super) const NUMBER: u64 = 4;
 /// what is element by element, forward and backward.
 pub(super) const KEPT_A_FEATURE: u64 = 40;
 
-/// Numbers that a step of the optimiser needs for each number that is learnt: weights, gradients, two moments, and what it makes of
-/// them.
-pub(super) const OF_OPTIMISER: u64 = 7;
+/// Numbers that a step of the optimiser needs for each number that is learnt: weights, their average, gradients, two moments, and what it
+/// makes of them.
+pub(super) const OF_OPTIMISER: u64 = 8;
 
 /// Numbers that attention with heads of a width keeps for so many scores: the scores and what becomes of them, or none where they
 /// are computed again.

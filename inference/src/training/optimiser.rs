@@ -20,6 +20,10 @@ const MEAN_KEEPS: f64 = 0.9;
 /// What stays of the mean of their squares.
 const SQUARE_KEEPS: f64 = 0.99;
 
+/// How much more late steps count in the average of the weights than early ones: the last tenth of the steps makes up two thirds of it
+/// (polynomial-decay averaging: Shamir and Zhang, "Stochastic Gradient Descent for Non-smooth Optimization", 2013, section 4).
+const RECENT: f64 = 9.0;
+
 /// Added to the root of the mean square.
 const EPSILON: f64 = 1e-8;
 
@@ -37,11 +41,14 @@ pub struct AdamW<B: AutodiffBackend> {
     steps: u32,
 }
 
-/// The state of some matrices, one after the other.
+/// The weights and the state of some matrices, one after the other.
 struct Moments<B: Backend> {
     matrices: Vec<Matrix>,
+    weights: Tensor<B, 1>,
     mean: Tensor<B, 1>,
     square: Tensor<B, 1>,
+    /// The [average](RECENT) of the weights.
+    average: Tensor<B, 1>,
 }
 
 /// Whose state lies at a place.
@@ -87,17 +94,18 @@ impl<B: AutodiffBackend> AdamW<B> {
         let clip = if length > LONGEST_GRADIENT { LONGEST_GRADIENT / length } else { 1.0 };
         let moments = match self.moments.take() {
             Some(moments) if moments.matrices == matrices => moments,
-            _ => Moments { mean: gradient.zeros_like(), square: gradient.zeros_like(), matrices },
+            _ => Moments::at_rest(matrices, weights(model)),
         };
-        let moments = moments.moved(gradient.mul_scalar(clip));
-        let change = moments.change(self.steps).mul_scalar(learning_rate);
-        let mut changes: BTreeMap<_, _> = moments.cut(&change).collect();
-        for_every_matrix(model, |name, parameter| {
-            let Some(change) = changes.remove(&name) else { return };
-            let now = parameter.val().inner();
-            *parameter = trainable(parameter.id, now.mul_scalar(1.0 - learning_rate * WEIGHT_DECAY) - change);
-        });
+        let moments = moments.moved(gradient.mul_scalar(clip), self.steps, learning_rate);
+        moments.set(&moments.weights, model);
         self.moments = Some(moments);
+    }
+
+    /// Gives every matrix the average of what it was after the steps so far, the last ones counting most.
+    pub fn take_average<M: Adaptable<B>>(&self, model: &mut M) {
+        if let Some(moments) = &self.moments {
+            moments.set(&moments.average, model);
+        }
     }
 
     /// The weights and the state, for a checkpoint.
@@ -107,7 +115,8 @@ impl<B: AutodiffBackend> AdamW<B> {
             tensors.insert(format!("{name}.weight"), plain(parameter.val().inner()));
         });
         if let Some(moments) = &self.moments {
-            for (part, row) in [("mean", &moments.mean), ("square", &moments.square)] {
+            let rows = [("mean", &moments.mean), ("square", &moments.square), ("average", &moments.average)];
+            for (part, row) in rows {
                 tensors.extend(moments.cut(row).map(|(name, matrix)| (format!("{name}.{part}"), plain(matrix))));
             }
         }
@@ -121,35 +130,48 @@ impl<B: AutodiffBackend> AdamW<B> {
             let (shape, values) = tensors.get(&format!("{name}.{part}"))?;
             Some(Tensor::from_data(TensorData::new(values.clone(), shape.clone()), (device, DType::F32)))
         };
-        let (mut matrices, mut means, mut squares) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut matrices, mut means, mut squares, mut averages) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for_every_matrix(model, |name, parameter| {
             if let Some(weight) = tensor(&name, "weight") {
                 *parameter = trainable(parameter.id, weight);
             }
             if let (Some(mean), Some(square)) = (tensor(&name, "mean"), tensor(&name, "square")) {
+                // Checkpoints of before there was an average have none: it begins where they are.
+                let average = tensor(&name, "average").unwrap_or_else(|| parameter.val().inner());
                 let matrix = Matrix { name, shape: mean.dims() };
                 means.push(mean.reshape([matrix.numbers()]));
                 squares.push(square.reshape([matrix.numbers()]));
+                averages.push(average.reshape([matrix.numbers()]));
                 matrices.push(matrix);
             }
         });
         self.moments = (!matrices.is_empty()).then(|| Moments {
             matrices,
+            weights: weights(model),
             mean: Tensor::cat(means, 0),
             square: Tensor::cat(squares, 0),
+            average: Tensor::cat(averages, 0),
         });
     }
 }
 
 impl<B: Backend> Moments<B> {
-    /// After one more gradient.
-    fn moved(self, gradient: Tensor<B, 1>) -> Self {
+    /// Before the first step.
+    fn at_rest(matrices: Vec<Matrix>, weights: Tensor<B, 1>) -> Self {
+        let (mean, square) = (weights.zeros_like(), weights.zeros_like());
+        Self { matrices, mean, square, average: weights.clone(), weights }
+    }
+
+    /// After one more gradient, that of a step with this number, from 1, and this learning rate.
+    fn moved(mut self, gradient: Tensor<B, 1>, step: u32, learning_rate: f64) -> Self {
         let square = gradient.clone().square();
-        Self {
-            mean: self.mean.mul_scalar(MEAN_KEEPS) + gradient.mul_scalar(1.0 - MEAN_KEEPS),
-            square: self.square.mul_scalar(SQUARE_KEEPS) + square.mul_scalar(1.0 - SQUARE_KEEPS),
-            ..self
-        }
+        self.mean = self.mean.mul_scalar(MEAN_KEEPS) + gradient.mul_scalar(1.0 - MEAN_KEEPS);
+        self.square = self.square.mul_scalar(SQUARE_KEEPS) + square.mul_scalar(1.0 - SQUARE_KEEPS);
+        let change = self.change(step).mul_scalar(learning_rate);
+        self.weights = self.weights.mul_scalar(1.0 - learning_rate * WEIGHT_DECAY) - change;
+        let keeps = average_keeps(step);
+        self.average = self.average.mul_scalar(keeps) + self.weights.clone().mul_scalar(1.0 - keeps);
+        self
     }
 
     /// Mean over root of mean square, both without the pull of their beginning at zero so many steps ago.
@@ -158,6 +180,16 @@ impl<B: Backend> Moments<B> {
         let mean = self.mean.clone().div_scalar(missing(MEAN_KEEPS));
         let root = self.square.clone().div_scalar(missing(SQUARE_KEEPS)).sqrt().add_scalar(EPSILON);
         mean / root
+    }
+
+    /// Gives every matrix of a model what lies in a row for it.
+    fn set<A: AutodiffBackend<InnerBackend = B>, M: Adaptable<A>>(&self, row: &Tensor<B, 1>, model: &mut M) {
+        let mut values: BTreeMap<_, _> = self.cut(row).collect();
+        for_every_matrix(model, |name, parameter| {
+            if let Some(value) = values.remove(&name) {
+                *parameter = trainable(parameter.id, value);
+            }
+        });
     }
 
     /// What lies in a row for each matrix.
@@ -170,6 +202,23 @@ impl<B: Backend> Moments<B> {
         })
     }
 }
+
+/// What of the average stays at a step, counted from 1: see [`RECENT`].
+fn average_keeps(step: u32) -> f64 {
+    f64::from(step - 1) / (f64::from(step) + RECENT)
+}
+
+/// The weights of all matrices in one row.
+fn weights<B: AutodiffBackend, M: Adaptable<B>>(model: &mut M) -> Tensor<B::InnerBackend, 1> {
+    let mut rows = Vec::new();
+    for_every_matrix(model, |_, parameter| {
+        let weight = parameter.val().inner();
+        let numbers = weight.dims().iter().product::<usize>();
+        rows.push(weight.reshape([numbers]));
+    });
+    Tensor::cat(rows, 0)
+}
+
 /// Visits both matrices of the last pair of every layer that has one.
 fn for_every_matrix<B: AutodiffBackend, M: Adaptable<B>>(
     model: &mut M,
@@ -191,4 +240,21 @@ fn trainable<B: AutodiffBackend>(id: ParamId, value: Tensor<B::InnerBackend, 2>)
 fn plain<B: Backend>(tensor: Tensor<B, 2>) -> (Vec<usize>, Vec<f32>) {
     let shape = tensor.dims().to_vec();
     (shape, tensor.into_data().iter::<f32>().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::average_keeps;
+
+    #[test]
+    fn the_average_is_of_the_last_steps_for_the_most_part() {
+        // How much each of 1,000 steps counts in the end.
+        let shares: Vec<f64> = (1..=1000)
+            .map(|step| (1.0 - average_keeps(step)) * (step + 1..=1000).map(average_keeps).product::<f64>())
+            .collect();
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "they are an average");
+        let last_tenth: f64 = shares[900..].iter().sum();
+        assert!((0.6..0.7).contains(&last_tenth), "{last_tenth}");
+        assert!(shares.windows(2).all(|pair| pair[0] < pair[1]));
+    }
 }

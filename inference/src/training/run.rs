@@ -65,7 +65,7 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
     let resumed = checkpoint::load(&spec.directory, &fingerprint)?;
     tell(sink, &Progress::Preparing { what: "the pictures".to_owned() })?;
     let examples = dataset::read(spec)?;
-    let (learnt, held_out) = dataset::split(examples.len(), spec.validation_share, spec.seed);
+    let (learnt, held_out) = dataset::split(examples.iter().map(|example| &example.picture), spec.validation_share);
     let pick = |numbers: &[usize]| numbers.iter().map(|number| &examples[*number]).collect::<Vec<_>>();
     let resolution = spec.resolution.unwrap_or(facts.native_width);
     let cache = Cache::fill::<B, P>(pipeline, spec, resolution, (&pick(&learnt), &pick(&held_out)), sink)?;
@@ -221,12 +221,14 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
     fn finish_epoch(&mut self, epoch: u32, steps: u32, earlier: f64, sink: &mut dyn Sink) -> Result<()> {
         let epochs = self.spec.epochs;
         let training_loss = self.state.loss_sum / steps as f32;
-        let validation_loss = validation::loss::<B, P>(self.pipeline, &self.trainer.network.valid(), &self.cache);
+        let mut averaged = self.trainer.network.clone();
+        self.trainer.optimiser.take_average(&mut averaged);
+        let validation_loss = validation::loss::<B, P>(self.pipeline, &averaged.valid(), &self.cache);
         tell(sink, &Progress::EpochFinished { epoch, epochs, training_loss, validation_loss })?;
-        let samples = self.samples(epoch, sink)?;
+        let samples = self.samples(averaged.valid(), epoch, sink)?;
         tell(sink, &Progress::Saving { what: format!("epoch {epoch}") })?;
         let adapter = self.spec.directory.join(format!("epoch-{epoch:04}.safetensors"));
-        self.save_adapter(epoch, &adapter)?;
+        self.save_adapter(&mut averaged, epoch, &adapter)?;
         let output = EpochOutput { epoch, adapter, training_loss, validation_loss, samples };
         self.state.epochs.push(output.clone());
         self.state.loss_sum = 0.0;
@@ -241,8 +243,7 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
     }
 
     /// Renders the sample prompts, all from the same seed.
-    fn samples(&self, epoch: u32, sink: &mut dyn Sink) -> Result<Vec<PathBuf>> {
-        let mut network = self.trainer.network.valid();
+    fn samples(&self, mut network: P::Frozen, epoch: u32, sink: &mut dyn Sink) -> Result<Vec<PathBuf>> {
         for layer in network.linear_layers().into_values() {
             layer.adapters.iter_mut().for_each(|pair| pair.scale *= self.spec.samples_strength);
         }
@@ -263,8 +264,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
         Ok(files)
     }
 
-    fn save_adapter(&mut self, epoch: u32, file: &Path) -> Result<()> {
-        let pairs: BTreeMap<String, LowRankPair> = inject::last_pairs(&mut self.trainer.network);
+    fn save_adapter(&self, network: &mut P::Network, epoch: u32, file: &Path) -> Result<()> {
+        let pairs: BTreeMap<String, LowRankPair> = inject::last_pairs(network);
         let title = self.spec.metadata.get("modelspec.title").map_or(self.spec.trigger_word.as_str(), String::as_str);
         let mut tags: BTreeMap<String, u64> = BTreeMap::new();
         for picture in &self.spec.pictures {

@@ -100,7 +100,11 @@ mod tests {
     fn a_changed_part_is_nobody_elses_and_stays() {
         let part = OnDemand::load(|| Ok(1)).unwrap();
         let mut changed = part.clone();
-        changed.change(|number| Ok(*number += 1)).unwrap();
+        let add = |number: &mut i32| {
+            *number += 1;
+            Ok(())
+        };
+        changed.change(add).unwrap();
         changed.release();
         assert_eq!((*part.get().unwrap(), *changed.get().unwrap()), (1, 2));
         assert!(changed.change(|_| Err(Error::Lora("It is damaged.".to_owned()))).is_err());
