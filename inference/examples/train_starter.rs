@@ -1,12 +1,9 @@
 //! Trains the starter model from nothing, or goes on from where it was left:
 //!
 //! ```text
-//! cargo run --release -p atelier-inference --example train_starter -- autoencoder|decoder|model FOLDER MINUTES
+//! cargo run --release -p atelier-inference --example train_starter -- autoencoder|model FOLDER MINUTES
 //!     [--seed N] [--device cpu|cuda:0] [--dtype f32|bf16] [--batch N] [--fresh N] [--sizes 128,64]
 //! ```
-//!
-//! `decoder` begins the autoencoder's decoder anew, and leaves the encoder, and so what the model has learnt of latents, as it is;
-//! `autoencoder` goes on from there.
 //!
 //! `--seed` is that of the first picture; go on from another one when training goes on. `--fresh` is how many pictures of a
 //! batch of the model's are new, and not drawn from those seen before: a sixth without it. A card wants larger batches than a
@@ -83,12 +80,10 @@ fn train<B: AutodiffBackend>(wishes: &Wishes, device: &B::Device) -> Result<(), 
     let parts = if wishes.device == DeviceName::Cpu { 2 } else { 1 };
     let (folder, time, first_seed) = (&wishes.folder, wishes.time, wishes.seed);
     match wishes.what.as_str() {
-        "autoencoder" | "decoder" => {
+        "autoencoder" => {
             let batch = wishes.batch.unwrap_or(16);
             let size = *wishes.sizes.first().ok_or("Name a size.")?;
-            let begins_decoder = wishes.what == "decoder";
-            let training =
-                AutoencoderTraining { size, batch, parts, time, learning_rate: 1e-3, first_seed, begins_decoder };
+            let training = AutoencoderTraining { size, batch, parts, time, learning_rate: 6e-4, first_seed };
             autoencoder_training::train::<B>(&folder.join("vae"), &training, device)?;
         }
         "model" => {
@@ -97,7 +92,7 @@ fn train<B: AutodiffBackend>(wishes: &Wishes, device: &B::Device) -> Result<(), 
             let training = BaseTraining { sizes, batch, fresh, time, parts, learning_rate: 2e-3, first_seed };
             base_training::train::<B>(folder, &folder.with_extension("checkpoint"), &training, device)?;
         }
-        other => return Err(format!("`{other}` cannot be trained; say `autoencoder`, `decoder` or `model`.").into()),
+        other => return Err(format!("`{other}` cannot be trained; say `autoencoder` or `model`.").into()),
     }
     Ok(())
 }

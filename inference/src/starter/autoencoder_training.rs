@@ -46,8 +46,6 @@ pub struct AutoencoderTraining {
     pub learning_rate: f64,
     /// First seed of the pictures; go on from another one when training goes on.
     pub first_seed: u64,
-    /// Whether the decoder begins anew beside the encoder that is there.
-    pub begins_decoder: bool,
 }
 
 /// Noise on the latents while training: what is decoded later does not lie exactly where the encoder puts it.
@@ -64,7 +62,7 @@ pub fn config() -> AutoencoderConfig {
     let value = serde_json::json!({
         "_class_name": "AutoencoderKLFlux2",
         "block_out_channels": ([48; 4]),
-        "decoder_block_out_channels": [16, 32, 64, 96],
+        "decoder_block_out_channels": [8, 24, 48, 96],
         "down_block_types": (["DownEncoderBlock2D"; 4]),
         "up_block_types": (["UpDecoderBlock2D"; 4]),
         "layers_per_block": 0,
@@ -89,11 +87,7 @@ pub fn train<B: AutodiffBackend>(folder: &Path, training: &AutoencoderTraining, 
     std::fs::write(&config_file, json).map_err(Error::io(&config_file))?;
     let weights = folder.join("diffusion_pytorch_model.safetensors");
     let mut model = Autoencoder::<B>::new(&config, device);
-    if training.begins_decoder {
-        let of_encoder = |name: &str| name.strip_prefix("encoder.").map(ToOwned::to_owned);
-        model.encoder = load::<B, _>(model.encoder, std::slice::from_ref(&weights), of_encoder)?;
-        principal_components::begin_decoder(&mut model.decoder, device);
-    } else if weights.exists() {
+    if weights.exists() {
         model = load::<B, _>(model, std::slice::from_ref(&weights), |name| Some(name.to_owned()))?;
     } else {
         let components = Components::of_drawn(COMPONENT_PICTURES, config.latent_channels);

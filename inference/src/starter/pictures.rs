@@ -11,8 +11,8 @@ use crate::image::Picture;
 /// How many batches are drawn ahead.
 const AHEAD: usize = 8;
 
-/// One in so many pictures is a texture when textures are mixed in.
-const TEXTURES: u64 = 2;
+/// One in so many pictures is a scene when textures are mixed in.
+const SCENES: u64 = 3;
 
 /// Draws batches of scenes, and textures among them if asked to, in the order of their seeds.
 pub fn draw(first_seed: u64, batch: usize, size: u32, with_textures: bool) -> mpsc::Receiver<Vec<CaptionedPicture>> {
@@ -23,7 +23,7 @@ pub fn draw(first_seed: u64, batch: usize, size: u32, with_textures: bool) -> mp
             let drawn = (0..batch)
                 .map(|_| {
                     seed += 1;
-                    if with_textures && seed.is_multiple_of(TEXTURES) {
+                    if with_textures && !seed.is_multiple_of(SCENES) {
                         CaptionedPicture { picture: texture_picture(seed, size), caption: String::new() }
                     } else {
                         scene(seed, size)

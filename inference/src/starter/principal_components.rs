@@ -210,8 +210,7 @@ fn hadamard(row: usize, column: usize) -> f64 {
     if (row & column).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 }
 }
 
-/// Makes the decoder linear.
-pub fn begin_decoder<B: Backend>(decoder: &mut Decoder<B>, device: &B::Device) {
+fn begin_decoder<B: Backend>(decoder: &mut Decoder<B>, device: &B::Device) {
     keep_spread(&mut decoder.conv_in, device);
     quieten(&mut decoder.mid_block, device);
     for block in &mut decoder.up_blocks {
