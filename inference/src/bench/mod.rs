@@ -16,12 +16,9 @@ use std::{
     time::Instant,
 };
 
-use burn::{
-    module::Param,
-    tensor::{
-        Distribution, Tensor,
-        backend::{AutodiffBackend, Backend},
-    },
+use burn::tensor::{
+    Distribution, Tensor,
+    backend::{AutodiffBackend, Backend},
 };
 use serde::{Deserialize, Serialize};
 
@@ -392,7 +389,7 @@ fn once<B: Backend, S: Subject<B>>(
 fn calibration<B: Backend>(device: &B::Device) -> f64 {
     let edge = if is_processor::<B>(device) { CALIBRATION } else { CARD_CALIBRATION };
     let matrix = || Tensor::<B, 2>::random([edge; 2], Distribution::Default, device);
-    let other = Linear { weight: Param::from_tensor(matrix()), bias: None, adapters: Vec::new(), fp8: None };
+    let other = Linear::of_weight(matrix());
     let one = matrix();
     let mut best = f64::INFINITY;
     // The first time chooses and compiles kernels.

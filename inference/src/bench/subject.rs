@@ -158,6 +158,7 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
         for lora in loras {
             lora.attach(&mut *transformer, 0.5)?;
         }
+        inject::add_up(&mut *transformer, &self.0.device);
         Ok(Self(Flux2Pipeline { transformer, ..self.0.clone() }))
     }
 
@@ -252,6 +253,7 @@ impl<B: Backend> Subject<B> for SdxlSubject<B> {
         for lora in loras {
             lora.attach(&mut *unet, 0.5)?;
         }
+        inject::add_up(&mut *unet, &self.0.device);
         Ok(Self(SdxlPipeline { unet, ..self.0.clone() }))
     }
 

@@ -417,7 +417,11 @@ impl<B: Backend> Flux2Pipeline<B> {
             inject::merge(&mut *transformer);
             transformer
         } else {
-            self.adapted.find_or_make(loras, attach)?
+            self.adapted.find_or_make(loras, |loras| {
+                let mut transformer = attach(loras)?;
+                inject::add_up(&mut *transformer, &self.device);
+                Ok(transformer)
+            })?
         };
         Ok(Self { transformer, ..self.clone() })
     }

@@ -10,6 +10,7 @@ use burn::{
 
 use super::adapter::LowRankPair;
 use crate::{
+    device::is_processor,
     error::{Error, Result},
     flux2::transformer::Flux2Transformer,
     nn::{
@@ -146,7 +147,7 @@ impl<B: Backend> Prepared<B> {
         self.check(model)?;
         for (name, layer) in model.linear_layers() {
             let Some(PreparedPair { a, b, scale }) = self.0.get(&name) else { continue };
-            layer.adapters.push(LowRank { a: learnt(a), b: learnt(b), scale: scale * strength });
+            layer.adapt(LowRank { a: learnt(a), b: learnt(b), scale: scale * strength });
         }
         for (name, layer) in model.convolutions() {
             let Some(PreparedPair { a, b, scale }) = self.0.get(&name) else { continue };
@@ -206,9 +207,29 @@ pub fn merge<B: Backend, M: Adaptable<B>>(model: &mut M) {
     model.convolutions().into_values().for_each(Conv2d::merge_adapters);
 }
 
+/// Share of a layer's operations that its pairs may take before it is worth while to [add them up](Linear::add_up).
+const LITTLE_OVERHEAD: f64 = 0.02;
+
+/// The most memory that matrices which were added up take, in bytes: with them weights lie in memory twice.
+const MOST_ADDED_UP: usize = 256 << 20;
+
+/// Has the layers of a small model compute with the sum of their weight and their pairs, on the processor: a step costs nothing more for
+/// pairs then, which in narrow layers take a tenth of it. The weights stay as they are, so that pairs are exchanged as before.
+pub fn add_up<B: Backend, M: Adaptable<B>>(model: &mut M, device: &B::Device) {
+    if !is_processor::<B>(device) {
+        return;
+    }
+    let layers = model.linear_layers().into_values().filter(|layer| layer.overhead() > LITTLE_OVERHEAD);
+    let layers: Vec<&mut Linear<B>> = layers.collect();
+    let numbers = layers.iter().map(|layer| layer.features()).map(|(inputs, outputs)| inputs * outputs).sum::<usize>();
+    if numbers * size_of::<f32>() <= MOST_ADDED_UP {
+        layers.into_iter().for_each(Linear::add_up);
+    }
+}
+
 /// Takes all pairs away.
 pub fn detach<B: Backend, M: Adaptable<B>>(model: &mut M) {
-    model.linear_layers().into_values().for_each(|layer| layer.adapters.clear());
+    model.linear_layers().into_values().for_each(Linear::detach);
     model.convolutions().into_values().for_each(|layer| layer.adapters.clear());
 }
 

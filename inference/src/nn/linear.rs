@@ -1,5 +1,10 @@
 //! A linear layer, with any number of low-rank adapters beside its weight.
 
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+};
+
 use burn::{
     module::{Initializer, Module, Param},
     tensor::{FloatDType, Tensor, backend::Backend},
@@ -25,6 +30,9 @@ pub struct Linear<B: Backend> {
     /// The weight, where it is [kept in eight bits](Self::keep_in_fp8).
     #[module(skip)]
     pub fp8: Option<Fp8Weight>,
+    /// The weight and the adapters as one matrix, where they are [added up](Self::add_up).
+    #[module(skip)]
+    sum: Option<Sum>,
 }
 
 /// One low-rank adapter of a linear layer (Hu et al., "LoRA", 2021).
@@ -44,7 +52,7 @@ impl<B: Backend> Linear<B> {
         let draw = Initializer::KaimingUniform { gain: 1.0 / 3f64.sqrt(), fan_out_only: false };
         let weight = draw.init_with([outputs, inputs], Some(inputs), Some(outputs), device);
         let bias = bias.then(|| draw.init_with([outputs], Some(inputs), Some(outputs), device));
-        Self { weight, bias, adapters: Vec::new(), fp8: None }
+        Self { weight, bias, adapters: Vec::new(), fp8: None, sum: None }
     }
 
     /// A layer of zeros: a residual branch that begins as nothing.
@@ -52,7 +60,12 @@ impl<B: Backend> Linear<B> {
         let draw = Initializer::Zeros;
         let weight = draw.init_with([outputs, inputs], None, None, device);
         let bias = bias.then(|| draw.init_with([outputs], None, None, device));
-        Self { weight, bias, adapters: Vec::new(), fp8: None }
+        Self { weight, bias, adapters: Vec::new(), fp8: None, sum: None }
+    }
+
+    /// A layer of this weight alone.
+    pub fn of_weight(weight: Tensor<B, 2>) -> Self {
+        Self { weight: Param::from_tensor(weight), bias: None, adapters: Vec::new(), fp8: None, sum: None }
     }
 
     /// Features in and out.
@@ -67,9 +80,51 @@ impl<B: Backend> Linear<B> {
         fp8.map_or_else(|| self.weight.val(), |fp8| cuda::widened(fp8).expect("invariant: its card is the backend's"))
     }
 
+    /// Lays an adapter beside the others.
+    pub fn adapt(&mut self, adapter: LowRank<B>) {
+        self.adapters.push(adapter);
+        self.sum = None;
+    }
+
+    /// Takes all adapters away.
+    pub fn detach(&mut self) {
+        self.adapters.clear();
+        self.sum = None;
+    }
+
+    /// By how much longer the adapters let the layer compute: their operations over its own.
+    pub fn overhead(&self) -> f64 {
+        let (inputs, outputs) = self.features();
+        let rank: usize = self.adapters.iter().map(|adapter| adapter.a.dims()[0]).sum();
+        (rank * (inputs + outputs)) as f64 / (inputs * outputs) as f64
+    }
+
+    /// Has the layer compute with the sum of its weight and its adapters, which lies beside the weight from its first input on.
+    pub fn add_up(&mut self) {
+        self.sum = Some(Sum::default());
+    }
+
+    /// The weight, and what the adapters add for an input that comes in pieces: nothing where they are added up.
+    fn weight_and_pair(&self, pieces: &[Tensor<B, 2>]) -> (Tensor<B, 2>, Option<Pair<B>>) {
+        match &self.sum {
+            Some(sum) => (sum.get_or_make(|| self.summed()), None),
+            None => (self.whole_weight(), self.pair(pieces)),
+        }
+    }
+
+    /// The weight plus `Σ scale · B A`, in f32.
+    fn summed(&self) -> Tensor<B, 2> {
+        let whole = self.whole_weight().cast(FloatDType::F32);
+        self.adapters.iter().fold(whole, |sum, adapter| {
+            let [a, b] = [&adapter.a, &adapter.b].map(|matrix| matrix.val().cast(FloatDType::F32));
+            sum + b.matmul(a).mul_scalar(adapter.scale)
+        })
+    }
+
     /// Adds `Σ scale · B A` to the weight, in f32, and takes the adapters away. The weight is in the backend's own precision
     /// then, whatever it was stored in: eight bits would not tell most changes.
     pub fn merge_adapters(&mut self) {
+        self.sum = None;
         if !self.adapters.is_empty() && self.fp8.is_some() {
             let whole = self.whole_weight();
             self.weight = self.weight.clone().map(|_| whole);
@@ -171,8 +226,7 @@ impl<B: Backend> Linear<B> {
                 parts[index].clone().reshape(dims)
             });
         }
-        let pair = self.pair(std::slice::from_ref(&flat));
-        let weight = self.whole_weight();
+        let (weight, pair) = self.weight_and_pair(std::slice::from_ref(&flat));
         let mut start = 0;
         widths.map(|width| {
             let part = |matrix: Tensor<B, 2>| if width == outputs { matrix } else { matrix.narrow(0, start, width) };
@@ -208,9 +262,9 @@ impl<B: Backend> Linear<B> {
         if let Some([output]) = self.on_card(&pieces, [outputs]) {
             return output.reshape(dims);
         }
-        let pair = self.pair(&pieces);
+        let (weight, pair) = self.weight_and_pair(&pieces);
         let bias = self.bias.as_ref().map(Param::val);
-        let output = project(Projected { pieces, weight: self.whole_weight(), bias, pair });
+        let output = project(Projected { pieces, weight, bias, pair });
         output.reshape(dims)
     }
 
@@ -232,6 +286,24 @@ impl<B: Backend> Linear<B> {
         };
         let low = project(Projected { pieces: pieces.to_vec(), weight: a, bias: None, pair: None });
         Some(Pair { low, b, scale })
+    }
+}
+
+/// A matrix that is made when it is first wanted. Clones share it.
+#[derive(Clone, Debug, Default)]
+struct Sum(Arc<OnceLock<Box<dyn Any + Send + Sync>>>);
+
+impl Sum {
+    /// The matrix. Threads that want it at the same time may each make it, since the processor's threads help each other while they
+    /// compute, and one that waited here might be the one to help.
+    fn get_or_make<B: Backend>(&self, make: impl FnOnce() -> Tensor<B, 2>) -> Tensor<B, 2> {
+        if let Some(made) = self.0.get().and_then(|made| made.downcast_ref::<Tensor<B, 2>>()) {
+            return made.clone();
+        }
+        let made = make();
+        // Who was first has the same.
+        let _ = self.0.set(Box::new(made.clone()));
+        made
     }
 }
 
@@ -303,4 +375,70 @@ fn composed<B: Backend>(from: Projected<B>) -> Tensor<B, 2> {
         output = output.clone() + in_precision_of(high, &output);
     }
     output
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        backend::{Flex, flex::FlexDevice},
+        module::Param,
+        tensor::{Distribution, Tensor},
+    };
+
+    use super::{Linear, LowRank};
+
+    fn drawn(rows: usize, columns: usize) -> Tensor<Flex, 2> {
+        Tensor::random([rows, columns], Distribution::Normal(0.0, 0.3), &FlexDevice)
+    }
+
+    fn adapter(rank: usize, scale: f64) -> LowRank<Flex> {
+        LowRank { a: Param::from_tensor(drawn(rank, 12)), b: Param::from_tensor(drawn(20, rank)), scale }
+    }
+
+    /// What a layer makes of an input, in all ways that there are.
+    fn outputs(layer: &Linear<Flex>, input: &Tensor<Flex, 2>) -> Vec<Tensor<Flex, 2>> {
+        let [left, right] = layer.forward_in_parts(input.clone(), [8, 12]);
+        let pieces = vec![input.clone().narrow(1, 0, 5), input.clone().narrow(1, 5, 7)];
+        vec![layer.forward(input.clone()), left, right, layer.forward_joined(pieces)]
+    }
+
+    fn apart(one: &Linear<Flex>, other: &Linear<Flex>, input: &Tensor<Flex, 2>) -> f32 {
+        let pairs = outputs(one, input).into_iter().zip(outputs(other, input));
+        pairs.map(|(one, other)| (one - other).abs().max().into_scalar()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn adapters_that_are_added_up_add_the_same_until_they_change() {
+        let (input, plain) = (drawn(7, 12), Linear::of_weight(drawn(20, 12)));
+        let mut beside = plain.clone();
+        beside.adapt(adapter(2, 0.7));
+        beside.adapt(adapter(3, -1.5));
+        let mut added = beside.clone();
+        added.add_up();
+        let shared = added.clone();
+        assert!(apart(&plain, &added, &input) > 0.1);
+        assert!(apart(&beside, &added, &input) < 1e-5);
+        let sum = |layer: &Linear<Flex>| layer.sum.as_ref().is_some_and(|sum| sum.0.get().is_some());
+        assert!(sum(&added) && sum(&shared), "clones share the sum");
+        let one_more = adapter(2, 1.0);
+        beside.adapt(one_more.clone());
+        added.adapt(one_more);
+        assert!(apart(&beside, &added, &input) == 0.0);
+        added.add_up();
+        assert!(apart(&beside, &added, &input) < 1e-5);
+        added.detach();
+        assert!(apart(&plain, &added, &input) == 0.0, "the weight stays as it was");
+    }
+
+    #[test]
+    fn adapters_are_a_large_part_of_narrow_layers_only() {
+        let overhead = |width: usize| {
+            let mut layer = Linear::<Flex>::new(width, width, false, &FlexDevice);
+            let [a, b] = [[16, width], [width, 16]].map(|shape| Param::from_tensor(Tensor::zeros(shape, &FlexDevice)));
+            layer.adapt(LowRank { a, b, scale: 1.0 });
+            layer.overhead()
+        };
+        // Two products by 16 instead of one by the width.
+        assert!((overhead(192) - 32.0 / 192.0).abs() < 1e-9 && (overhead(3072) - 32.0 / 3072.0).abs() < 1e-9);
+    }
 }

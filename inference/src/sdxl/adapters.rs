@@ -169,7 +169,8 @@ impl<B: Backend> SdxlPipeline<B> {
             return Ok(adapted);
         }
         let (unet, text_encoder, text_encoder_2) = self.adapted.find_or_make(loras, |loras| {
-            let Self { unet, text_encoder, text_encoder_2, .. } = attach(loras)?;
+            let Self { mut unet, text_encoder, text_encoder_2, .. } = attach(loras)?;
+            inject::add_up(&mut *unet, &self.device);
             Ok((unet, text_encoder, text_encoder_2))
         })?;
         Ok(Self { unet, text_encoder, text_encoder_2, ..self.clone() })

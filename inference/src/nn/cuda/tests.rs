@@ -256,12 +256,9 @@ fn linear<B: AutodiffBackend>(device: &B::Device) -> Vec<(&'static str, Vec<f32>
     let inputs: usize = PIECES.iter().sum();
     let pieces = PIECES.map(|width| tensor::<B, 2>(&draw(width as u64, &[ROWS, width]), device).require_grad());
     let matrix = |seed, shape: [usize; 2]| Param::from_tensor(tensor::<B, 2>(&draw(seed, &shape), device));
-    let layer = Linear {
-        weight: matrix(1, [OUTPUTS, inputs]),
-        bias: Some(Param::from_tensor(tensor::<B, 1>(&draw(2, &[OUTPUTS]), device))),
-        adapters: vec![LowRank { a: matrix(3, [RANK, inputs]), b: matrix(4, [OUTPUTS, RANK]), scale: 0.5 }],
-        fp8: None,
-    };
+    let mut layer = Linear::of_weight(tensor(&draw(1, &[OUTPUTS, inputs]), device));
+    layer.bias = Some(Param::from_tensor(tensor::<B, 1>(&draw(2, &[OUTPUTS]), device)));
+    layer.adapt(LowRank { a: matrix(3, [RANK, inputs]), b: matrix(4, [OUTPUTS, RANK]), scale: 0.5 });
     let joined = layer.forward_joined(pieces.to_vec());
     let [left, right] = layer.forward_in_parts(Tensor::cat(pieces.to_vec(), 1), [32, OUTPUTS - 32]);
     let sum = weighed(joined.clone(), &draw(5, &[ROWS, OUTPUTS]))
@@ -308,15 +305,15 @@ const FP8_OUTPUTS: [usize; 3] = [96, 64, 80];
 fn three_layers<B: Backend>(device: &B::Device) -> [Linear<B>; 3] {
     let inputs: usize = FP8_PIECES.iter().sum();
     let matrix = |seed, shape: [usize; 2]| Param::from_tensor(tensor::<B, 2>(&draw(seed, &shape), device));
-    let layer = |index: usize| Linear {
-        weight: matrix(1 + index as u64, [FP8_OUTPUTS[index], inputs]),
-        bias: (index == 2).then(|| Param::from_tensor(tensor::<B, 1>(&draw(9, &[FP8_OUTPUTS[2]]), device))),
-        adapters: Vec::new(),
-        fp8: None,
+    let layer = |index: usize| {
+        let weight = tensor(&draw(1 + index as u64, &[FP8_OUTPUTS[index], inputs]), device);
+        let mut layer = Linear::of_weight(weight);
+        layer.bias = (index == 2).then(|| Param::from_tensor(tensor::<B, 1>(&draw(9, &[FP8_OUTPUTS[2]]), device)));
+        layer
     };
     let mut layers = [0, 1, 2].map(layer);
     let [outputs, rank] = [FP8_OUTPUTS[1], RANK];
-    layers[1].adapters.push(LowRank { a: matrix(10, [rank, inputs]), b: matrix(11, [outputs, rank]), scale: 0.5 });
+    layers[1].adapt(LowRank { a: matrix(10, [rank, inputs]), b: matrix(11, [outputs, rank]), scale: 0.5 });
     layers
 }
 
