@@ -194,6 +194,13 @@ fn a_case_is_not_judged_in_numbers_that_the_device_does_not_compute_in() {
 }
 
 #[test]
+fn a_folder_without_a_case_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = parity(folder.path(), &DeviceName::Cpu, Precision::F32).unwrap_err().to_string();
+    assert!(error.contains(&folder.path().display().to_string()) && error.contains("no parity case"), "{error}");
+}
+
+#[test]
 fn a_key_of_the_language_model_that_is_not_known_is_refused_by_name() {
     let case = copy_of("dev-lora-training");
     edit(&case.path().join("model/text_encoder/config.json"), |config| {

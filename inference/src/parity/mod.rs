@@ -97,7 +97,12 @@ struct CaseLora {
 /// When the case's folder is not whole, its model is not understood, or the device is missing or does not compute in such numbers. A result that differs is
 /// no error: the report says so.
 pub fn parity(case: &Path, device: &DeviceName, precision: Precision) -> Result<ParityReport> {
-    let parsed: Case = folder::read_json(&case.join("case.json"))?;
+    let file = case.join("case.json");
+    if !file.is_file() {
+        let sentence = "is no parity case: it holds no `case.json`. Name the folder that a case was written into.";
+        return Err(Error::Folder(format!("`{}` {sentence}", case.display())));
+    }
+    let parsed: Case = folder::read_json(&file)?;
     let parity = Parity { folder: case, case: parsed, precision };
     let differences = model::on(device, precision, parity)?;
     let ok = differences.ok(precision);

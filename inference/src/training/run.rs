@@ -69,8 +69,8 @@ pub fn run<B: AutodiffBackend, P: Trainable<B>>(
     let pick = |numbers: &[usize]| numbers.iter().map(|number| &examples[*number]).collect::<Vec<_>>();
     let resolution = spec.resolution.unwrap_or(facts.native_width);
     let cache = Cache::fill::<B, P>(pipeline, spec, resolution, (&pick(&learnt), &pick(&held_out)), sink)?;
-    let samples = spec.sample_prompts.iter().map(|prompt| sample_request(spec, facts, prompt));
-    let samples: Vec<_> = samples.map(|request| Ok((pipeline.texts(&request)?, request))).collect::<Result<_>>()?;
+    let samples = samples::<B, P>(pipeline, spec, facts)?;
+    // Nothing is encoded any more.
     pipeline.release_text_encoders();
     B::memory_cleanup(pipeline.device());
     let mut run = Run {
@@ -116,6 +116,16 @@ pub(super) fn memory<B: AutodiffBackend, P: Trainable<B>>(
     pipeline.memory(spec, left.map(|left| left + released as u64))
 }
 
+/// What every epoch is shown by: a request for each sample prompt, with its prompts encoded.
+fn samples<B: AutodiffBackend, P: Trainable<B>>(
+    pipeline: &P,
+    spec: &TrainingSpec,
+    facts: &ModelFacts,
+) -> Result<Vec<(P::Texts, RenderRequest)>> {
+    let requests = spec.sample_prompts.iter().map(|prompt| sample_request(spec, facts, prompt));
+    requests.map(|request| Ok((pipeline.texts(&request)?, request))).collect()
+}
+
 /// The pairs of a LoRA that the training goes on from, and what its header says that they were made with.
 fn continued_pairs<B: AutodiffBackend, P: Trainable<B>>(
     pipeline: &P,
@@ -157,7 +167,7 @@ struct Run<'a, B: AutodiffBackend, P: Trainable<B>> {
     spec: &'a TrainingSpec,
     facts: &'a ModelFacts,
     cache: Cache<B::InnerBackend>,
-    /// What every epoch is shown by, with its prompts encoded.
+    /// What every epoch is shown by.
     samples: Vec<(P::Texts, RenderRequest)>,
     trainer: Trainer<'a, B, P>,
     /// What the pairs were made with, as a header says it.
@@ -217,7 +227,8 @@ impl<B: AutodiffBackend, P: Trainable<B>> Run<'_, B, P> {
         self.finish_epoch(epoch + 1, each, earlier, sink)
     }
 
-    /// Measures, renders samples, writes the adapter and the checkpoint.
+    /// Measures, renders samples, writes the adapter and the checkpoint. What an epoch leaves is the average of its weights and those before:
+    /// from step to step they go to and fro.
     fn finish_epoch(&mut self, epoch: u32, steps: u32, earlier: f64, sink: &mut dyn Sink) -> Result<()> {
         let epochs = self.spec.epochs;
         let training_loss = self.state.loss_sum / steps as f32;
