@@ -244,7 +244,92 @@ fn plain<B: Backend>(tensor: Tensor<B, 2>) -> (Vec<usize>, Vec<f32>) {
 
 #[cfg(test)]
 mod tests {
-    use super::average_keeps;
+    use burn::{
+        backend::{Autodiff, Flex},
+        module::{AutodiffModule, Module},
+    };
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::{lora::inject::last_pairs, nn::linear::LowRank};
+
+    /// Two layers, one after the other.
+    #[derive(Module, Debug)]
+    struct TwoLayers<B: Backend> {
+        first: Linear<B>,
+        second: Linear<B>,
+    }
+
+    impl<B: Backend> Adaptable<B> for TwoLayers<B> {
+        fn linear_layers(&mut self) -> BTreeMap<String, &mut Linear<B>> {
+            BTreeMap::from([("first".to_owned(), &mut self.first), ("second".to_owned(), &mut self.second)])
+        }
+    }
+
+    /// Numbers of layers: in, between, out; and the rank of what is learnt beside them.
+    const WIDTHS: [usize; 3] = [24, 40, 16];
+    const RANK: usize = 8;
+
+    fn drawn<B: Backend>(seed: u64, shape: [usize; 2], device: &B::Device) -> Tensor<B, 2> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let numbers: Vec<f32> = (0..shape.iter().product()).map(|_| random.random_range(-0.5..0.5)).collect();
+        Tensor::from_data(TensorData::new(numbers, shape), (device, DType::F32))
+    }
+
+    fn two_layers<B: AutodiffBackend>(device: &B::Device) -> TwoLayers<B> {
+        let layer = |seed: u64, inputs: usize, outputs: usize| {
+            let mut layer = Linear::of_weight(drawn::<B>(seed, [outputs, inputs], device)).no_grad();
+            let [a, b] = [(1, [RANK, inputs]), (2, [outputs, RANK])]
+                .map(|(place, shape)| Param::from_tensor(drawn::<B>(seed + place, shape, device).require_grad()));
+            layer.adapt(LowRank { a, b, scale: 0.5 });
+            layer
+        };
+        TwoLayers { first: layer(10, WIDTHS[0], WIDTHS[1]), second: layer(20, WIDTHS[1], WIDTHS[2]) }
+    }
+
+    /// What two layers have learnt after some steps, then its average.
+    fn learnt<B: AutodiffBackend>(steps: u64, device: &B::Device) -> [BTreeMap<String, Vec<f32>>; 2] {
+        let (mut layers, mut optimiser) = (two_layers::<B>(device), AdamW::new());
+        for step in 0..steps {
+            let input = drawn::<B>(100 + step, [12, WIDTHS[0]], device);
+            let wanted = drawn::<B>(200 + step, [12, WIDTHS[2]], device);
+            let output = layers.second.forward(layers.first.forward(input));
+            let gradients = (output - wanted).square().mean().backward();
+            let mut gradients = GradientsParams::from_grads(gradients, &layers);
+            optimiser.step(&mut layers, &mut gradients, 0.02);
+        }
+        let plain = |layers: &TwoLayers<B>| {
+            let pairs = last_pairs(&mut layers.valid()).into_iter();
+            pairs.map(|(name, pair)| (name, [pair.a, pair.b].concat())).collect()
+        };
+        let last = plain(&layers);
+        optimiser.take_average(&mut layers);
+        [last, plain(&layers)]
+    }
+
+    #[test]
+    fn the_average_is_of_what_was_learnt_step_by_step() {
+        let steps = 5;
+        let mut expected: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+        for step in 1..=steps {
+            let [after, _] = learnt::<Autodiff<Flex>>(step, &Default::default());
+            let keeps = average_keeps(step as u32) as f32;
+            for (name, numbers) in after {
+                let average = expected.entry(name).or_insert_with(|| vec![0.0; numbers.len()]);
+                average
+                    .iter_mut()
+                    .zip(numbers)
+                    .for_each(|(average, now)| *average = *average * keeps + now * (1.0 - keeps));
+            }
+        }
+        let [last, average] = learnt::<Autodiff<Flex>>(steps, &Default::default());
+        for (name, numbers) in &average {
+            let far =
+                |other: &[f32]| numbers.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
+            assert!(far(&expected[name]) < 1e-6 && far(&last[name]) > 1e-3, "{name}");
+        }
+    }
 
     #[test]
     fn the_average_is_of_the_last_steps_for_the_most_part() {
@@ -256,5 +341,22 @@ mod tests {
         let last_tenth: f64 = shares[900..].iter().sum();
         assert!((0.6..0.7).contains(&last_tenth), "{last_tenth}");
         assert!(shares.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn a_card_learns_what_the_processor_learns() {
+        if let Err(error) = crate::DeviceName::Cuda(0).check() {
+            eprintln!("Not compared: {error}");
+            return;
+        }
+        let found = learnt::<Autodiff<burn::backend::Cuda<f32>>>(5, &burn::backend::cuda::CudaDevice::new(0));
+        let expected = learnt::<Autodiff<Flex>>(5, &Default::default());
+        for (found, expected) in found.iter().zip(&expected) {
+            for (name, numbers) in expected {
+                let far = found[name].iter().zip(numbers).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
+                assert!(far < 1e-3, "{name}: {far}");
+            }
+        }
     }
 }
