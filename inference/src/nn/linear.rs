@@ -124,19 +124,13 @@ impl<B: Backend> Linear<B> {
     /// Adds `Σ scale · B A` to the weight, in f32, and takes the adapters away. The weight is in the backend's own precision
     /// then, whatever it was stored in: eight bits would not tell most changes.
     pub fn merge_adapters(&mut self) {
-        self.sum = None;
-        if !self.adapters.is_empty() && self.fp8.is_some() {
-            let whole = self.whole_weight();
-            self.weight = self.weight.clone().map(|_| whole);
-            self.fp8 = None;
+        if self.adapters.is_empty() {
+            return;
         }
-        for adapter in std::mem::take(&mut self.adapters) {
-            self.weight = self.weight.clone().map(|weight| {
-                let [a, b] = [&adapter.a, &adapter.b].map(|matrix| matrix.val().cast(FloatDType::F32));
-                let change = b.matmul(a).mul_scalar(adapter.scale);
-                in_native_precision(in_precision_of(weight, &change) + change)
-            });
-        }
+        let sum = in_native_precision(self.summed());
+        self.weight = self.weight.clone().map(|_| sum);
+        self.fp8 = None;
+        self.detach();
     }
 
     /// `[…, in]` → `[…, out]`.
