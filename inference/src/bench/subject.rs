@@ -100,13 +100,6 @@ fn drawn_pairs<'a>(layers: impl Iterator<Item = (&'a String, (usize, usize))>) -
 /// FLUX.2.
 pub(super) struct Flux2Subject<B: Backend>(pub Flux2Pipeline<B>);
 
-impl<B: Backend> Flux2Subject<B> {
-    fn grid(&self, picture: Picture) -> (usize, usize) {
-        let multiple = self.multiple();
-        ((picture.height / multiple) as usize, (picture.width / multiple) as usize)
-    }
-}
-
 impl<B: Backend> Subject<B> for Flux2Subject<B> {
     type Pipeline = Flux2Pipeline<B>;
     type Text = Tensor<B, 3>;
@@ -131,7 +124,7 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
     }
 
     fn operations(&self, picture: Picture) -> Generation {
-        let (rows, columns) = self.grid(picture);
+        let (rows, columns) = self.0.grid(picture.height, picture.width);
         let configs = &self.0.configs;
         let times = if configs.is_guided_freely() { 2.0 } else { 1.0 };
         let layers = self.0.text_layers.iter().copied().max().unwrap_or_default();
@@ -143,7 +136,7 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
     }
 
     fn training_operations(&self, picture: Picture, rank: usize) -> Passes {
-        let (rows, columns) = self.grid(picture);
+        let (rows, columns) = self.0.grid(picture.height, picture.width);
         operations::flux2_transformer(&self.0.configs.transformer, (self.0.prompt_length, rows * columns), rank)
     }
 
@@ -177,7 +170,7 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
 
     fn denoise(&self, text: Tensor<B, 3>, picture: Picture, after_step: &mut dyn FnMut()) -> Result<Tensor<B, 3>> {
         let pipeline = &self.0;
-        let grid = self.grid(picture);
+        let grid = self.0.grid(picture.height, picture.width);
         pipeline.denoise(Flux2Denoising {
             latents: pipeline.noise(&[0], grid),
             negative: pipeline.configs.is_guided_freely().then(|| text.clone()),
@@ -194,7 +187,7 @@ impl<B: Backend> Subject<B> for Flux2Subject<B> {
     }
 
     fn decode(&self, latents: Tensor<B, 3>, picture: Picture) -> crate::image::Picture {
-        from_tensor(self.0.decode(latents, self.grid(picture))).swap_remove(0)
+        from_tensor(self.0.decode(latents, self.0.grid(picture.height, picture.width))).swap_remove(0)
     }
 }
 

@@ -236,10 +236,10 @@ impl<B: Backend> Flux2Pipeline<B> {
         }
     }
 
-    /// Rows and columns of tokens of a request's pictures.
-    fn grid(&self, request: &RenderRequest) -> (usize, usize) {
+    /// Rows and columns of tokens of a picture of so many pixels.
+    pub(crate) fn grid(&self, height: u32, width: u32) -> (usize, usize) {
         let multiple = self.configs.size_multiple();
-        ((request.height / multiple) as usize, (request.width / multiple) as usize)
+        ((height / multiple) as usize, (width / multiple) as usize)
     }
 
     /// The rotation of a picture of `grid` tokens beside a prompt and, maybe, other pictures.
@@ -471,7 +471,7 @@ impl<B: Backend> Flux2Pipeline<B> {
         request: &RenderRequest,
         sink: &mut dyn Sink,
     ) -> Result<Vec<Rendered>> {
-        let grid = self.grid(request);
+        let grid = self.grid(request.height, request.width);
         let reference = if request.references.is_empty() { None } else { Some(self.reference(&request.references)?) };
         let tokens = grid.0 * grid.1 + reference.as_ref().map_or(0, Reference::len);
         let mut rendered = Vec::with_capacity(request.seeds.len());

@@ -46,15 +46,10 @@ impl Parity<'_> {
         Ok(differences)
     }
 
-    /// Rows and columns of the picture's tokens.
-    fn grid(&self, multiple: u32) -> (usize, usize) {
-        ((self.case.height / multiple) as usize, (self.case.width / multiple) as usize)
-    }
-
     /// Repeats the generation from the reference's noise.
     fn generate_flux2<B: Backend>(&self, pipeline: &Flux2Pipeline<B>, differences: &mut Differences) -> Result<()> {
         let (inputs, expected) = (self.file("inputs.safetensors")?, self.file("expected.safetensors")?);
-        let grid = self.grid(pipeline.configs.size_multiple());
+        let grid = pipeline.grid(self.case.height, self.case.width);
         let noise = to_tokens(inputs.tensor::<B, 4>("latents", &pipeline.device)?);
         let context = pipeline.encode_prompts(&[&self.case.prompt])?;
         differences.compare("prompt_embeds", context.clone(), &expected)?;
@@ -103,7 +98,7 @@ impl Parity<'_> {
     ) -> Result<()> {
         let (inputs, expected) = (self.file("train.inputs.safetensors")?, self.file("train.expected.safetensors")?);
         let mut transformer = Flux2Transformer::<B>::from_inner((*pipeline.transformer).clone()).no_grad();
-        let grid = self.grid(pipeline.configs.size_multiple());
+        let grid = pipeline.grid(self.case.height, self.case.width);
         let pairs = training_pairs(&inputs)?;
         inject::attach(&mut transformer, &pairs, 1.0, device)?;
         let loss = self.flow_loss(&transformer, &inputs, grid, device)?;
